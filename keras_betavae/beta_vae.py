@@ -1,0 +1,475 @@
+"""The β-VAE as a Keras model: distributions inside, tensors outside."""
+
+import dataclasses
+import math
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import tensorflow as tf
+import tensorflow_probability as tfp
+from tensorflow_probability import distributions as tfd
+
+from keras_betavae import _trackers, presets
+from keras_betavae.likelihoods import Bernoulli, Likelihood
+from keras_betavae.objectives import Beta, Objective, kl_per_latent
+
+
+@keras.saving.register_keras_serializable(package="keras_betavae")
+class BetaVAE(keras.Model):
+    r"""A variational autoencoder whose objective sets the price of the code.
+
+    .. math::
+        \mathcal{L} = \mathbb{E}_{q(z|x)}\left[-\log p(x|z)\right] + R
+
+    with one sample of z per image and R given by `objective`. The reconstruction
+    term and the KL are in nats, summed over pixels or latents and averaged over the
+    batch.
+
+    `fit`, `evaluate` and the methods below take images of shape (batch,
+    *image_shape): floats as they are, integers (uint8) divided by 255, booleans as 0
+    and 1. Labels that come with the images are not used.
+
+    Args:
+        encoder: Maps images to `[mean, log_var]`, each (batch, latent_dim).
+        decoder: Maps codes (batch, latent_dim) to the likelihood's unactivated
+            parameters, (batch, *image_shape).
+        objective: What is added to the reconstruction term; `Beta(1.0)` by default.
+        likelihood: p(x|z) from the decoder's output; `Bernoulli()` by default.
+        log_var_limit: The log-variances are clamped to ± this, which a healthy model
+            never reaches; None for no clamp.
+        seed: Seed of the codes drawn in training and of `sample`'s default.
+        name: Name of the model.
+
+    Raises:
+        ValueError: If the encoder and the decoder fit neither each other nor the
+            images, or `log_var_limit` is not above 0.
+
+    References:
+        Higgins et al., β-VAE: Learning Basic Visual Concepts with a Constrained
+        Variational Framework, ICLR 2017. Kingma & Welling, Auto-Encoding Variational
+        Bayes, ICLR 2014.
+
+    Example:
+        >>> from keras_betavae import networks
+        >>> vae = BetaVAE(
+        ...     encoder=networks.dense_encoder((8, 8, 1), latent_dim=2, units=(16,)),
+        ...     decoder=networks.dense_decoder(2, (8, 8, 1), units=(16,)),
+        ...     objective=Beta(4.0),
+        ... )
+        >>> mean, log_var = vae.encode(tf.zeros((3, 8, 8, 1)))
+        >>> mean.shape
+        TensorShape([3, 2])
+    """
+
+    def __init__(
+        self,
+        encoder: keras.Model,
+        decoder: keras.Model,
+        objective: Objective | None = None,
+        likelihood: Likelihood | None = None,
+        *,
+        log_var_limit: float | None = 20.0,
+        seed: int | None = None,
+        name: str | None = None,
+        **kwargs: Any,
+    ):
+        super().__init__(name=name, **kwargs)
+        self.image_shape, self.latent_dim = _fitting_shapes(encoder, decoder)
+        if log_var_limit is not None and not 0.0 < log_var_limit < math.inf:
+            raise ValueError(f"log_var_limit must be above 0 or None, got {log_var_limit}")
+        self.encoder = encoder
+        self.decoder = decoder
+        self.objective = Beta(1.0) if objective is None else objective
+        self.likelihood = Bernoulli() if likelihood is None else likelihood
+        self.log_var_limit = log_var_limit
+        self.seed = seed
+        self.seed_generator = keras.random.SeedGenerator(seed)
+        self._means = {
+            name: keras.metrics.Mean(name=name)
+            for name in ("loss", "reconstruction_loss", "kl_loss", *self.objective.diagnostics(0))
+        }
+        self._latent_kl = _trackers.VectorMean(self.latent_dim, name="latent_kl")
+        self.train_function: Callable | None = None
+        self.test_function: Callable | None = None
+        self._faults = _trackers.Faults(name="faults")
+        self.built = True
+
+    @classmethod
+    def from_preset(cls, preset: str, **overrides: Any) -> "BetaVAE":
+        """Creates a compiled model from a paper's recipe.
+
+        Args:
+            preset: One of `presets.names()`.
+            **overrides: `input_shape`, `latent_dim`, `objective`, `likelihood` and
+                `optimizer` replace the recipe's; whatever else the constructor takes
+                (`encoder`, `decoder`, `seed`, ...) is passed to it.
+
+        Raises:
+            ValueError: If there is no such preset.
+
+        Example:
+            >>> vae = BetaVAE.from_preset("higgins_dsprites", latent_dim=6)
+            >>> vae.objective.beta, vae.latent_dim, vae.optimizer.name
+            (4.0, 6, 'adagrad')
+        """
+        recipe = presets.get(preset)
+        replaced = {
+            name: overrides.pop(name)
+            for name in ("input_shape", "latent_dim", "objective", "likelihood")
+            if name in overrides
+        }
+        recipe = dataclasses.replace(recipe, **replaced)
+        optimizer = overrides.pop("optimizer", None) or recipe.optimizer()
+        vae = cls(**{**recipe.model_arguments(), **overrides})
+        vae.compile(optimizer=optimizer, jit_compile=recipe.jit_compile)
+        return vae
+
+    @property
+    def prior(self) -> tfd.Independent:
+        """p(z): independent standard normals of event shape (latent_dim,)."""
+        zeros = tf.zeros(self.latent_dim)
+        return tfd.Independent(tfd.Normal(zeros, tf.ones_like(zeros)), 1)
+
+    def posterior(self, x: tf.Tensor, training: bool = False) -> tfd.Independent:
+        """Returns q(z|x): independent normals, batch shape (batch,), event (latent_dim,)."""
+        mean, log_var = self.encode(x, training=training)
+        return tfd.Independent(tfd.Normal(mean, tf.exp(0.5 * log_var)), 1)
+
+    def likelihood_of(self, z: tf.Tensor, training: bool = False) -> tfd.Independent:
+        """Returns p(x|z): batch shape (batch,), event shape `image_shape`."""
+        return self.likelihood(tf.cast(self.decoder(z, training=training), "float32"))
+
+    def encode(self, x: tf.Tensor, training: bool = False) -> tuple[tf.Tensor, tf.Tensor]:
+        """Returns the posterior's mean and log-variance, each (batch, latent_dim).
+
+        Raises:
+            ValueError: If the images' shape is not (batch, *image_shape).
+        """
+        mean, log_var = self.encoder(self._scaled(x), training=training)
+        mean, log_var = tf.cast(mean, "float32"), tf.cast(log_var, "float32")
+        if self.log_var_limit is not None:
+            log_var = tf.clip_by_value(log_var, -self.log_var_limit, self.log_var_limit)
+        return mean, log_var
+
+    def decode(self, z: tf.Tensor) -> tf.Tensor:
+        """Returns the likelihood's mean images, (batch, *image_shape)."""
+        return self.likelihood_of(z).mean()
+
+    def reconstruct(self, x: tf.Tensor) -> tf.Tensor:
+        """Returns the images decoded from the posterior's means, (batch, *image_shape)."""
+        return self.decode(self.encode(x)[0])
+
+    def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
+        """Returns `reconstruct(inputs)`; the networks run in the given mode."""
+        mean, _ = self.encode(inputs, training=training)
+        return self.likelihood_of(mean, training=training).mean()
+
+    def sample(self, n: int | tf.Tensor, seed: int | tf.Tensor | None = None) -> tf.Tensor:
+        """Returns the mean images of `n` codes drawn from the prior, (n, *image_shape).
+
+        Args:
+            n: Number of images, at least 1.
+            seed: The same seed gives the same codes, here and in the SavedModel; None
+                draws on from the model's own stream.
+        """
+        return self.decode(self.prior.sample(n, seed=self._stateless_seed(seed)))
+
+    def elbo(
+        self, x: tf.Tensor, n_samples: int = 1, seed: int | tf.Tensor | None = None
+    ) -> tf.Tensor:
+        r"""Returns the evidence lower bound of each image (β = 1), in nats.
+
+        .. math:: \mathbb{E}_{q(z|x)}[\log p(x|z)] - \mathrm{KL}\left(q(z|x) \,\|\, p(z)\right)
+
+        Args:
+            x: Images, (batch, *image_shape).
+            n_samples: Samples of z per image that the expectation is taken over.
+            seed: As in `sample`.
+
+        Returns:
+            A tensor (batch,).
+        """
+        posterior = self.posterior(x)
+        images = self._scaled(x)
+        log_likelihoods = tf.map_fn(
+            lambda s: self.likelihood_of(posterior.sample(seed=s)).log_prob(images),
+            self._seeds(seed, n_samples),
+            fn_output_signature="float32",
+        )
+        kl = tf.reduce_sum(kl_per_latent(posterior, self.prior), axis=-1)
+        return tf.reduce_mean(log_likelihoods, axis=0) - kl
+
+    def log_likelihood(
+        self, x: tf.Tensor, n_samples: int = 100, seed: int | tf.Tensor | None = None
+    ) -> tf.Tensor:
+        r"""Returns the importance-weighted bound on log p(x) of each image, in nats.
+
+        .. math::
+            \log \frac{1}{n} \sum_{i=1}^{n} \frac{p(x|z_i) \, p(z_i)}{q(z_i|x)},
+            \qquad z_i \sim q(z|x)
+
+        Its expectation is at least the ELBO, rises with n and tends to log p(x). One
+        batch of codes is decoded at a time, so memory does not grow with `n_samples`.
+
+        Args:
+            x: Images, (batch, *image_shape).
+            n_samples: n, at least 1.
+            seed: As in `sample`.
+
+        Returns:
+            A tensor (batch,).
+
+        References:
+            Burda, Grosse & Salakhutdinov, Importance Weighted Autoencoders, ICLR 2016.
+        """
+        posterior, prior, images = self.posterior(x), self.prior, self._scaled(x)
+
+        def log_weight(one_seed):
+            z = posterior.sample(seed=one_seed)
+            log_joint = self.likelihood_of(z).log_prob(images) + prior.log_prob(z)
+            return log_joint - posterior.log_prob(z)
+
+        log_weights = tf.map_fn(
+            log_weight, self._seeds(seed, n_samples), fn_output_signature="float32"
+        )
+        return tfp.math.reduce_logmeanexp(log_weights, axis=0)
+
+    def compute_terms(self, x: tf.Tensor, training: bool = False) -> dict[str, tf.Tensor]:
+        """Returns the terms of the loss on one batch; both steps run through here.
+
+        Args:
+            x: Images, (batch, *image_shape).
+            training: Passed to the networks.
+
+        Returns:
+            The scalars `loss`, `reconstruction_loss`, `kl_loss` and the objective's
+            diagnostics, and `latent_kl`, the KL of each latent, (latent_dim,); all are
+            batch means, in nats.
+        """
+        step = self.optimizer.iterations
+        posterior, prior = self.posterior(x, training=training), self.prior
+        z = posterior.sample(seed=self._stateless_seed(None))
+        log_likelihood = self.likelihood_of(z, training=training).log_prob(self._scaled(x))
+        reconstruction_loss = -tf.reduce_mean(log_likelihood)
+        latent_kl = tf.reduce_mean(kl_per_latent(posterior, prior), axis=0)
+        return {
+            "loss": reconstruction_loss + self.objective(posterior, prior, z, step),
+            "reconstruction_loss": reconstruction_loss,
+            "kl_loss": tf.reduce_sum(latent_kl),
+            "latent_kl": latent_kl,
+            **self.objective.diagnostics(step),
+        }
+
+    def train_step(self, data: Any) -> dict[str, tf.Tensor]:
+        """Runs one step of the optimiser; returns the running means."""
+        x = _images_of(data)
+        replicas = self.distribute_strategy.num_replicas_in_sync
+        step = self.optimizer.iterations + 1
+        with tf.GradientTape() as tape:
+            terms = self.compute_terms(x, training=True)
+            # The optimiser sums the replicas' gradients.
+            scaled_loss = self.optimizer.scale_loss(terms["loss"] / replicas)
+        weights = self.trainable_weights
+        gradients = tape.gradient(scaled_loss, weights)
+        sound = self._faults.update_state(terms["loss"], x, self.likelihood.support, step)
+        gradients = [None if g is None else tf.where(sound, g, 0.0) for g in gradients]
+        self.optimizer.apply_gradients(zip(gradients, weights, strict=True))
+        return self._track(terms, x)
+
+    def test_step(self, data: Any) -> dict[str, tf.Tensor]:
+        """Evaluates one batch; returns the running means."""
+        x = _images_of(data)
+        terms = self.compute_terms(x)
+        step = self.optimizer.iterations + 1
+        self._faults.update_state(terms["loss"], x, self.likelihood.support, step)
+        return self._track(terms, x)
+
+    @property
+    def metrics(self) -> list[keras.metrics.Metric]:
+        """What Keras resets at the start of an epoch or an evaluation."""
+        return [*self._means.values(), self._latent_kl, self._faults]
+
+    def get_metrics_result(self) -> dict[str, tf.Tensor]:
+        """Returns the running means of the scalar terms by name."""
+        return {name: mean.result() for name, mean in self._means.items()}
+
+    @property
+    def latent_kl(self) -> tf.Tensor:
+        """The running mean of each latent's KL, in nats, (latent_dim,)."""
+        return self._latent_kl.result()
+
+    def compile(
+        self,
+        optimizer: str | keras.optimizers.Optimizer = "adam",
+        *,
+        run_eagerly: bool = False,
+        steps_per_execution: int = 1,
+        jit_compile: bool | str = "auto",
+        auto_scale_loss: bool = True,
+    ) -> None:
+        """Configures training. The loss is the model's own, so none is passed.
+
+        Args:
+            optimizer: A Keras optimiser or its name.
+            run_eagerly: As in `keras.Model.compile`.
+            steps_per_execution: As in `keras.Model.compile`.
+            jit_compile: As in `keras.Model.compile`; on a CPU True is faster for dense
+                networks and slower for convolutional ones.
+            auto_scale_loss: As in `keras.Model.compile`.
+        """
+        super().compile(
+            optimizer=optimizer,
+            run_eagerly=run_eagerly,
+            steps_per_execution=steps_per_execution,
+            jit_compile=jit_compile,
+            auto_scale_loss=auto_scale_loss,
+        )
+
+    def compile_from_config(self, config: dict) -> None:
+        """Compiles as a saved model was; Keras calls this when it loads one."""
+        config = keras.saving.deserialize_keras_object(config)
+        names = ("optimizer", "run_eagerly", "steps_per_execution", "jit_compile")
+        self.compile(**{name: config[name] for name in names})
+        self.optimizer.build(self.trainable_variables)
+
+    def make_train_function(self, force: bool = False) -> None:
+        """Wraps Keras's training function with the check for bad images and losses."""
+        if self.train_function is None or force:
+            super().make_train_function(force=True)
+            self.train_function = self._checked(self.train_function)
+
+    def make_test_function(self, force: bool = False) -> None:
+        """Wraps Keras's evaluation function with the check for bad images and losses."""
+        if self.test_function is None or force:
+            super().make_test_function(force=True)
+            self.test_function = self._checked(self.test_function)
+
+    def get_config(self) -> dict:
+        """Returns the constructor's arguments, JSON-serialisable."""
+        parts = {
+            name: keras.saving.serialize_keras_object(getattr(self, name))
+            for name in ("encoder", "decoder", "objective", "likelihood")
+        }
+        options = {"log_var_limit": self.log_var_limit, "seed": self.seed}
+        return {**super().get_config(), **parts, **options}
+
+    @classmethod
+    def from_config(cls, config: dict, custom_objects: dict | None = None) -> "BetaVAE":
+        """Creates the model from `get_config`'s dictionary."""
+        parts = {
+            name: keras.saving.deserialize_keras_object(config[name], custom_objects)
+            for name in ("encoder", "decoder", "objective", "likelihood")
+        }
+        return cls(**{**config, **parts})
+
+    def save_own_variables(self, store: dict) -> None:
+        """Saves the state of the random stream, which Keras leaves out."""
+        super().save_own_variables(store)
+        store["seed_generator"] = self.seed_generator.state
+
+    def load_own_variables(self, store: dict) -> None:
+        """Restores what `save_own_variables` saved."""
+        store = {name: store[name] for name in store.keys()}  # noqa: SIM118 (not a dict)
+        self.seed_generator.state.assign(store.pop("seed_generator"))
+        super().load_own_variables(store)
+
+    def export(self, filepath: str, format: str = "tf_saved_model", **kwargs: Any) -> None:
+        """Writes the model for serving.
+
+        The SavedModel needs neither Keras nor this package to run:
+        `tf.saved_model.load(filepath)` has the endpoints `encode(x)` → `mean`,
+        `log_var`; `decode(z)`; `reconstruct(x)`, also under the name `serve`; and
+        `sample(n, seed)`. Images are float32 in the data's own range, of any batch size.
+
+        Args:
+            filepath: Folder of the SavedModel, or the file of another format.
+            format: `"tf_saved_model"`, or a format of `keras.Model.export`, which then
+                gets `reconstruct` alone.
+            **kwargs: Passed to `keras.Model.export` for the other formats; `verbose` for
+                all.
+        """
+        if format != "tf_saved_model":
+            images = keras.InputSpec(shape=(None, *self.image_shape), dtype="float32")
+            kwargs.setdefault("input_signature", [images])
+            super().export(filepath, format=format, **kwargs)
+            return
+        x = tf.TensorSpec((None, *self.image_shape), "float32", name="x")
+        z = tf.TensorSpec((None, self.latent_dim), "float32", name="z")
+        n, seed = tf.TensorSpec((), "int32", name="n"), tf.TensorSpec((), "int32", name="seed")
+        archive = keras.export.ExportArchive()
+        for name, function, signature in (
+            ("serve", self.reconstruct, [x]),
+            ("encode", lambda x: dict(zip(("mean", "log_var"), self.encode(x), strict=True)), [x]),
+            ("decode", self.decode, [z]),
+            ("reconstruct", self.reconstruct, [x]),
+            ("sample", self.sample, [n, seed]),
+        ):
+            archive.add_endpoint(name, function, signature)
+        archive.write_out(filepath, **kwargs)
+
+    def _scaled(self, x: tf.Tensor) -> tf.Tensor:
+        x = tf.convert_to_tensor(x)
+        if not x.shape[1:].is_compatible_with(self.image_shape) or x.shape.rank == 0:
+            raise ValueError(
+                f"images must have the shape (batch, {', '.join(map(str, self.image_shape))}) "
+                f"that the encoder takes, got {tuple(x.shape)}"
+            )
+        scale = 1.0 / 255.0 if x.dtype.is_integer else 1.0
+        return tf.cast(x, "float32") * scale
+
+    def _stateless_seed(self, seed: int | tf.Tensor | None) -> tf.Tensor:
+        """Returns the pair that TFP's stateless sampling wants."""
+        if seed is None:
+            return tf.cast(self.seed_generator.next(), "int32")
+        return tf.stack([tf.cast(seed, "int32"), 0])
+
+    def _seeds(self, seed: int | tf.Tensor | None, n: int) -> tf.Tensor:
+        if n < 1:
+            raise ValueError(f"n_samples must be at least 1, got {n}")
+        return tf.stack(tfp.random.split_seed(self._stateless_seed(seed), n))
+
+    def _track(self, terms: dict[str, tf.Tensor], x: tf.Tensor) -> dict[str, tf.Tensor]:
+        # Weighing by the batch keeps a short last batch from counting as a whole one.
+        size = tf.shape(x)[0]
+        for name, mean in self._means.items():
+            mean.update_state(terms[name], sample_weight=size)
+        self._latent_kl.update_state(terms["latent_kl"], sample_weight=size)
+        return self.get_metrics_result()
+
+    def _checked(self, function):
+        def run(iterator):
+            logs = function(iterator)
+            self._faults.raise_first(self.distribute_strategy, self.likelihood)
+            return logs
+
+        return run
+
+
+def _images_of(data: Any) -> tf.Tensor:
+    x, _, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+    if sample_weight is not None:
+        raise ValueError("sample_weight and class_weight have no meaning here; leave them out")
+    return x
+
+
+def _fitting_shapes(encoder: keras.Model, decoder: keras.Model) -> tuple[tuple[int, ...], int]:
+    """Returns (image_shape, latent_dim) that both networks agree on."""
+    outputs = encoder.output_shape
+    if not isinstance(outputs, list) or len(outputs) != 2 or outputs[0] != outputs[1]:
+        raise ValueError(
+            "encoder must return [mean, log_var] of one shape (batch, latent_dim), got the "
+            f"output shape {outputs}"
+        )
+    latent_shape, image_shape = outputs[0][1:], encoder.input_shape[1:]
+    if len(latent_shape) != 1 or decoder.input_shape[1:] != latent_shape:
+        raise ValueError(
+            f"decoder must take the encoder's codes: the encoder gives (batch, "
+            f"{', '.join(map(str, latent_shape))}), the decoder takes {decoder.input_shape}"
+        )
+    if decoder.output_shape[1:] != image_shape:
+        raise ValueError(
+            f"decoder must return the encoder's images: the encoder takes "
+            f"{encoder.input_shape}, the decoder returns {decoder.output_shape}"
+        )
+    return tuple(image_shape), latent_shape[0]

@@ -1,0 +1,246 @@
+"""Images with the factors that made them."""
+
+import itertools
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from keras_betavae.datasets import _packed
+
+
+class FactorDataset:
+    """Images and their ground-truth factors, sampled and streamed by factor.
+
+    The images are a full grid (every combination of factor values once, the last
+    factor varying fastest, as the released data sets are) or labelled images that
+    are no grid.
+
+    Args:
+        images: uint8 of shape (n, height, width, channels), or bit-packed (see
+            `packed_shape`). May be a memory map; it is never copied whole.
+        factor_names: One name per factor.
+        factor_sizes: Number of values of each factor.
+        factors: Integer classes (n, n_factors) for images that are no grid; None for a
+            full grid.
+        packed_shape: For binary images packed with `numpy.packbits`, (n, bytes): the
+            shape (height, width, channels) of one image. They unpack to 0 and 255.
+
+    Raises:
+        ValueError: If shapes, types, names, sizes and factors do not fit each other.
+
+    Example:
+        >>> images = np.zeros((6, 8, 8, 1), "uint8")
+        >>> data = FactorDataset(images, ("shape", "pos_x"), (2, 3))
+        >>> data.factors_at([5])
+        array([[1, 2]])
+        >>> data.index_of([[1, 0]])
+        array([3])
+    """
+
+    def __init__(
+        self,
+        images: np.ndarray,
+        factor_names: Sequence[str],
+        factor_sizes: Sequence[int],
+        *,
+        factors: np.ndarray | None = None,
+        packed_shape: Sequence[int] | None = None,
+    ):
+        self.factor_names = tuple(factor_names)
+        self.factor_sizes = tuple(int(size) for size in factor_sizes)
+        self.image_shape = tuple(packed_shape or images.shape[1:])
+        self._images = images
+        self._factors = None if factors is None else _checked_factors(factors, self.factor_sizes)
+        self._is_packed = packed_shape is not None
+        self._check()
+
+    def __len__(self) -> int:
+        """Returns the number of images."""
+        return len(self._images)
+
+    def __repr__(self) -> str:
+        """Returns the sizes in one line."""
+        factors = ", ".join(
+            f"{name} {size}"
+            for name, size in zip(self.factor_names, self.factor_sizes, strict=True)
+        )
+        return f"FactorDataset({len(self):,} images {self.image_shape}; {factors})"
+
+    @property
+    def is_grid(self) -> bool:
+        """Whether every combination of factor values is there, in order."""
+        return self._factors is None
+
+    def images_at(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
+        """Returns the images of the given indices, uint8 (n, *image_shape), 0 to 255."""
+        images = self._images[np.asarray(indices)]
+        return _packed.unpack(images, self.image_shape) if self._is_packed else images
+
+    def factors_at(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
+        """Returns the factors of the given indices, integers (n, n_factors)."""
+        indices = np.asarray(indices)
+        if self._factors is not None:
+            return self._factors[indices]
+        return np.stack(np.unravel_index(indices, self.factor_sizes), axis=-1)
+
+    def index_of(self, factors: Sequence[Sequence[int]] | np.ndarray) -> np.ndarray:
+        """Returns the index of the (first) image with each row of factors.
+
+        Args:
+            factors: Integers (n, n_factors).
+
+        Raises:
+            ValueError: If a value is outside its factor's range, or no image has a row.
+        """
+        factors = _checked_factors(np.asarray(factors), self.factor_sizes)
+        cells = np.ravel_multi_index(tuple(factors.T), self.factor_sizes)
+        if self._factors is None:
+            return cells
+        own_cells = np.ravel_multi_index(tuple(self._factors.T), self.factor_sizes)
+        unique_cells, first = np.unique(own_cells, return_index=True)
+        where = np.searchsorted(unique_cells, cells).clip(max=len(unique_cells) - 1)
+        missing = unique_cells[where] != cells
+        if missing.any():
+            raise ValueError(f"no image has the factors {factors[missing][0].tolist()}")
+        return first[where]
+
+    def sample_factors(self, n: int, seed: int) -> np.ndarray:
+        """Returns the factors of `n` images drawn with replacement, (n, n_factors)."""
+        return self.factors_at(self._sample_indices(n, seed))
+
+    def encode_with(
+        self,
+        model: Any,
+        n: int | None = None,
+        seed: int = 0,
+        batch_size: int = 1_000,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Returns factors and codes, the two arguments of every score.
+
+        Args:
+            model: Anything with a method `encode`, or a function: from uint8 images
+                (batch, *image_shape) to codes (batch, latent_dim), or to a tuple that
+                begins with the codes, as `BetaVAE.encode` returns.
+            n: Number of images, drawn with replacement; None takes each image once.
+            seed: Seed of the draw.
+            batch_size: Images encoded at a time.
+
+        Returns:
+            Factors (n, n_factors), integers, and codes (n, latent_dim), floats.
+
+        Raises:
+            ValueError: If `n` or `batch_size` is below 1.
+        """
+        if batch_size < 1:
+            raise ValueError(f"batch_size must be at least 1, got {batch_size}")
+        indices = np.arange(len(self)) if n is None else self._sample_indices(n, seed)
+        encode: Callable = getattr(model, "encode", model)
+        codes = []
+        for start in range(0, len(indices), batch_size):
+            code = encode(self.images_at(indices[start : start + batch_size]))
+            codes.append(np.asarray(code[0] if isinstance(code, (tuple, list)) else code))
+        return self.factors_at(indices), np.concatenate(codes)
+
+    def to_tf_data(
+        self,
+        batch_size: int,
+        *,
+        shuffle: bool = True,
+        seed: int | None = None,
+        repeat: bool = False,
+        start_step: int = 0,
+        drop_remainder: bool = False,
+    ) -> tf.data.Dataset:
+        """Returns batches of uint8 images for `fit`.
+
+        Every pass over the data is a fresh permutation of all images; nothing but that
+        permutation and a few batches is in memory beside the data.
+
+        Args:
+            batch_size: Images per batch.
+            shuffle: Whether the order is random.
+            seed: Seed of the order; None draws one.
+            repeat: Whether passes follow each other without end, as `fit` with
+                `steps_per_epoch` wants.
+            start_step: With `repeat`, the number of batches to leave out at the start:
+                with the same seed a resumed training goes on in the order of the one
+                that stopped.
+            drop_remainder: Whether a last batch that is short is left out.
+
+        Returns:
+            A `tf.data.Dataset` of uint8 tensors (batch, *image_shape).
+
+        Raises:
+            ValueError: If `batch_size` is below 1, or above the number of images while
+                the remainder is dropped, or `start_step` is given without `repeat`.
+        """
+        n = len(self)
+        if batch_size < 1 or (drop_remainder and batch_size > n):
+            raise ValueError(f"batch_size must be between 1 and {n} images, got {batch_size}")
+        steps = n // batch_size if drop_remainder else -(-n // batch_size)
+        if start_step and not repeat:
+            raise ValueError("start_step needs repeat=True: a single pass has no step to resume at")
+        entropy = np.random.SeedSequence(seed).entropy
+        passes = itertools.count(start_step // steps)
+
+        def batches():
+            # Without repeat, every iteration over the dataset is the next pass.
+            first_step = start_step % steps
+            for number in passes if repeat else [next(passes)]:
+                order = np.arange(n)
+                if shuffle:
+                    order = np.random.default_rng([entropy, number]).permutation(n)
+                for step in range(first_step, steps):
+                    yield self.images_at(order[step * batch_size : (step + 1) * batch_size])
+                first_step = 0
+
+        size = batch_size if drop_remainder else None
+        spec = tf.TensorSpec((size, *self.image_shape), "uint8")
+        dataset = tf.data.Dataset.from_generator(batches, output_signature=spec)
+        cardinality = tf.data.INFINITE_CARDINALITY if repeat else steps
+        dataset = dataset.apply(tf.data.experimental.assert_cardinality(cardinality))
+        return dataset.prefetch(2)
+
+    def _sample_indices(self, n: int, seed: int) -> np.ndarray:
+        if n < 1:
+            raise ValueError(f"n must be at least 1, got {n}")
+        return np.random.default_rng(seed).integers(len(self), size=n)
+
+    def _check(self) -> None:
+        if len(self.factor_names) != len(self.factor_sizes) or min(self.factor_sizes) < 1:
+            raise ValueError(
+                f"factor_names and factor_sizes must pair up, with sizes of at least 1, got "
+                f"{self.factor_names} and {self.factor_sizes}"
+            )
+        if self._images.dtype != np.uint8:
+            raise ValueError(f"images must be uint8, got {self._images.dtype}")
+        if len(self.image_shape) != 3:
+            raise ValueError(
+                f"images must have the shape (n, height, width, channels), got {self._images.shape}"
+            )
+        packed_size = (_packed.n_bytes(self.image_shape),)
+        if self._is_packed and self._images.shape[1:] != packed_size:
+            raise ValueError(
+                f"images packed from {self.image_shape} must have the shape (n, "
+                f"{packed_size[0]}), got {self._images.shape}"
+            )
+        expected = math.prod(self.factor_sizes)
+        if self._factors is not None:
+            expected = len(self._factors)
+        if len(self) != expected or not len(self):
+            raise ValueError(f"there are factors for {expected} images, but {len(self)} images")
+
+
+def _checked_factors(factors: np.ndarray, sizes: tuple[int, ...]) -> np.ndarray:
+    factors = np.asarray(factors)
+    if factors.ndim != 2 or factors.shape[1] != len(sizes) or factors.dtype.kind not in "iu":
+        raise ValueError(
+            f"factors must be integers of shape (n, {len(sizes)}), got {factors.dtype} "
+            f"{factors.shape}"
+        )
+    if factors.size and ((factors < 0) | (factors >= np.array(sizes))).any():
+        raise ValueError(f"factors must be classes from 0 to below their sizes {sizes}")
+    return factors

@@ -1,0 +1,5 @@
+"""Scores of representations: pure functions of (factors, codes)."""
+
+from keras_betavae.metrics.intervention import beta_vae_score
+
+__all__ = ["beta_vae_score"]

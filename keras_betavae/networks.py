@@ -1,0 +1,241 @@
+"""The papers' encoders and decoders, as plain functional Keras models.
+
+An encoder maps images (batch, *image_shape) to `[mean, log_var]`, each
+(batch, latent_dim); a decoder maps codes (batch, latent_dim) to the likelihood's
+unactivated parameters (batch, *image_shape).
+
+The convolutional networks halve the image with stride 2 down to 4×4. The papers
+state them for 64×64 (four layers); for other sides the layers nearest to the code
+stay as published, and layers like the first are added or dropped next to the image.
+
+| family | convolutions at 64×64 (filters, kernel) | dense layers |
+| --- | --- | --- |
+| `dense` | none | encoder 1200, 1200 ReLU; decoder 1200 ×3 tanh |
+| `conv` | 32, 32, 64, 64, all 4×4 | 256 |
+| `burgess` | 32, 32, 32, 32, all 4×4 | 256, 256 |
+| `locatello` | 32 4×4, 32 4×4, 64 2×2, 64 2×2 | 256 |
+
+References:
+    dense, conv: Higgins et al. 2017, Table 1. burgess: Burgess et al. 2017,
+    appendix. locatello: Locatello et al., Challenging Common Assumptions in the
+    Unsupervised Learning of Disentangled Representations, ICML 2019, Table 1.
+"""
+
+import math
+from collections.abc import Sequence
+
+import keras
+from keras import layers
+
+
+def dense_encoder(
+    input_shape: Sequence[int], latent_dim: int, units: Sequence[int] = (1200, 1200)
+) -> keras.Model:
+    """Returns the fully connected encoder of Higgins et al. for 2D shapes.
+
+    Args:
+        input_shape: Shape of one image or vector, without the batch.
+        latent_dim: Number of latents, at least 1.
+        units: Width of each ReLU layer.
+
+    Raises:
+        ValueError: If `latent_dim` or a dimension of `input_shape` is below 1.
+
+    Example:
+        >>> [tuple(t.shape) for t in dense_encoder((64, 64, 1), latent_dim=10).outputs]
+        [(None, 10), (None, 10)]
+    """
+    _check_positive(input_shape, latent_dim)
+    image = keras.Input(tuple(input_shape), name="image")
+    h = layers.Flatten()(image)
+    for width in units:
+        h = layers.Dense(width, activation="relu")(h)
+    return keras.Model(image, _gaussian_head(h, latent_dim), name="dense_encoder")
+
+
+def dense_decoder(
+    latent_dim: int, output_shape: Sequence[int], units: Sequence[int] = (1200, 1200, 1200)
+) -> keras.Model:
+    """Returns the fully connected decoder of Higgins et al. for 2D shapes.
+
+    Args:
+        latent_dim: Number of latents, at least 1.
+        output_shape: Shape of one image or vector, without the batch.
+        units: Width of each tanh layer.
+
+    Raises:
+        ValueError: If `latent_dim` or a dimension of `output_shape` is below 1.
+
+    Example:
+        >>> dense_decoder(10, (64, 64, 1)).output_shape
+        (None, 64, 64, 1)
+    """
+    _check_positive(output_shape, latent_dim)
+    z = keras.Input((latent_dim,), name="z")
+    h = z
+    for width in units:
+        h = layers.Dense(width, activation="tanh")(h)
+    h = layers.Dense(math.prod(output_shape))(h)
+    params = layers.Reshape(tuple(output_shape), name="params")(h)
+    return keras.Model(z, params, name="dense_decoder")
+
+
+def conv_encoder(input_shape: Sequence[int], latent_dim: int) -> keras.Model:
+    """Returns the convolutional encoder of Higgins et al. for chairs, faces and CelebA.
+
+    Args:
+        input_shape: (side, side, channels), side a power of two from 32 to 256.
+        latent_dim: Number of latents, at least 1.
+
+    Raises:
+        ValueError: If `input_shape` is no such square or `latent_dim` is below 1.
+
+    Example:
+        >>> conv_encoder((64, 64, 3), latent_dim=32).output_shape
+        [(None, 32), (None, 32)]
+    """
+    filters = [32, 32, 64, 64]
+    return _conv_encoder("conv_encoder", input_shape, latent_dim, filters, [4] * 4, [256])
+
+
+def conv_decoder(latent_dim: int, output_shape: Sequence[int]) -> keras.Model:
+    """Returns the mirror of `conv_encoder`.
+
+    Args:
+        latent_dim: Number of latents, at least 1.
+        output_shape: (side, side, channels), side a power of two from 32 to 256.
+
+    Raises:
+        ValueError: If `output_shape` is no such square or `latent_dim` is below 1.
+
+    Example:
+        >>> conv_decoder(32, (128, 128, 3)).output_shape
+        (None, 128, 128, 3)
+    """
+    return _conv_decoder("conv_decoder", latent_dim, output_shape, [32, 32, 64, 64], [256])
+
+
+def burgess_encoder(input_shape: Sequence[int], latent_dim: int) -> keras.Model:
+    """Returns the convolutional encoder of Burgess et al.
+
+    Args:
+        input_shape: (side, side, channels), side a power of two from 32 to 256.
+        latent_dim: Number of latents, at least 1.
+
+    Raises:
+        ValueError: If `input_shape` is no such square or `latent_dim` is below 1.
+
+    Example:
+        >>> burgess_encoder((64, 64, 1), latent_dim=10).name
+        'burgess_encoder'
+    """
+    filters = [32, 32, 32, 32]
+    return _conv_encoder("burgess_encoder", input_shape, latent_dim, filters, [4] * 4, [256, 256])
+
+
+def burgess_decoder(latent_dim: int, output_shape: Sequence[int]) -> keras.Model:
+    """Returns the mirror of `burgess_encoder`.
+
+    Args:
+        latent_dim: Number of latents, at least 1.
+        output_shape: (side, side, channels), side a power of two from 32 to 256.
+
+    Raises:
+        ValueError: If `output_shape` is no such square or `latent_dim` is below 1.
+
+    Example:
+        >>> burgess_decoder(10, (64, 64, 1)).output_shape
+        (None, 64, 64, 1)
+    """
+    return _conv_decoder("burgess_decoder", latent_dim, output_shape, [32] * 4, [256, 256])
+
+
+def locatello_encoder(input_shape: Sequence[int], latent_dim: int) -> keras.Model:
+    """Returns the encoder of Locatello et al., whose last two kernels are 2×2.
+
+    Args:
+        input_shape: (side, side, channels), side a power of two from 32 to 256.
+        latent_dim: Number of latents, at least 1.
+
+    Raises:
+        ValueError: If `input_shape` is no such square or `latent_dim` is below 1.
+
+    Example:
+        >>> encoder = locatello_encoder((64, 64, 1), latent_dim=10)
+        >>> [layer.kernel_size[0] for layer in encoder.layers if hasattr(layer, "kernel_size")]
+        [4, 4, 2, 2]
+    """
+    filters, kernels = [32, 32, 64, 64], [4, 4, 2, 2]
+    return _conv_encoder("locatello_encoder", input_shape, latent_dim, filters, kernels, [256])
+
+
+def locatello_decoder(latent_dim: int, output_shape: Sequence[int]) -> keras.Model:
+    """Returns the decoder of Locatello et al., which equals `conv_decoder`.
+
+    Args:
+        latent_dim: Number of latents, at least 1.
+        output_shape: (side, side, channels), side a power of two from 32 to 256.
+
+    Raises:
+        ValueError: If `output_shape` is no such square or `latent_dim` is below 1.
+
+    Example:
+        >>> locatello_decoder(10, (64, 64, 3)).output_shape
+        (None, 64, 64, 3)
+    """
+    return _conv_decoder("locatello_decoder", latent_dim, output_shape, [32, 32, 64, 64], [256])
+
+
+def _conv_encoder(name, input_shape, latent_dim, filters, kernels, units):
+    n_layers = _check_square(input_shape, latent_dim)
+    image = keras.Input(tuple(input_shape), name="image")
+    h = image
+    for width, kernel in zip(_fit(filters, n_layers), _fit(kernels, n_layers), strict=True):
+        h = layers.Conv2D(width, kernel, strides=2, padding="same", activation="relu")(h)
+    h = layers.Flatten()(h)
+    for width in units:
+        h = layers.Dense(width, activation="relu")(h)
+    return keras.Model(image, _gaussian_head(h, latent_dim), name=name)
+
+
+def _conv_decoder(name, latent_dim, output_shape, encoder_filters, units):
+    n_layers = _check_square(output_shape, latent_dim)
+    *inner, last = _fit(encoder_filters, n_layers)
+    z = keras.Input((latent_dim,), name="z")
+    h = z
+    for width in [*units, 4 * 4 * last]:
+        h = layers.Dense(width, activation="relu")(h)
+    h = layers.Reshape((4, 4, last))(h)
+    for width in reversed(inner):
+        h = layers.Conv2DTranspose(width, 4, strides=2, padding="same", activation="relu")(h)
+    params = layers.Conv2DTranspose(output_shape[-1], 4, strides=2, padding="same", name="params")(
+        h
+    )
+    return keras.Model(z, params, name=name)
+
+
+def _gaussian_head(h, latent_dim):
+    return [layers.Dense(latent_dim, name=name)(h) for name in ("mean", "log_var")]
+
+
+def _fit(published: list[int], n_layers: int) -> list[int]:
+    """Keeps the end of a list stated for 64×64; repeats its first entry before it."""
+    return published[:1] * (n_layers - len(published)) + published[-n_layers:]
+
+
+def _check_square(shape: Sequence[int], latent_dim: int) -> int:
+    """Returns the number of stride-2 layers between an image and 4×4."""
+    _check_positive(shape, latent_dim)
+    if len(shape) != 3 or shape[0] != shape[1] or shape[0] not in (32, 64, 128, 256):
+        raise ValueError(
+            "image shape must be (side, side, channels) with side 32, 64, 128 or 256, got "
+            f"{tuple(shape)}; dense_encoder and dense_decoder take any shape"
+        )
+    return int(math.log2(shape[0])) - 2
+
+
+def _check_positive(shape: Sequence[int], latent_dim: int) -> None:
+    if latent_dim < 1:
+        raise ValueError(f"latent_dim must be at least 1, got {latent_dim}")
+    if not shape or any(size is None or size < 1 for size in shape):
+        raise ValueError(f"image shape must hold whole numbers of at least 1, got {tuple(shape)}")

@@ -1,0 +1,38 @@
+"""Package metadata; the tools' settings stand in pyproject.toml."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+TESTING = ["hypothesis", "mypy", "pytest", "pytest-xdist", "ruff"]
+DOCS = ["furo", "myst-parser", "sphinx"]
+
+setup(
+    name="keras-betavae",
+    version="0.1.0",
+    description="β-VAE for Keras: train, score, watch and ship disentangled representations",
+    long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.11",
+    packages=find_packages(include=["keras_betavae", "keras_betavae.*"]),
+    package_data={"keras_betavae": ["py.typed"]},
+    install_requires=[
+        "tensorflow>=2.18",
+        "keras>=3.8",
+        "tensorflow-probability[tf]>=0.25",
+        "numpy>=2.0",
+        "scikit-learn>=1.8",
+        "tensorboard>=2.18",
+        "pillow>=10",
+        "matplotlib>=3.9",
+    ],
+    extras_require={"docs": DOCS, "dev": [*TESTING, *DOCS, "pre-commit"]},
+    entry_points={"console_scripts": ["keras-betavae=keras_betavae.cli:main"]},
+    classifiers=[
+        "Development Status :: 4 - Beta",
+        "Intended Audience :: Science/Research",
+        "Programming Language :: Python :: 3.11",
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+    ],
+)
