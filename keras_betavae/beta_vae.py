@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -374,7 +375,9 @@ class BetaVAE(keras.Model):
         self.seed_generator.state.assign(store.pop("seed_generator"))
         super().load_own_variables(store)
 
-    def export(self, filepath: str, format: str = "tf_saved_model", **kwargs: Any) -> None:
+    def export(
+        self, filepath: str | os.PathLike, format: str = "tf_saved_model", **kwargs: Any
+    ) -> None:
         """Writes the model for serving.
 
         The SavedModel needs neither Keras nor this package to run:
@@ -406,7 +409,7 @@ class BetaVAE(keras.Model):
             ("sample", self.sample, [n, seed]),
         ):
             archive.add_endpoint(name, function, signature)
-        archive.write_out(filepath, **kwargs)
+        archive.write_out(os.fspath(filepath), **kwargs)
 
     def _scaled(self, x: tf.Tensor) -> tf.Tensor:
         x = tf.convert_to_tensor(x)

@@ -9,6 +9,8 @@ import numpy as np
 from keras_betavae.metrics import _adagrad
 from keras_betavae.metrics._check import check_factors_and_codes
 
+Protocol = Literal["higgins", "locatello", "scale_free"]
+
 _BLOCK_VALUES = 2**24
 
 
@@ -16,7 +18,7 @@ def beta_vae_score(
     factors: np.ndarray,
     codes: np.ndarray,
     *,
-    protocol: Literal["higgins", "locatello", "scale_free"] = "higgins",
+    protocol: Protocol = "higgins",
     n_pairs: int = 64,
     n_train: int = 10_000,
     n_test: int = 5_000,
@@ -162,7 +164,7 @@ def _scale_free(x_train, y_train, x_test, y_test, rng) -> float:
     x_train, x_test = (
         ((x[:, alive] - mean[alive]) / std[alive]).astype(np.float32) for x in (x_train, x_test)
     )
-    classifier = LogisticRegression(C=np.inf, max_iter=1_000)
+    classifier = LogisticRegression(C=np.inf)
     return _accuracy(classifier, x_train, y_train, x_test, y_test)
 
 

@@ -1,0 +1,295 @@
+"""Keras callbacks that score, watch and save a β-VAE while it trains."""
+
+import os
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_betavae import visualization
+from keras_betavae.datasets import FactorDataset
+from keras_betavae.metrics import beta_vae_score
+from keras_betavae.objectives import Capacity
+
+Score = Callable[..., float]
+
+
+class _SummaryCallback(keras.callbacks.Callback):
+    """Runs every few epochs and writes summaries to a folder of its own in `log_dir`."""
+
+    folder = ""
+
+    def __init__(self, log_dir: str | os.PathLike | None, every_n_epochs: int | None = 1):
+        super().__init__()
+        if every_n_epochs is not None and every_n_epochs < 1:
+            raise ValueError(f"every_n_epochs must be at least 1, got {every_n_epochs}")
+        self.log_dir = None if log_dir is None else os.fspath(log_dir)
+        self.every_n_epochs = every_n_epochs
+        self._writer: tf.summary.SummaryWriter = tf.summary.create_noop_writer()
+
+    @property
+    def step(self) -> int:
+        """The number of training steps that are done."""
+        return int(self.model.optimizer.iterations)
+
+    def on_train_begin(self, logs: dict | None = None) -> None:
+        if self.log_dir is not None:
+            self._writer = tf.summary.create_file_writer(os.path.join(self.log_dir, self.folder))
+
+    def on_train_end(self, logs: dict | None = None) -> None:
+        self._writer.close()
+        self._writer = tf.summary.create_noop_writer()
+
+    def is_due(self, epoch: int) -> bool:
+        """Whether an epoch, counted from 0, is the first or a multiple of the interval."""
+        if self.every_n_epochs is None:
+            return False
+        return epoch == 0 or (epoch + 1) % self.every_n_epochs == 0
+
+    def write(self, summaries: Mapping[str, float]) -> None:
+        """Writes scalars at the current training step."""
+        with self._writer.as_default(step=self.step):
+            for name, value in summaries.items():
+                tf.summary.scalar(name, value)
+        self._writer.flush()
+
+
+class DisentanglementMetric(_SummaryCallback):
+    """Scores the codes' disentanglement and puts the scores into `logs`.
+
+    The images are drawn once and encoded once for all scores. The scores land in the
+    epoch's `logs`, where `ModelCheckpoint(monitor="beta_vae_score")`, `EarlyStopping`,
+    `CSVLogger` and `History` find them (list this callback before those), and in
+    TensorBoard under `disentanglement/`, at the true training step. Epochs between two
+    evaluations carry the last scores on. The training's random streams are not touched:
+    a run has the same weights with this callback and without.
+
+    Args:
+        data: Images with factors.
+        log_dir: TensorBoard's folder; None writes no summaries.
+        scores: Functions of `(factors, codes, seed=...)` by name, each returning a float;
+            `{"beta_vae_score": beta_vae_score}` with the data's factor names by default.
+        every_n_epochs: Evaluates after the first and then after every n-th epoch; None
+            for never.
+        every_n_steps: Evaluates besides whenever this many more training steps are done.
+        n_images: Images that are drawn and encoded.
+        seed: Seed of the draw and of the scores.
+
+    Raises:
+        ValueError: If a number is below 1.
+
+    Example:
+        >>> from keras_betavae.datasets import load_sprites
+        >>> data = load_sprites(orientation=4, pos_x=4, pos_y=4)
+        >>> callback = DisentanglementMetric(data, n_images=500)
+    """
+
+    folder = "disentanglement"
+
+    def __init__(
+        self,
+        data: FactorDataset,
+        log_dir: str | os.PathLike | None = None,
+        *,
+        scores: Mapping[str, Score] | None = None,
+        every_n_epochs: int | None = 1,
+        every_n_steps: int | None = None,
+        n_images: int = 20_000,
+        seed: int = 0,
+    ):
+        super().__init__(log_dir, every_n_epochs)
+        for name, value in (("every_n_steps", every_n_steps), ("n_images", n_images)):
+            if value is not None and value < 1:
+                raise ValueError(f"{name} must be at least 1, got {value}")
+        default = partial(beta_vae_score, factor_names=data.factor_names)
+        self.data = data
+        self.scores = {"beta_vae_score": default} if scores is None else dict(scores)
+        self.every_n_steps = every_n_steps
+        self.n_images = n_images
+        self.seed = seed
+        self._latest: dict[str, float] = {}
+        self._next_step = 0
+
+    def on_train_begin(self, logs: dict | None = None) -> None:
+        """Opens the writer and starts counting steps."""
+        super().on_train_begin(logs)
+        self._latest = {}
+        if self.every_n_steps is not None:
+            self._next_step = (self.step // self.every_n_steps + 1) * self.every_n_steps
+
+    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
+        """Evaluates if `every_n_steps` says so."""
+        # With steps_per_execution above 1 the exact step may be jumped over.
+        if self.every_n_steps is not None and self.step >= self._next_step:
+            self._next_step = (self.step // self.every_n_steps + 1) * self.every_n_steps
+            self._evaluate()
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        """Evaluates if `every_n_epochs` says so; hands the latest scores to `logs`."""
+        if self.is_due(epoch):
+            self._evaluate()
+        if logs is not None:
+            logs.update(self._latest)
+
+    def _evaluate(self) -> None:
+        factors, codes = self.data.encode_with(self.model, n=self.n_images, seed=self.seed)
+        self._latest = {
+            name: score(factors, codes, seed=self.seed) for name, score in self.scores.items()
+        }
+        self.write({f"disentanglement/{name}": value for name, value in self._latest.items()})
+
+
+class LatentTraversal(_SummaryCallback):
+    """Shows in TensorBoard what each latent does to a few images.
+
+    Each image gives a grid under `traversal/`, a row per latent.
+
+    Args:
+        images: uint8 images (n, *image_shape).
+        log_dir: TensorBoard's folder.
+        every_n_epochs: Draws after the first and then after every n-th epoch.
+        limit: Each latent runs from -limit to limit.
+        n_steps: Images per row.
+
+    Raises:
+        ValueError: If `every_n_epochs` is below 1.
+
+    Example:
+        >>> callback = LatentTraversal(np.zeros((3, 64, 64, 1), "uint8"), log_dir="logs")
+    """
+
+    folder = "traversal"
+
+    def __init__(
+        self,
+        images: np.ndarray,
+        log_dir: str | os.PathLike,
+        *,
+        every_n_epochs: int = 1,
+        limit: float = 3.0,
+        n_steps: int = 11,
+    ):
+        super().__init__(log_dir, every_n_epochs)
+        self.images = images
+        self.limit = limit
+        self.n_steps = n_steps
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        """Draws if `every_n_epochs` says so."""
+        if not self.is_due(epoch):
+            return
+        codes = np.asarray(self.model.encode(self.images)[0])
+        with self._writer.as_default(step=self.step):
+            for index, code in enumerate(codes):
+                rows = visualization.traverse(
+                    self.model, code, limit=self.limit, n_steps=self.n_steps
+                )
+                grid = visualization.image_grid(rows)
+                tf.summary.image(f"traversal/{index}", grid[None])
+        self._writer.flush()
+
+
+class LatentActivity(_SummaryCallback):
+    """Shows in TensorBoard which latents carry information.
+
+    Writes the KL of each latent over the epoch, in nats, as scalars `latents/kl_<i>` and
+    as the histogram `latents/kl`, the number of active ones (also into `logs`, as
+    `active_units`), and, under `Capacity`, `capacity/target` (C) and `capacity/distance`
+    (|KL − C|). It reads the means that training has kept and encodes nothing.
+
+    Args:
+        log_dir: TensorBoard's folder; None writes no summaries.
+        every_n_epochs: Writes after the first and then after every n-th epoch.
+        threshold: A latent is active if its KL is above this, in nats.
+
+    Raises:
+        ValueError: If `every_n_epochs` is below 1.
+
+    Example:
+        >>> callback = LatentActivity("logs", threshold=0.05)
+    """
+
+    folder = "latents"
+
+    def __init__(
+        self,
+        log_dir: str | os.PathLike | None = None,
+        *,
+        every_n_epochs: int = 1,
+        threshold: float = 0.01,
+    ):
+        super().__init__(log_dir, every_n_epochs)
+        self.threshold = threshold
+        self._latent_kl: np.ndarray | None = None
+
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+        """Forgets the last epoch."""
+        self._latent_kl = None
+
+    def on_test_begin(self, logs: dict | None = None) -> None:
+        """Keeps the training's means, which a validation is about to reset."""
+        self._latent_kl = np.asarray(self.model.latent_kl)
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        """Writes the summaries if `every_n_epochs` says so."""
+        kl = np.asarray(self.model.latent_kl) if self._latent_kl is None else self._latent_kl
+        active = int((kl > self.threshold).sum())
+        if logs is not None:
+            logs["active_units"] = active
+        if not self.is_due(epoch):
+            return
+        scalars = {f"latents/kl_{index}": value for index, value in enumerate(kl)}
+        scalars["latents/active_units"] = active
+        objective = self.model.objective
+        if isinstance(objective, Capacity):
+            capacity = float(objective.capacity(self.step))
+            scalars["capacity/target"] = capacity
+            scalars["capacity/distance"] = abs(kl.sum() - capacity)
+        with self._writer.as_default(step=self.step):
+            tf.summary.histogram("latents/kl", kl)
+        self.write(scalars)
+
+
+class Checkpoint(keras.callbacks.Callback):
+    """Saves the whole model after every epoch, so that training can go on from there.
+
+    Each file is written aside and moved into place, so that whatever stands in the
+    folder is whole, also when the process is killed while it saves.
+
+    Args:
+        folder: Where `step-<training step>.keras` files go.
+        keep: How many of the latest files stay.
+
+    Raises:
+        ValueError: If `keep` is below 1.
+
+    Example:
+        >>> callback = Checkpoint("checkpoints")
+        >>> Checkpoint.latest("checkpoints") is None
+        True
+    """
+
+    def __init__(self, folder: str | os.PathLike, keep: int = 2):
+        super().__init__()
+        if keep < 1:
+            raise ValueError(f"keep must be at least 1, got {keep}")
+        self.folder = Path(folder)
+        self.keep = keep
+
+    @staticmethod
+    def latest(folder: str | os.PathLike) -> Path | None:
+        """Returns the latest checkpoint's file, None if there is none."""
+        return max(Path(folder).glob("step-*.keras"), default=None)
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        """Saves, and deletes what is older than the latest files."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        target = self.folder / f"step-{int(self.model.optimizer.iterations):09d}.keras"
+        aside = target.with_name(f"saving-{target.name}")
+        self.model.save(aside)
+        aside.replace(target)
+        for old in sorted(self.folder.glob("step-*.keras"))[: -self.keep]:
+            old.unlink()

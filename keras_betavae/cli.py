@@ -1,0 +1,234 @@
+"""The command line: a thin shell over the public API."""
+
+import argparse
+import dataclasses
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+EPILOG = """\
+exit status: 0 done; 1 it failed, and the last line says why; 2 wrong arguments;
+130 interrupted (a training then goes on with --resume)
+
+examples:
+  keras-betavae train --preset sprites_quick --out runs/first
+  keras-betavae train --resume runs/first
+  keras-betavae evaluate runs/first
+  keras-betavae traverse runs/first --image 1000 --out traversal.gif
+  tensorboard --logdir runs
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command line; returns the exit status."""
+    options = _parser().parse_args(arguments)
+    try:
+        options.command(options)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    except (OSError, ValueError, FloatingPointError) as error:
+        print(f"keras-betavae: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _train(options: argparse.Namespace) -> None:
+    from keras_betavae import runs
+
+    folder = options.resume
+    if folder is None:
+        chosen = {
+            field.name: getattr(options, field.name)
+            for field in dataclasses.fields(runs.Settings)
+            if getattr(options, field.name) is not None
+        }
+        folder = runs.create(options.out, runs.Settings.from_preset(**chosen))
+    vae = runs.train(folder, verbose=options.verbose)
+    print("Scoring the model and its controls ...", flush=True)
+    _print_scores(runs.finish(folder, vae))
+    folder = Path(folder)
+    for what, where in (
+        ("TensorBoard", f"tensorboard --logdir {folder / 'logs'}"),
+        ("metrics", folder / "metrics.csv"),
+        ("pictures", folder / "pictures"),
+        ("model", folder / "model.keras"),
+        ("SavedModel", folder / "saved_model" / "1"),
+        ("scores", folder / "scores.json"),
+    ):
+        print(f"{what:<12} {where}")
+
+
+def _evaluate(options: argparse.Namespace) -> None:
+    from keras_betavae import runs
+
+    settings = runs.load_settings(options.run)
+    data = settings.load_data()
+    vae, untrained = runs.load_model(options.run), settings.build_model(data)
+    n_images = options.n_images or settings.n_images
+    _print_scores(runs.score_with_controls(vae, untrained, data, n_images, options.seed))
+
+
+def _traverse(options: argparse.Namespace) -> None:
+    import numpy as np
+
+    from keras_betavae import runs, visualization
+
+    data = runs.load_settings(options.run).load_data()
+    vae = runs.load_model(options.run)
+    if not 0 <= options.image < len(data):
+        raise ValueError(f"--image must be from 0 to {len(data) - 1}, got {options.image}")
+    code = np.asarray(vae.encode(data.images_at([options.image]))[0])[0]
+    by_kl = np.argsort(-runs.latent_kl(vae, data))
+    rows = visualization.traverse(
+        vae, code, latents=by_kl, limit=options.limit, n_steps=options.frames
+    )
+    visualization.write_traversal(options.out, rows)
+    print(options.out)
+
+
+def _export(options: argparse.Namespace) -> None:
+    from keras_betavae import runs
+
+    if options.out.exists():
+        raise FileExistsError(f"{options.out} is there already; choose another name")
+    runs.load_model(options.run).export(str(options.out), format=options.format)
+
+
+def _datasets(options: argparse.Namespace) -> None:
+    del options
+    from keras_betavae.datasets import dsprites
+
+    factors = ", ".join(
+        f"{name} {size}"
+        for name, size in zip(dsprites.FACTOR_NAMES, dsprites.FACTOR_SIZES, strict=True)
+    )
+    print("sprites   737,280 images (64, 64, 1), rendered offline in seconds")
+    print("dsprites  737,280 images (64, 64, 1), the released file")
+    print(f"          both: {factors}")
+    print(f"          {dsprites.URL}")
+
+
+def _print_scores(table: dict) -> None:
+    from keras_betavae import runs
+
+    print("\nbeta_vae_score by protocol (1 is best, chance is about 0.25, and 0.2 with shape)\n")
+    print(runs.format_table(table))
+    trained = table["trained β-VAE"]
+    print(
+        f"\nThe Higgins protocol gives the trained β-VAE {trained['higgins']:.3f} with "
+        f"{trained['active latents']} active latents; with all five factors it is "
+        f"{trained['locatello']:.3f}.\nThis score saturates: it can reach 1 while rotation and "
+        "shape are not encoded at all. It does not mean\n"
+        '"disentangled"; look at the controls and at the pictures.\n'
+    )
+
+
+def _grid(text: str) -> tuple[int, ...]:
+    return tuple(int(size) for size in text.split(","))
+
+
+def _parser() -> argparse.ArgumentParser:
+    from keras_betavae import presets
+
+    parser = argparse.ArgumentParser(
+        prog="keras-betavae",
+        description="Train, score, look at and ship a β-VAE.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    train = commands.add_parser(
+        "train",
+        help="train a preset into a run folder, then score, draw and export it",
+        description="Trains a preset into a run folder; then scores it beside its controls, draws "
+        "its traversal and exports it. What a run holds: config.json, metrics.csv, logs/ "
+        "(TensorBoard), checkpoints/, pictures/, model.keras, saved_model/1/, scores.json.",
+    )
+    train.set_defaults(command=_train)
+    where = train.add_mutually_exclusive_group(required=True)
+    where.add_argument("--out", type=Path, metavar="RUN", help="a new folder for the run")
+    where.add_argument(
+        "--resume",
+        type=Path,
+        metavar="RUN",
+        help="go on from the latest checkpoint of a run, with the settings it was made with",
+    )
+    train.add_argument(
+        "--preset",
+        choices=presets.names(),
+        default="sprites_quick",
+        help="the recipe (default: %(default)s)",
+    )
+    train.add_argument(
+        "--data",
+        choices=("sprites", "dsprites"),
+        help="sprites: rendered offline (default); dsprites: the released file",
+    )
+    train.add_argument("--data-path", metavar="FILE", help="where the released file is")
+    train.add_argument(
+        "--grid",
+        type=_grid,
+        metavar="N,N,N,N,N",
+        help="a smaller sprites grid: shapes, scales, orientations, x and y positions",
+    )
+    for option, kind, text in (
+        ("--latent-dim", int, "number of latents, instead of the preset's"),
+        ("--beta", float, "weight of the KL, instead of the preset's objective"),
+        ("--learning-rate", float, "instead of the preset's"),
+        ("--batch-size", int, "images per step, instead of the preset's"),
+        ("--steps", int, "training steps, instead of the preset's"),
+        ("--every", int, "steps between checkpoints, scores and pictures (a tenth)"),
+        ("--n-images", int, "images that are encoded for the scores (20,000)"),
+        ("--seed", int, "seed of the weights, the order of images and the codes (0)"),
+    ):
+        train.add_argument(option, type=kind, metavar="N", help=text)
+    train.add_argument(
+        "--verbose",
+        type=int,
+        choices=(0, 1, 2),
+        default=1,
+        help="0: silent; 1: progress bar (default); 2: one line per interval",
+    )
+
+    evaluate = commands.add_parser(
+        "evaluate", help="score a run beside its controls and print the table"
+    )
+    evaluate.set_defaults(command=_evaluate)
+    evaluate.add_argument("run", type=Path, metavar="RUN")
+    evaluate.add_argument("--n-images", type=int, metavar="N", help="instead of the run's")
+    evaluate.add_argument("--seed", type=int, default=0, metavar="N", help="default: 0")
+
+    traverse = commands.add_parser(
+        "traverse", help="draw what each latent does, rows sorted by KL, to a PNG or GIF"
+    )
+    traverse.set_defaults(command=_traverse)
+    traverse.add_argument("run", type=Path, metavar="RUN")
+    traverse.add_argument("--out", type=Path, required=True, metavar="FILE.png|FILE.gif")
+    traverse.add_argument(
+        "--image", type=int, default=0, metavar="N", help="index of the image to start from (0)"
+    )
+    traverse.add_argument(
+        "--limit", type=float, default=3.0, metavar="N", help="from -N to N (3 standard deviations)"
+    )
+    traverse.add_argument("--frames", type=int, default=11, metavar="N", help="steps (11)")
+
+    export = commands.add_parser("export", help="write a run's model for serving")
+    export.set_defaults(command=_export)
+    export.add_argument("run", type=Path, metavar="RUN")
+    export.add_argument("--out", type=Path, required=True, metavar="PATH")
+    export.add_argument(
+        "--format",
+        choices=("tf_saved_model", "onnx"),
+        default="tf_saved_model",
+        help="default: %(default)s; onnx needs the package onnx",
+    )
+
+    table = commands.add_parser("datasets", help="list the data sets")
+    table.set_defaults(command=_datasets)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,69 @@
+"""What a score must be compared with: representations that nobody trained."""
+
+import numpy as np
+
+
+def pixel_codes(images: np.ndarray) -> np.ndarray:
+    """Returns the images themselves as codes.
+
+    Args:
+        images: uint8 (n, *image_shape), 0 to 255, as `FactorDataset.encode_with` hands
+            them to a model.
+
+    Returns:
+        float32 (n, pixels), 0 to 1.
+
+    Example:
+        >>> pixel_codes(np.full((2, 8, 8, 1), 255, "uint8")).shape
+        (2, 64)
+    """
+    return images.reshape(len(images), -1) / np.float32(255)
+
+
+def pca_codes(pixels: np.ndarray, n_components: int = 10, seed: int = 0) -> np.ndarray:
+    """Returns the principal components of the pixels, by scikit-learn's `PCA`.
+
+    Args:
+        pixels: Codes of `pixel_codes`, (n, pixels).
+        n_components: Components kept; the paper keeps 10.
+        seed: Seed of the randomised solver.
+
+    Returns:
+        Floats (n, n_components).
+
+    References:
+        Higgins et al. 2017, Fig. 6, the control "PCA".
+
+    Example:
+        >>> pca_codes(np.random.default_rng(0).random((50, 20)), n_components=3).shape
+        (50, 3)
+    """
+    from sklearn.decomposition import PCA
+
+    return PCA(n_components, random_state=seed).fit_transform(pixels)
+
+
+def ica_codes(pixels: np.ndarray, n_components: int = 10, seed: int = 0) -> np.ndarray:
+    """Returns the independent components of the pixels, by scikit-learn's `FastICA`.
+
+    Args:
+        pixels: Codes of `pixel_codes`, (n, pixels).
+        n_components: Components kept; the paper keeps 10.
+        seed: Seed of the start.
+
+    Returns:
+        Floats (n, n_components) of unit variance.
+
+    References:
+        Higgins et al. 2017, Fig. 6, the control "ICA".
+
+    Example:
+        >>> ica_codes(np.random.default_rng(0).random((500, 20)), n_components=3).shape
+        (500, 3)
+    """
+    from sklearn.decomposition import FastICA
+
+    # On the principal components, which span the same subspace, the whitening is cheap.
+    components = pca_codes(pixels, n_components, seed)
+    ica = FastICA(whiten="unit-variance", random_state=seed, max_iter=1_000, tol=1e-3)
+    return ica.fit_transform(components)

@@ -1,0 +1,326 @@
+"""One folder per training run: settings, logs, checkpoints, pictures, models, scores."""
+
+import dataclasses
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_betavae import callbacks, datasets, metrics, presets, visualization
+from keras_betavae.beta_vae import BetaVAE
+from keras_betavae.metrics.intervention import Protocol
+from keras_betavae.objectives import Beta, kl_per_latent
+
+PROTOCOLS: tuple[Protocol, ...] = ("higgins", "locatello", "scale_free")
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What a run is made from; `config.json` in its folder.
+
+    Attributes:
+        preset: One of `presets.names()`.
+        batch_size: Images per step.
+        steps: Training steps.
+        every: Steps between checkpoints, scores and pictures.
+        data: "sprites" or "dsprites".
+        data_path: The released file of "dsprites"; None fetches it.
+        grid: Sizes of a smaller "sprites" grid, as `load_sprites` takes them.
+        latent_dim: Replaces the preset's number of latents.
+        beta: Replaces the preset's objective by `Beta(beta)`.
+        learning_rate: Replaces the preset's learning rate.
+        n_images: Images that are encoded for the scores.
+        seed: Seed of the weights, the order of the images and the codes.
+    """
+
+    preset: str
+    batch_size: int
+    steps: int
+    every: int
+    data: str = "sprites"
+    data_path: str | None = None
+    grid: tuple[int, ...] | None = None
+    latent_dim: int | None = None
+    beta: float | None = None
+    learning_rate: float | None = None
+    n_images: int = 20_000
+    seed: int = 0
+
+    def __post_init__(self):
+        presets.get(self.preset)
+        for name in ("batch_size", "steps", "every", "n_images"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+
+    @classmethod
+    def from_preset(cls, preset: str, **chosen: Any) -> "Settings":
+        """Returns settings with the preset's batch and steps where none were chosen.
+
+        Raises:
+            ValueError: If there is no such preset, or a number is out of range.
+        """
+        recipe = presets.get(preset)
+        numbers = {"batch_size": recipe.batch_size, "steps": recipe.steps, **chosen}
+        numbers.setdefault("every", max(numbers["steps"] // 10, 1))
+        return cls(preset, **numbers)
+
+    def load_data(self) -> datasets.FactorDataset:
+        """Returns the data set."""
+        if self.data == "dsprites":
+            return datasets.load_dsprites(self.data_path)
+        return datasets.load_sprites(*(self.grid or ()))
+
+    def build_model(self, data: datasets.FactorDataset) -> BetaVAE:
+        """Returns the untrained model; the same seed gives the same weights."""
+        keras.utils.set_random_seed(self.seed)
+        overrides: dict[str, Any] = {"input_shape": data.image_shape, "seed": self.seed}
+        if self.latent_dim is not None:
+            overrides["latent_dim"] = self.latent_dim
+        if self.beta is not None:
+            overrides["objective"] = Beta(self.beta)
+        if self.learning_rate is not None:
+            optimizer = presets.get(self.preset).optimizer()
+            optimizer.learning_rate = self.learning_rate
+            overrides["optimizer"] = optimizer
+        return BetaVAE.from_preset(self.preset, **overrides)
+
+
+def create(folder: str | os.PathLike, settings: Settings) -> Path:
+    """Makes a run's folder and writes its `config.json`.
+
+    Raises:
+        FileExistsError: If the folder is there and not empty.
+    """
+    folder = Path(folder)
+    if folder.exists() and any(folder.iterdir()):
+        raise FileExistsError(
+            f"{folder} is not empty; choose another folder, or go on with what is in it by --resume"
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    _write_json(folder / "config.json", dataclasses.asdict(settings))
+    return folder
+
+
+def load_settings(folder: str | os.PathLike) -> Settings:
+    """Returns the settings of a run.
+
+    Raises:
+        FileNotFoundError: If the folder holds no run.
+        ValueError: If its `config.json` is damaged.
+    """
+    path = Path(folder) / "config.json"
+    if not path.is_file():
+        raise FileNotFoundError(f"{folder} is no run: there is no {path}")
+    try:
+        return Settings(**json.loads(path.read_text(encoding="utf-8")))
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{path} does not hold a run's settings: {error}") from error
+
+
+def load_model(folder: str | os.PathLike) -> BetaVAE:
+    """Returns a run's trained model, or that of its latest checkpoint.
+
+    Raises:
+        FileNotFoundError: If the run has neither.
+    """
+    folder = Path(folder)
+    path: Path | None = folder / "model.keras"
+    if path is None or not path.is_file():
+        path = callbacks.Checkpoint.latest(folder / "checkpoints")
+    if path is None:
+        raise FileNotFoundError(f"{folder} holds no model.keras and no checkpoint")
+    return keras.saving.load_model(path)
+
+
+def train(folder: str | os.PathLike, verbose: int | str = "auto") -> BetaVAE:
+    """Trains a run to its last step, from its latest checkpoint if there is one.
+
+    Writes `metrics.csv`, TensorBoard's `logs/`, `checkpoints/` and `model.keras`.
+
+    Args:
+        folder: A folder that `create` has made.
+        verbose: As in `keras.Model.fit`.
+
+    Returns:
+        The trained model.
+    """
+    folder, settings = Path(folder), load_settings(folder)
+    data = settings.load_data()
+    checkpoint = callbacks.Checkpoint.latest(folder / "checkpoints")
+    vae = keras.saving.load_model(checkpoint) if checkpoint else settings.build_model(data)
+    step = int(vae.optimizer.iterations)
+    first_epoch = -(-step // settings.every)
+    _drop_rows_after(folder / "metrics.csv", first_epoch)
+    logs = folder / "logs"
+    if step < settings.steps:
+        images = data.images_at(_showcase(data))
+        vae.fit(
+            data.to_tf_data(
+                settings.batch_size,
+                seed=settings.seed,
+                repeat=True,
+                start_step=step,
+                drop_remainder=len(data) >= settings.batch_size,
+            ),
+            initial_epoch=first_epoch,
+            epochs=-(-settings.steps // settings.every),
+            steps_per_epoch=settings.every,
+            verbose=verbose,
+            callbacks=[
+                _StopAtStep(settings.steps),
+                callbacks.LatentActivity(logs),
+                callbacks.DisentanglementMetric(data, logs, n_images=settings.n_images),
+                callbacks.LatentTraversal(images, logs),
+                keras.callbacks.TensorBoard(logs, write_graph=False),
+                keras.callbacks.CSVLogger(folder / "metrics.csv", append=first_epoch > 0),
+                callbacks.Checkpoint(folder / "checkpoints"),
+            ],
+        )
+    _save_model(vae, folder / "model.keras")
+    return vae
+
+
+def draw(folder: str | os.PathLike, vae: BetaVAE, data: datasets.FactorDataset) -> Path:
+    """Draws a run's `pictures/`: reconstructions, samples, and a traversal as PNG and GIF.
+
+    Returns:
+        The folder of the pictures.
+    """
+    pictures = Path(folder) / "pictures"
+    pictures.mkdir(exist_ok=True)
+    images = data.images_at(_showcase(data))
+    pairs = visualization.reconstructions(vae, images)
+    visualization.write_png(pictures / "reconstructions.png", visualization.image_grid(pairs))
+    samples = np.asarray(vae.sample(24, seed=0)).reshape(3, 8, *vae.image_shape)
+    visualization.write_png(pictures / "samples.png", visualization.image_grid(samples))
+    by_kl = np.argsort(-latent_kl(vae, data))
+    code = np.asarray(vae.encode(images[:1])[0])[0]
+    rows = visualization.traverse(vae, code, latents=by_kl)
+    for name in ("traversal.png", "traversal.gif"):
+        visualization.write_traversal(pictures / name, rows)
+    return pictures
+
+
+def latent_kl(vae: BetaVAE, data: datasets.FactorDataset, n: int = 1_000) -> np.ndarray:
+    """Returns the mean KL of each latent over `n` images, in nats, (latent_dim,)."""
+    images = data.images_at(data.index_of(data.sample_factors(n, seed=0)))
+    return np.mean(kl_per_latent(vae.posterior(images), vae.prior), axis=0)
+
+
+def score_with_controls(
+    vae: BetaVAE, untrained: BetaVAE, data: datasets.FactorDataset, n_images: int, seed: int = 0
+) -> dict[str, dict[str, float]]:
+    """Scores a model beside the controls that give its score a meaning.
+
+    Args:
+        vae: The trained model.
+        untrained: The same network with the weights that it started from.
+        data: Images with factors.
+        n_images: Images that are drawn and encoded, the same for all rows.
+        seed: Seed of the draw and of the scores.
+
+    Returns:
+        By row, then by column: `beta_vae_score` by each protocol, and for the models the
+        number of latents whose KL is above 0.01 nats.
+    """
+    factors, pixels = data.encode_with(metrics.pixel_codes, n_images, seed)
+    models = {"trained β-VAE": vae, "untrained network": untrained}
+    codes = {name: data.encode_with(model, n_images, seed)[1] for name, model in models.items()}
+    codes["PCA, 10 components"] = metrics.pca_codes(pixels, seed=seed)
+    codes["ICA, 10 components"] = metrics.ica_codes(pixels, seed=seed)
+    codes["raw pixels"] = pixels
+    table: dict[str, dict[str, float]] = {}
+    for row, representation in codes.items():
+        table[row] = {
+            protocol: metrics.beta_vae_score(
+                factors,
+                representation,
+                protocol=protocol,
+                factor_names=data.factor_names,
+                seed=seed,
+            )
+            for protocol in PROTOCOLS
+        }
+        if row in models:
+            table[row]["active latents"] = int((latent_kl(models[row], data) > 0.01).sum())
+    return table
+
+
+def format_table(table: dict[str, dict[str, float]]) -> str:
+    """Returns the scores as a Markdown table."""
+    columns = [*PROTOCOLS, "active latents"]
+    rows = [["", *columns], ["---"] + ["---:"] * len(columns)]
+    for name, scores in table.items():
+        cells = [scores.get(column, "") for column in columns]
+        rows.append([name, *(f"{x:.3f}" if isinstance(x, float) else str(x) for x in cells)])
+    width = max(len(row[0]) for row in rows)
+    widths = [width, *(max(len(column), 5) for column in columns)]
+    lines = (
+        " | ".join(cell.ljust(w) if n == 0 else cell.rjust(w) for n, (cell, w) in enumerate(pairs))
+        for pairs in (list(zip(row, widths, strict=True)) for row in rows)
+    )
+    return "\n".join(f"| {line} |" for line in lines)
+
+
+def finish(folder: str | os.PathLike, vae: BetaVAE) -> dict[str, dict[str, float]]:
+    """Draws, exports and scores a trained run.
+
+    Writes `pictures/`, `saved_model/1/`, `scores.json` and `scores.md`.
+
+    Returns:
+        The table of `score_with_controls`.
+    """
+    folder, settings = Path(folder), load_settings(folder)
+    data = settings.load_data()
+    draw(folder, vae, data)
+    vae.export(folder / "saved_model" / "1", verbose=False)
+    untrained = settings.build_model(data)
+    table = score_with_controls(vae, untrained, data, settings.n_images, settings.seed)
+    _write_json(folder / "scores.json", table)
+    (folder / "scores.md").write_text(format_table(table) + "\n", encoding="utf-8")
+    return table
+
+
+class _StopAtStep(keras.callbacks.Callback):
+    """Ends training at a step, which may lie within an epoch, and logs the step."""
+
+    def __init__(self, steps: int):
+        super().__init__()
+        self.steps = steps
+
+    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
+        if int(self.model.optimizer.iterations) >= self.steps:
+            self.model.stop_training = True
+
+    def on_epoch_end(self, epoch: int, logs: dict) -> None:
+        logs["step"] = int(self.model.optimizer.iterations)
+
+
+def _showcase(data: datasets.FactorDataset, n: int = 8) -> np.ndarray:
+    """Returns the indices of images that stand for the data set."""
+    return data.index_of(data.sample_factors(n, seed=1))
+
+
+def _drop_rows_after(path: Path, n_epochs: int) -> None:
+    """Drops what a killed run had logged after its latest checkpoint."""
+    if not path.is_file():
+        return
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    aside = path.with_name(f"saving-{path.name}")
+    aside.write_text("".join(lines[: n_epochs + 1]), encoding="utf-8")
+    aside.replace(path)
+
+
+def _save_model(vae: BetaVAE, path: Path) -> None:
+    aside = path.with_name(f"saving-{path.name}")
+    vae.save(aside)
+    aside.replace(path)
+
+
+def _write_json(path: Path, value: Any) -> None:
+    aside = path.with_name(f"saving-{path.name}")
+    aside.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    aside.replace(path)

@@ -1,0 +1,138 @@
+"""Pictures as arrays: traversals, reconstructions, grids, and the files they go to."""
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+
+def traverse(
+    model: Any,
+    code: np.ndarray,
+    *,
+    latents: Sequence[int] | np.ndarray | None = None,
+    limit: float = 3.0,
+    n_steps: int = 11,
+) -> np.ndarray:
+    """Returns what the decoder shows when one latent varies and the others stay.
+
+    Args:
+        model: Anything with a method `decode`, from codes (n, latent_dim) to images.
+        code: The code around which one moves, (latent_dim,).
+        latents: The latents to vary, one row each; None for all.
+        limit: Each latent runs from -limit to limit, in units of the prior's standard
+            deviation.
+        n_steps: Images per row, at least 2.
+
+    Returns:
+        float32 images (rows, n_steps, height, width, channels), from one call of the
+        decoder.
+
+    Raises:
+        ValueError: If `code` is no vector or `n_steps` is below 2.
+    """
+    code = np.asarray(code, dtype=np.float32)
+    if code.ndim != 1:
+        raise ValueError(f"code must have the shape (latent_dim,), got {code.shape}")
+    if n_steps < 2:
+        raise ValueError(f"n_steps must be at least 2, got {n_steps}")
+    rows = np.arange(len(code)) if latents is None else np.asarray(latents)
+    codes = np.tile(code, (len(rows), n_steps, 1))
+    codes[np.arange(len(rows)), :, rows] = np.linspace(-limit, limit, n_steps, dtype=np.float32)
+    images = np.asarray(model.decode(codes.reshape(-1, len(code))))
+    return images.reshape(len(rows), n_steps, *images.shape[1:])
+
+
+def reconstructions(model: Any, images: np.ndarray) -> np.ndarray:
+    """Returns images above what the model makes of them.
+
+    Args:
+        model: Anything with a method `reconstruct`.
+        images: uint8 (n, height, width, channels).
+
+    Returns:
+        float32 images (2, n, height, width, channels), 0 to 1.
+    """
+    return np.stack([images / np.float32(255), np.asarray(model.reconstruct(images))])
+
+
+def image_grid(images: np.ndarray, *, padding: int = 2, zoom: int = 1) -> np.ndarray:
+    """Lays images out in rows and columns, with grey lines between them.
+
+    Args:
+        images: Floats (rows, columns, height, width, channels) of 1 or 3 channels;
+            values are clipped to 0 to 1.
+        padding: Pixels between and around the images.
+        zoom: Each pixel becomes a square of this side.
+
+    Returns:
+        uint8 (height, width, 3).
+
+    Raises:
+        ValueError: If the shape is another.
+
+    Example:
+        >>> image_grid(np.zeros((2, 3, 8, 8, 1)), padding=1).shape
+        (19, 28, 3)
+    """
+    images = np.asarray(images)
+    if images.ndim != 5 or images.shape[-1] not in (1, 3):
+        raise ValueError(
+            f"images must have the shape (rows, columns, height, width, 1 or 3), got {images.shape}"
+        )
+    pixels = np.rint(np.clip(images, 0.0, 1.0) * 255).astype(np.uint8)
+    pixels = pixels.repeat(zoom, axis=2).repeat(zoom, axis=3)
+    margins = [(0, 0), (0, 0), (padding, 0), (padding, 0), (0, 0)]
+    pixels = np.pad(pixels, margins, constant_values=_GREY)
+    rows, columns, height, width, channels = pixels.shape
+    grid = pixels.swapaxes(1, 2).reshape(rows * height, columns * width, channels)
+    grid = np.pad(grid, [(0, padding), (0, padding), (0, 0)], constant_values=_GREY)
+    return np.broadcast_to(grid, (*grid.shape[:2], 3))
+
+
+def write_png(path: str | os.PathLike, image: np.ndarray) -> None:
+    """Writes a uint8 image (height, width, 3) to a PNG file."""
+    from PIL import Image
+
+    Image.fromarray(np.ascontiguousarray(image)).save(path, format="png")
+
+
+def write_gif(
+    path: str | os.PathLike, frames: Sequence[np.ndarray], *, milliseconds: int = 100
+) -> None:
+    """Writes uint8 images (height, width, 3) to an animated GIF that plays for ever.
+
+    Args:
+        path: The file.
+        frames: The images, all of one shape.
+        milliseconds: Time that each is shown for.
+    """
+    from PIL import Image
+
+    first, *rest = [Image.fromarray(np.ascontiguousarray(frame)) for frame in frames]
+    first.save(path, format="gif", save_all=True, append_images=rest, duration=milliseconds, loop=0)
+
+
+def write_traversal(path: str | os.PathLike, rows: np.ndarray) -> None:
+    """Writes a traversal: all steps side by side to a PNG, or one after another to a GIF.
+
+    Args:
+        path: A file that ends in `.png` or `.gif`; the GIF runs there and back.
+        rows: Images of `traverse`, (rows, n_steps, height, width, channels).
+
+    Raises:
+        ValueError: If the file's ending is another.
+    """
+    suffix = os.path.splitext(path)[1].lower()
+    if suffix == ".png":
+        write_png(path, image_grid(rows))
+    elif suffix == ".gif":
+        n_steps = rows.shape[1]
+        order = [*range(n_steps), *range(n_steps - 2, 0, -1)]
+        write_gif(path, [image_grid(rows[None, :, step]) for step in order])
+    else:
+        raise ValueError(f"the file must end in .png or .gif, got {os.fspath(path)!r}")
+
+
+_GREY = 128
