@@ -17,16 +17,29 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)
     import tensorflow_probability.python.distributions  # noqa: F401
 
-from keras_betavae import datasets, likelihoods, metrics, networks, objectives, presets
+from keras_betavae import (
+    callbacks,
+    datasets,
+    likelihoods,
+    metrics,
+    networks,
+    objectives,
+    presets,
+    runs,
+    visualization,
+)
 from keras_betavae.beta_vae import BetaVAE
 
 __all__ = [
     "BetaVAE",
+    "callbacks",
     "datasets",
     "likelihoods",
     "metrics",
     "networks",
     "objectives",
     "presets",
+    "runs",
+    "visualization",
 ]
 __version__ = "0.1.0"

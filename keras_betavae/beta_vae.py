@@ -27,14 +27,14 @@ class BetaVAE(keras.Model):
     term and the KL are in nats, summed over pixels or latents and averaged over the
     batch.
 
-    `fit`, `evaluate` and the methods below take images of shape (batch,
-    *image_shape): floats as they are, integers (uint8) divided by 255, booleans as 0
+    `fit`, `evaluate` and the methods below take images of shape
+    `(batch, *image_shape)`: floats as they are, integers (uint8) divided by 255, booleans as 0
     and 1. Labels that come with the images are not used.
 
     Args:
         encoder: Maps images to `[mean, log_var]`, each (batch, latent_dim).
         decoder: Maps codes (batch, latent_dim) to the likelihood's unactivated
-            parameters, (batch, *image_shape).
+            parameters, `(batch, *image_shape)`.
         objective: What is added to the reconstruction term; `Beta(1.0)` by default.
         likelihood: p(x|z) from the decoder's output; `Bernoulli()` by default.
         log_var_limit: The log-variances are clamped to ± this, which a healthy model
@@ -145,7 +145,7 @@ class BetaVAE(keras.Model):
         """Returns the posterior's mean and log-variance, each (batch, latent_dim).
 
         Raises:
-            ValueError: If the images' shape is not (batch, *image_shape).
+            ValueError: If the images' shape is not `(batch, *image_shape)`.
         """
         mean, log_var = self.encoder(self._scaled(x), training=training)
         mean, log_var = tf.cast(mean, "float32"), tf.cast(log_var, "float32")
@@ -154,11 +154,11 @@ class BetaVAE(keras.Model):
         return mean, log_var
 
     def decode(self, z: tf.Tensor) -> tf.Tensor:
-        """Returns the likelihood's mean images, (batch, *image_shape)."""
+        """Returns the likelihood's mean images, `(batch, *image_shape)`."""
         return self.likelihood_of(z).mean()
 
     def reconstruct(self, x: tf.Tensor) -> tf.Tensor:
-        """Returns the images decoded from the posterior's means, (batch, *image_shape)."""
+        """Returns the images decoded from the posterior's means, `(batch, *image_shape)`."""
         return self.decode(self.encode(x)[0])
 
     def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
@@ -167,7 +167,7 @@ class BetaVAE(keras.Model):
         return self.likelihood_of(mean, training=training).mean()
 
     def sample(self, n: int | tf.Tensor, seed: int | tf.Tensor | None = None) -> tf.Tensor:
-        """Returns the mean images of `n` codes drawn from the prior, (n, *image_shape).
+        """Returns the mean images of `n` codes drawn from the prior, `(n, *image_shape)`.
 
         Args:
             n: Number of images, at least 1.
@@ -184,7 +184,7 @@ class BetaVAE(keras.Model):
         .. math:: \mathbb{E}_{q(z|x)}[\log p(x|z)] - \mathrm{KL}\left(q(z|x) \,\|\, p(z)\right)
 
         Args:
-            x: Images, (batch, *image_shape).
+            x: Images, `(batch, *image_shape)`.
             n_samples: Samples of z per image that the expectation is taken over.
             seed: As in `sample`.
 
@@ -214,7 +214,7 @@ class BetaVAE(keras.Model):
         batch of codes is decoded at a time, so memory does not grow with `n_samples`.
 
         Args:
-            x: Images, (batch, *image_shape).
+            x: Images, `(batch, *image_shape)`.
             n_samples: n, at least 1.
             seed: As in `sample`.
 
@@ -240,7 +240,7 @@ class BetaVAE(keras.Model):
         """Returns the terms of the loss on one batch; both steps run through here.
 
         Args:
-            x: Images, (batch, *image_shape).
+            x: Images, `(batch, *image_shape)`.
             training: Passed to the networks.
 
         Returns:
@@ -326,13 +326,15 @@ class BetaVAE(keras.Model):
             jit_compile=jit_compile,
             auto_scale_loss=auto_scale_loss,
         )
+        # A model that is saved before its first step then loads as any other.
+        with self.distribute_strategy.scope():
+            self.optimizer.build(self.trainable_variables)
 
     def compile_from_config(self, config: dict) -> None:
         """Compiles as a saved model was; Keras calls this when it loads one."""
         config = keras.saving.deserialize_keras_object(config)
         names = ("optimizer", "run_eagerly", "steps_per_execution", "jit_compile")
         self.compile(**{name: config[name] for name in names})
-        self.optimizer.build(self.trainable_variables)
 
     def make_train_function(self, force: bool = False) -> None:
         """Wraps Keras's training function with the check for bad images and losses."""

@@ -148,7 +148,7 @@ class LatentTraversal(_SummaryCallback):
     Each image gives a grid under `traversal/`, a row per latent.
 
     Args:
-        images: uint8 images (n, *image_shape).
+        images: uint8 images `(n, *image_shape)`.
         log_dir: TensorBoard's folder.
         every_n_epochs: Draws after the first and then after every n-th epoch.
         limit: Each latent runs from -limit to limit.
@@ -198,7 +198,7 @@ class LatentActivity(_SummaryCallback):
     Writes the KL of each latent over the epoch, in nats, as scalars `latents/kl_<i>` and
     as the histogram `latents/kl`, the number of active ones (also into `logs`, as
     `active_units`), and, under `Capacity`, `capacity/target` (C) and `capacity/distance`
-    (|KL − C|). It reads the means that training has kept and encodes nothing.
+    (of the KL from C). It reads the means that training has kept and encodes nothing.
 
     Args:
         log_dir: TensorBoard's folder; None writes no summaries.

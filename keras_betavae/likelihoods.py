@@ -25,7 +25,7 @@ class Likelihood(abc.ABC):
         """Returns p(x|z) over whole images.
 
         Args:
-            params: The decoder's unactivated output, (batch, *image_shape).
+            params: The decoder's unactivated output, `(batch, *image_shape)`.
 
         Returns:
             A distribution of batch shape (batch,) and event shape `image_shape`; its

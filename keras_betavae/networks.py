@@ -1,19 +1,18 @@
 """The papers' encoders and decoders, as plain functional Keras models.
 
-An encoder maps images (batch, *image_shape) to `[mean, log_var]`, each
+An encoder maps images `(batch, *image_shape)` to `[mean, log_var]`, each
 (batch, latent_dim); a decoder maps codes (batch, latent_dim) to the likelihood's
-unactivated parameters (batch, *image_shape).
+unactivated parameters `(batch, *image_shape)`.
 
 The convolutional networks halve the image with stride 2 down to 4×4. The papers
 state them for 64×64 (four layers); for other sides the layers nearest to the code
 stay as published, and layers like the first are added or dropped next to the image.
 
-| family | convolutions at 64×64 (filters, kernel) | dense layers |
-| --- | --- | --- |
-| `dense` | none | encoder 1200, 1200 ReLU; decoder 1200 ×3 tanh |
-| `conv` | 32, 32, 64, 64, all 4×4 | 256 |
-| `burgess` | 32, 32, 32, 32, all 4×4 | 256, 256 |
-| `locatello` | 32 4×4, 32 4×4, 64 2×2, 64 2×2 | 256 |
+- `dense`: no convolutions; encoder 1200, 1200 ReLU, decoder 1200, 1200, 1200 tanh.
+- `conv`: filters 32, 32, 64, 64, all 4×4; dense 256.
+- `burgess`: filters 32, 32, 32, 32, all 4×4; dense 256, 256.
+- `locatello`: filters 32, 32, 64, 64, of which the last two are 2×2; dense 256. Its decoder
+  is that of `conv`.
 
 References:
     dense, conv: Higgins et al. 2017, Table 1. burgess: Burgess et al. 2017,

@@ -168,6 +168,7 @@ def train(folder: str | os.PathLike, verbose: int | str = "auto") -> BetaVAE:
             initial_epoch=first_epoch,
             epochs=-(-settings.steps // settings.every),
             steps_per_epoch=settings.every,
+            shuffle=False,
             verbose=verbose,
             callbacks=[
                 _StopAtStep(settings.steps),

@@ -75,7 +75,7 @@ class FactorDataset:
         return self._factors is None
 
     def images_at(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
-        """Returns the images of the given indices, uint8 (n, *image_shape), 0 to 255."""
+        """Returns the images of the given indices, uint8 `(n, *image_shape)`, 0 to 255."""
         images = self._images[np.asarray(indices)]
         return _packed.unpack(images, self.image_shape) if self._is_packed else images
 
@@ -122,7 +122,7 @@ class FactorDataset:
 
         Args:
             model: Anything with a method `encode`, or a function: from uint8 images
-                (batch, *image_shape) to codes (batch, latent_dim), or to a tuple that
+                `(batch, *image_shape)` to codes (batch, latent_dim), or to a tuple that
                 begins with the codes, as `BetaVAE.encode` returns.
             n: Number of images, drawn with replacement; None takes each image once.
             seed: Seed of the draw.
@@ -171,7 +171,7 @@ class FactorDataset:
             drop_remainder: Whether a last batch that is short is left out.
 
         Returns:
-            A `tf.data.Dataset` of uint8 tensors (batch, *image_shape).
+            A `tf.data.Dataset` of uint8 tensors `(batch, *image_shape)`.
 
         Raises:
             ValueError: If `batch_size` is below 1, or above the number of images while

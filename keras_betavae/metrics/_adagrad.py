@@ -4,9 +4,9 @@ import numpy as np
 
 LEARNING_RATE = 1e-2
 BATCH = 100
-CHECK_EVERY = 2_000
+CHECK_EVERY = 10_000
 MIN_GAIN = 1e-3
-MAX_STEPS = 20_000
+MAX_STEPS = 50_000
 
 
 def fit_softmax(
@@ -40,13 +40,14 @@ def fit_softmax(
     best, step = 0.0, 0
     while step < MAX_STEPS:
         order = rng.permutation(len(inputs))
+        shuffled_inputs, shuffled_targets = inputs[order], targets[order]
         for start in range(0, len(inputs), BATCH):
-            batch = inputs[order[start : start + BATCH]]
+            batch = shuffled_inputs[start : start + BATCH]
             probabilities = batch @ weights
             probabilities -= probabilities.max(axis=1, keepdims=True)
             np.exp(probabilities, out=probabilities)
             probabilities /= probabilities.sum(axis=1, keepdims=True)
-            probabilities -= targets[order[start : start + BATCH]]
+            probabilities -= shuffled_targets[start : start + BATCH]
             gradient = batch.T @ probabilities / len(batch)
             squares += gradient * gradient
             weights -= LEARNING_RATE * gradient / np.sqrt(squares)

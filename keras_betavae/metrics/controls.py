@@ -7,7 +7,7 @@ def pixel_codes(images: np.ndarray) -> np.ndarray:
     """Returns the images themselves as codes.
 
     Args:
-        images: uint8 (n, *image_shape), 0 to 255, as `FactorDataset.encode_with` hands
+        images: uint8 `(n, *image_shape)`, 0 to 255, as `FactorDataset.encode_with` hands
             them to a model.
 
     Returns:
@@ -65,5 +65,5 @@ def ica_codes(pixels: np.ndarray, n_components: int = 10, seed: int = 0) -> np.n
 
     # On the principal components, which span the same subspace, the whitening is cheap.
     components = pca_codes(pixels, n_components, seed)
-    ica = FastICA(whiten="unit-variance", random_state=seed, max_iter=1_000, tol=1e-3)
+    ica = FastICA(whiten="unit-variance", random_state=seed, max_iter=1_000, tol=1e-2)
     return ica.fit_transform(components)

@@ -41,8 +41,8 @@ def beta_vae_score(
 
     - `"higgins"`: all factors but one named `shape`, as the paper has it; raw z_diff; a
       linear softmax fitted to the negative log likelihood by Adagrad with learning rate
-      1e-2, from zero weights on batches of 100, until 2,000 steps raise the training
-      accuracy by less than 0.001 (and at the most for 20,000 steps).
+      1e-2, from zero weights on batches of 100, until 10,000 steps raise the training
+      accuracy by less than 0.001 (and at the most for 50,000 steps).
     - `"locatello"`: all factors; raw z_diff; scikit-learn's `LogisticRegression` with
       its defaults, whose L2 penalty makes small codes score low.
     - `"scale_free"`: the factors of `"locatello"`; z_diff standardised by the training

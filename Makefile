@@ -1,0 +1,36 @@
+VENV := .venv
+BIN := $(VENV)/bin
+RUN ?= runs/demo
+SEED ?= 0
+# One thread per test process; two processes share two cores better than two pools do.
+ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1
+
+.PHONY: demo test lint types docs clean
+
+demo: $(VENV)/installed
+	if [ -e $(RUN)/config.json ]; then \
+	  $(BIN)/keras-betavae train --resume $(RUN); \
+	else \
+	  $(BIN)/keras-betavae train --preset sprites_quick --seed $(SEED) --out $(RUN); \
+	fi
+
+test: lint types docs
+	$(ONE_THREAD) $(BIN)/pytest -n 2
+
+lint: $(VENV)/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/installed
+	$(BIN)/mypy
+
+docs: $(VENV)/installed
+	$(BIN)/sphinx-build -q -W --keep-going -b html docs docs/_build/html
+
+$(VENV)/installed: setup.py
+	python3 -m venv $(VENV)
+	$(BIN)/pip install -e '.[dev]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) docs/_build build *.egg-info

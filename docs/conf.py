@@ -1,0 +1,24 @@
+"""Sphinx settings."""
+
+import keras_betavae
+
+project = "keras_betavae"
+author = "The keras_betavae authors"
+copyright = author
+release = keras_betavae.__version__
+
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.mathjax",
+    "sphinx.ext.napoleon",
+    "sphinx.ext.viewcode",
+]
+myst_enable_extensions = ["dollarmath"]
+autodoc_member_order = "bysource"
+autodoc_typehints = "description"
+autodoc_inherit_docstrings = False
+default_role = "code"
+exclude_patterns = ["_build"]
+html_theme = "furo"
+html_title = "keras_betavae"

@@ -1,0 +1,63 @@
+"""What README, docs and examples say must run."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+# Keras 3.15 says so of every tf.data input.
+pytestmark = pytest.mark.filterwarnings("ignore:`shuffle=True` was passed")
+
+ROOT = Path(__file__).parents[1]
+SMALLER = {
+    r"load_sprites\(\)": "load_sprites(scale=2, orientation=4, pos_x=4, pos_y=4)",
+    r"epochs=10\b": "epochs=1",
+    r"epochs=EPOCHS": "epochs=1",
+    r"n=20_000": "n=300",
+    r"N_IMAGES = 20_000": "N_IMAGES = 300",
+    r"SEEDS = \(0, 1, 2\)": "SEEDS = (0,)",
+    r"STEPS_PER_EPOCH = 100": "STEPS_PER_EPOCH = 2",
+    r"every_n_steps=500": "every_n_steps=1",
+}
+
+
+def smaller(code: str) -> str:
+    for pattern, replacement in SMALLER.items():
+        code = re.sub(pattern, replacement, code)
+    return code
+
+
+def python_blocks(document: Path) -> str:
+    return "\n".join(re.findall(r"```python\n(.*?)```", document.read_text("utf-8"), re.DOTALL))
+
+
+@pytest.mark.parametrize("name", ["README.md", "docs/guide.md"])
+def test_python_blocks_run_in_order(name, tmp_path, monkeypatch):
+    code = smaller(python_blocks(ROOT / name))
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    exec(compile(code, name, "exec"), names)
+    assert names["vae"].latent_dim == 10
+    assert (tmp_path / "vae.keras").is_file()
+    assert (tmp_path / "saved_model" / "1" / "saved_model.pb").is_file()
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "examples").glob("*.py")), ids=lambda p: p.stem)
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_example_runs(path, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    exec(compile(smaller(path.read_text("utf-8")), str(path), "exec"), {"__name__": "example"})
+    assert capsys.readouterr().out
+
+
+def test_readme_has_two_shell_commands():
+    blocks = re.findall(r"```\n(.*?)```", (ROOT / "README.md").read_text("utf-8"), re.DOTALL)
+    commands = [line for block in blocks for line in block.splitlines() if line.startswith("make")]
+    assert commands == ["make demo", "make test"]
+
+
+def test_readme_lists_every_preset():
+    from keras_betavae import presets
+
+    text = (ROOT / "README.md").read_text("utf-8")
+    assert not [name for name in presets.names() if f"`{name}`" not in text]
