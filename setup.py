@@ -5,7 +5,7 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 TESTING = ["hypothesis", "mypy", "pytest", "pytest-xdist", "ruff"]
-DOCS = ["furo", "myst-parser", "sphinx"]
+DOCS = ["furo", "myst-parser", "sphinx", "sphinx-mathjax-offline"]
 
 setup(
     name="keras-betavae",

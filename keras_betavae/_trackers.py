@@ -38,19 +38,23 @@ class Faults(keras.metrics.Metric):
 
     def update_state(
         self,
-        loss: tf.Tensor,
+        watched: list[tf.Tensor],
         images: tf.Tensor,
         support: tuple[float, float] | None,
         step: tf.Tensor,
     ) -> tf.Tensor:
-        """Notes the step if it is the first bad one; returns whether it is sound."""
-        if images.dtype.is_floating:
-            low, high = support or (images.dtype.min, images.dtype.max)
-            # A comparison with NaN is false.
-            images_sound = tf.reduce_all((images >= low) & (images <= high))
-        else:
-            images_sound = tf.constant(True)
-        loss_sound = tf.math.is_finite(loss)
+        """Notes the step if it is the first bad one; returns whether it is sound.
+
+        Args:
+            watched: The loss and the gradients.
+            images: The images as the networks see them.
+            support: What the images must lie in, None for any finite numbers.
+            step: The step, counted from 1.
+        """
+        low, high = support or (images.dtype.min, images.dtype.max)
+        # A comparison with NaN is false.
+        images_sound = tf.reduce_all((images >= low) & (images <= high))
+        loss_sound = tf.reduce_all([tf.reduce_all(tf.math.is_finite(value)) for value in watched])
         step = tf.cast(step, "int32")
         for variable, sound in ((self.bad_images, images_sound), (self.bad_loss, loss_sound)):
             first = (variable.value == 0) & ~sound
@@ -80,11 +84,11 @@ class Faults(keras.metrics.Metric):
                 low, high = likelihood.support
                 expected = f"within [{low:g}, {high:g}] under {type(likelihood).__name__}"
             raise ValueError(
-                f"images must be {expected}, but those of training step {bad_images} hold other "
-                "values or NaN; scale them, or pass uint8 images, which the model divides by 255"
+                f"images must be {expected}, but those of step {bad_images} hold other values or "
+                "NaN; scale them, or pass uint8 images of 0 to 255, which the model divides by 255"
             )
         if bad_loss:
             raise FloatingPointError(
-                f"the loss became NaN or infinite at training step {bad_loss}; its update was "
-                "left out. Try a smaller learning rate or weight of the objective"
+                f"the loss or its gradients became NaN or infinite at step {bad_loss}; those "
+                "gradients were left out. Try a smaller learning rate or weight of the objective"
             )

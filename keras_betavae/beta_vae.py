@@ -2,7 +2,6 @@
 
 import dataclasses
 import math
-import os
 from collections.abc import Callable
 from typing import Any
 
@@ -12,12 +11,13 @@ import tensorflow_probability as tfp
 from tensorflow_probability import distributions as tfd
 
 from keras_betavae import _trackers, presets
+from keras_betavae._persistence import PersistentModel
 from keras_betavae.likelihoods import Bernoulli, Likelihood
-from keras_betavae.objectives import Beta, Objective, kl_per_latent
+from keras_betavae.objectives import Beta, Objective, batch_mean, kl_per_latent
 
 
 @keras.saving.register_keras_serializable(package="keras_betavae")
-class BetaVAE(keras.Model):
+class BetaVAE(PersistentModel):
     r"""A variational autoencoder whose objective sets the price of the code.
 
     .. math::
@@ -39,7 +39,7 @@ class BetaVAE(keras.Model):
         likelihood: p(x|z) from the decoder's output; `Bernoulli()` by default.
         log_var_limit: The log-variances are clamped to ± this, which a healthy model
             never reaches; None for no clamp.
-        seed: Seed of the codes drawn in training and of `sample`'s default.
+        seed: Seed of the codes drawn in training, evaluation and by `sample`.
         name: Name of the model.
 
     Raises:
@@ -83,9 +83,14 @@ class BetaVAE(keras.Model):
         self.decoder = decoder
         self.objective = Beta(1.0) if objective is None else objective
         self.likelihood = Bernoulli() if likelihood is None else likelihood
+        for part, kind in ((self.objective, Objective), (self.likelihood, Likelihood)):
+            if not isinstance(part, kind):
+                raise ValueError(f"{kind.__name__.lower()} must be a {kind.__name__}, got {part!r}")
         self.log_var_limit = log_var_limit
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)
+        # Evaluating or sampling in between must not change how training goes on.
+        self._other_seeds = keras.random.SeedGenerator(None if seed is None else seed + 1)
         self._means = {
             name: keras.metrics.Mean(name=name)
             for name in ("loss", "reconstruction_loss", "kl_loss", *self.objective.diagnostics(0))
@@ -111,8 +116,8 @@ class BetaVAE(keras.Model):
 
         Example:
             >>> vae = BetaVAE.from_preset("higgins_dsprites", latent_dim=6)
-            >>> vae.objective.beta, vae.latent_dim, vae.optimizer.name
-            (4.0, 6, 'adagrad')
+            >>> vae.objective.beta, vae.latent_dim, type(vae.optimizer).__name__
+            (4.0, 6, 'Adagrad')
         """
         recipe = presets.get(preset)
         replaced = {
@@ -172,8 +177,13 @@ class BetaVAE(keras.Model):
         Args:
             n: Number of images, at least 1.
             seed: The same seed gives the same codes, here and in the SavedModel; None
-                draws on from the model's own stream.
+                draws on from a stream of the model that training does not use.
+
+        Raises:
+            ValueError: If `n` is below 1.
         """
+        if isinstance(n, int) and n < 1:
+            raise ValueError(f"n must be at least 1, got {n}")
         return self.decode(self.prior.sample(n, seed=self._stateless_seed(seed)))
 
     def elbo(
@@ -191,14 +201,7 @@ class BetaVAE(keras.Model):
         Returns:
             A tensor (batch,).
         """
-        posterior = self.posterior(x)
-        images = self._scaled(x)
-        log_likelihoods = tf.map_fn(
-            lambda s: self.likelihood_of(posterior.sample(seed=s)).log_prob(images),
-            self._seeds(seed, n_samples),
-            fn_output_signature="float32",
-        )
-        kl = tf.reduce_sum(kl_per_latent(posterior, self.prior), axis=-1)
+        log_likelihoods, _, kl = self._sampled_bounds(x, self._seeds(seed, n_samples))
         return tf.reduce_mean(log_likelihoods, axis=0) - kl
 
     def log_likelihood(
@@ -210,8 +213,7 @@ class BetaVAE(keras.Model):
             \log \frac{1}{n} \sum_{i=1}^{n} \frac{p(x|z_i) \, p(z_i)}{q(z_i|x)},
             \qquad z_i \sim q(z|x)
 
-        Its expectation is at least the ELBO, rises with n and tends to log p(x). One
-        batch of codes is decoded at a time, so memory does not grow with `n_samples`.
+        Its expectation is at least the ELBO, rises with n and tends to log p(x).
 
         Args:
             x: Images, `(batch, *image_shape)`.
@@ -224,17 +226,8 @@ class BetaVAE(keras.Model):
         References:
             Burda, Grosse & Salakhutdinov, Importance Weighted Autoencoders, ICLR 2016.
         """
-        posterior, prior, images = self.posterior(x), self.prior, self._scaled(x)
-
-        def log_weight(one_seed):
-            z = posterior.sample(seed=one_seed)
-            log_joint = self.likelihood_of(z).log_prob(images) + prior.log_prob(z)
-            return log_joint - posterior.log_prob(z)
-
-        log_weights = tf.map_fn(
-            log_weight, self._seeds(seed, n_samples), fn_output_signature="float32"
-        )
-        return tfp.math.reduce_logmeanexp(log_weights, axis=0)
+        log_likelihoods, log_ratios, _ = self._sampled_bounds(x, self._seeds(seed, n_samples))
+        return tfp.math.reduce_logmeanexp(log_likelihoods + log_ratios, axis=0)
 
     def compute_terms(self, x: tf.Tensor, training: bool = False) -> dict[str, tf.Tensor]:
         """Returns the terms of the loss on one batch; both steps run through here.
@@ -248,12 +241,12 @@ class BetaVAE(keras.Model):
             diagnostics, and `latent_kl`, the KL of each latent, (latent_dim,); all are
             batch means, in nats.
         """
-        step = self.optimizer.iterations
+        step = self.optimizer.iterations if self.compiled else tf.constant(0)
         posterior, prior = self.posterior(x, training=training), self.prior
-        z = posterior.sample(seed=self._stateless_seed(None))
+        z = posterior.sample(seed=self._stateless_seed(None, training=training))
         log_likelihood = self.likelihood_of(z, training=training).log_prob(self._scaled(x))
-        reconstruction_loss = -tf.reduce_mean(log_likelihood)
-        latent_kl = tf.reduce_mean(kl_per_latent(posterior, prior), axis=0)
+        reconstruction_loss = -batch_mean(log_likelihood)
+        latent_kl = batch_mean(kl_per_latent(posterior, prior))
         return {
             "loss": reconstruction_loss + self.objective(posterior, prior, z, step),
             "reconstruction_loss": reconstruction_loss,
@@ -265,15 +258,18 @@ class BetaVAE(keras.Model):
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
         """Runs one step of the optimiser; returns the running means."""
         x = _images_of(data)
-        replicas = self.distribute_strategy.num_replicas_in_sync
         step = self.optimizer.iterations + 1
         with tf.GradientTape() as tape:
             terms = self.compute_terms(x, training=True)
             # The optimiser sums the replicas' gradients.
-            scaled_loss = self.optimizer.scale_loss(terms["loss"] / replicas)
+            scaled_loss = self.optimizer.scale_loss(terms["loss"] * _share_of_batch(x))
         weights = self.trainable_weights
         gradients = tape.gradient(scaled_loss, weights)
-        sound = self._faults.update_state(terms["loss"], x, self.likelihood.support, step)
+        watched = [terms["loss"]]
+        if not isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer):
+            # That one expects scaled gradients to overflow, and leaves such steps out.
+            watched += [g for g in gradients if g is not None]
+        sound = self._faults.update_state(watched, self._scaled(x), self.likelihood.support, step)
         gradients = [None if g is None else tf.where(sound, g, 0.0) for g in gradients]
         self.optimizer.apply_gradients(zip(gradients, weights, strict=True))
         return self._track(terms, x)
@@ -283,7 +279,7 @@ class BetaVAE(keras.Model):
         x = _images_of(data)
         terms = self.compute_terms(x)
         step = self.optimizer.iterations + 1
-        self._faults.update_state(terms["loss"], x, self.likelihood.support, step)
+        self._faults.update_state([terms["loss"]], self._scaled(x), self.likelihood.support, step)
         return self._track(terms, x)
 
     @property
@@ -299,42 +295,6 @@ class BetaVAE(keras.Model):
     def latent_kl(self) -> tf.Tensor:
         """The running mean of each latent's KL, in nats, (latent_dim,)."""
         return self._latent_kl.result()
-
-    def compile(
-        self,
-        optimizer: str | keras.optimizers.Optimizer = "adam",
-        *,
-        run_eagerly: bool = False,
-        steps_per_execution: int = 1,
-        jit_compile: bool | str = "auto",
-        auto_scale_loss: bool = True,
-    ) -> None:
-        """Configures training. The loss is the model's own, so none is passed.
-
-        Args:
-            optimizer: A Keras optimiser or its name.
-            run_eagerly: As in `keras.Model.compile`.
-            steps_per_execution: As in `keras.Model.compile`.
-            jit_compile: As in `keras.Model.compile`; on a CPU True is faster for dense
-                networks and slower for convolutional ones.
-            auto_scale_loss: As in `keras.Model.compile`.
-        """
-        super().compile(
-            optimizer=optimizer,
-            run_eagerly=run_eagerly,
-            steps_per_execution=steps_per_execution,
-            jit_compile=jit_compile,
-            auto_scale_loss=auto_scale_loss,
-        )
-        # A model that is saved before its first step then loads as any other.
-        with self.distribute_strategy.scope():
-            self.optimizer.build(self.trainable_variables)
-
-    def compile_from_config(self, config: dict) -> None:
-        """Compiles as a saved model was; Keras calls this when it loads one."""
-        config = keras.saving.deserialize_keras_object(config)
-        names = ("optimizer", "run_eagerly", "steps_per_execution", "jit_compile")
-        self.compile(**{name: config[name] for name in names})
 
     def make_train_function(self, force: bool = False) -> None:
         """Wraps Keras's training function with the check for bad images and losses."""
@@ -366,53 +326,6 @@ class BetaVAE(keras.Model):
         }
         return cls(**{**config, **parts})
 
-    def save_own_variables(self, store: dict) -> None:
-        """Saves the state of the random stream, which Keras leaves out."""
-        super().save_own_variables(store)
-        store["seed_generator"] = self.seed_generator.state
-
-    def load_own_variables(self, store: dict) -> None:
-        """Restores what `save_own_variables` saved."""
-        store = {name: store[name] for name in store.keys()}  # noqa: SIM118 (not a dict)
-        self.seed_generator.state.assign(store.pop("seed_generator"))
-        super().load_own_variables(store)
-
-    def export(
-        self, filepath: str | os.PathLike, format: str = "tf_saved_model", **kwargs: Any
-    ) -> None:
-        """Writes the model for serving.
-
-        The SavedModel needs neither Keras nor this package to run:
-        `tf.saved_model.load(filepath)` has the endpoints `encode(x)` → `mean`,
-        `log_var`; `decode(z)`; `reconstruct(x)`, also under the name `serve`; and
-        `sample(n, seed)`. Images are float32 in the data's own range, of any batch size.
-
-        Args:
-            filepath: Folder of the SavedModel, or the file of another format.
-            format: `"tf_saved_model"`, or a format of `keras.Model.export`, which then
-                gets `reconstruct` alone.
-            **kwargs: Passed to `keras.Model.export` for the other formats; `verbose` for
-                all.
-        """
-        if format != "tf_saved_model":
-            images = keras.InputSpec(shape=(None, *self.image_shape), dtype="float32")
-            kwargs.setdefault("input_signature", [images])
-            super().export(filepath, format=format, **kwargs)
-            return
-        x = tf.TensorSpec((None, *self.image_shape), "float32", name="x")
-        z = tf.TensorSpec((None, self.latent_dim), "float32", name="z")
-        n, seed = tf.TensorSpec((), "int32", name="n"), tf.TensorSpec((), "int32", name="seed")
-        archive = keras.export.ExportArchive()
-        for name, function, signature in (
-            ("serve", self.reconstruct, [x]),
-            ("encode", lambda x: dict(zip(("mean", "log_var"), self.encode(x), strict=True)), [x]),
-            ("decode", self.decode, [z]),
-            ("reconstruct", self.reconstruct, [x]),
-            ("sample", self.sample, [n, seed]),
-        ):
-            archive.add_endpoint(name, function, signature)
-        archive.write_out(os.fspath(filepath), **kwargs)
-
     def _scaled(self, x: tf.Tensor) -> tf.Tensor:
         x = tf.convert_to_tensor(x)
         if not x.shape[1:].is_compatible_with(self.image_shape) or x.shape.rank == 0:
@@ -423,11 +336,36 @@ class BetaVAE(keras.Model):
         scale = 1.0 / 255.0 if x.dtype.is_integer else 1.0
         return tf.cast(x, "float32") * scale
 
-    def _stateless_seed(self, seed: int | tf.Tensor | None) -> tf.Tensor:
+    @tf.function(reduce_retracing=True)
+    def _sampled_bounds(
+        self, x: tf.Tensor, seeds: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """Returns log p(x|z) and log p(z)/q(z|x), (n_samples, batch), and the KL, (batch,)."""
+        posterior, prior, images = self.posterior(x), self.prior, self._scaled(x)
+
+        def sampled(seed):
+            z = posterior.sample(seed=seed)
+            log_ratio = prior.log_prob(z) - posterior.log_prob(z)
+            return self.likelihood_of(z).log_prob(images), log_ratio
+
+        # One sample at a time: memory does not grow with their number.
+        log_likelihoods, log_ratios = tf.map_fn(
+            sampled, seeds, fn_output_signature=("float32", "float32")
+        )
+        kl = tf.reduce_sum(kl_per_latent(posterior, prior), axis=-1)
+        return log_likelihoods, log_ratios, kl
+
+    def _stateless_seed(self, seed: int | tf.Tensor | None, training: bool = False) -> tf.Tensor:
         """Returns the pair that TFP's stateless sampling wants."""
-        if seed is None:
-            return tf.cast(self.seed_generator.next(), "int32")
-        return tf.stack([tf.cast(seed, "int32"), 0])
+        if seed is not None:
+            return tf.stack([tf.cast(seed, "int32"), 0])
+        generator = self.seed_generator if training else self._other_seeds
+        state = tf.cast(generator.next(), "int32")
+        replica = tf.distribute.get_replica_context()
+        if replica is None or replica.num_replicas_in_sync == 1:
+            return state
+        # The state is the same on all replicas, but their codes must not be.
+        return tf.random.experimental.stateless_fold_in(state, replica.replica_id_in_sync_group)
 
     def _seeds(self, seed: int | tf.Tensor | None, n: int) -> tf.Tensor:
         if n < 1:
@@ -458,9 +396,18 @@ def _images_of(data: Any) -> tf.Tensor:
     return x
 
 
+def _share_of_batch(x: tf.Tensor) -> tf.Tensor | float:
+    """Returns the part of the global batch that this replica holds."""
+    replica = tf.distribute.get_replica_context()
+    if replica.num_replicas_in_sync == 1:
+        return 1.0
+    size = tf.cast(tf.shape(x)[0], "float32")
+    return size / replica.all_reduce(tf.distribute.ReduceOp.SUM, size)
+
+
 def _fitting_shapes(encoder: keras.Model, decoder: keras.Model) -> tuple[tuple[int, ...], int]:
     """Returns (image_shape, latent_dim) that both networks agree on."""
-    outputs = encoder.output_shape
+    outputs = getattr(encoder, "output_shape", None)  # A model that is not built has none.
     if not isinstance(outputs, list) or len(outputs) != 2 or outputs[0] != outputs[1]:
         raise ValueError(
             "encoder must return [mean, log_var] of one shape (batch, latent_dim), got the "

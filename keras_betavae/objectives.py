@@ -143,9 +143,9 @@ class Capacity(Objective):
         - C(t) \right|, \qquad
         C(t) = C_\mathrm{min} + (C_\mathrm{max} - C_\mathrm{min}) \min(t / T, 1)
 
-    The KL inside the bars is the batch's mean. Its authors advise to choose γ such
-    that the KL stays within 1 nat of C, and C_max as the KL that good
-    reconstructions need.
+    The KL inside the bars is the batch's mean (on several replicas, each one's own).
+    Its authors advise to choose γ such that the KL stays within 1 nat of C, and C_max
+    as the KL that good reconstructions need.
 
     Args:
         gamma: Weight of the distance, at least 0.
@@ -179,7 +179,7 @@ class Capacity(Objective):
             raise ValueError(
                 f"max_capacity must be at least min_capacity, got {max_capacity} < {min_capacity}"
             )
-        if n_steps != int(n_steps) or n_steps < 1:
+        if not 1 <= n_steps < float("inf") or n_steps != int(n_steps):
             raise ValueError(f"n_steps must be a whole number of at least 1, got {n_steps}")
         self.n_steps = int(n_steps)
 
@@ -209,7 +209,13 @@ class Capacity(Objective):
 
 def mean_kl(posterior: tfd.Independent, prior: tfd.Independent) -> tf.Tensor:
     """Returns the KL summed over latents and averaged over the batch, in nats."""
-    return tf.reduce_mean(tf.reduce_sum(kl_per_latent(posterior, prior), axis=-1))
+    return batch_mean(tf.reduce_sum(kl_per_latent(posterior, prior), axis=-1))
+
+
+def batch_mean(values: tf.Tensor) -> tf.Tensor:
+    """Returns the mean over the batch; zeros if there is none, as on a replica in excess."""
+    size = tf.cast(tf.shape(values)[0], values.dtype)
+    return tf.math.divide_no_nan(tf.reduce_sum(values, axis=0), size)
 
 
 def _finite(name: str, value: float, minimum: float = -float("inf")) -> float:

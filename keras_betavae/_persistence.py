@@ -1,0 +1,114 @@
+"""How a model is compiled, saved, loaded and exported."""
+
+import os
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+
+class PersistentModel(keras.Model):
+    """A model with a loss and a random stream of its own, which Keras would not save.
+
+    A subclass has the attributes `image_shape`, `latent_dim` and `seed_generator` and the
+    methods `encode`, `decode`, `reconstruct` and `sample`.
+    """
+
+    def compile(
+        self,
+        optimizer: str | keras.optimizers.Optimizer = "adam",
+        *,
+        run_eagerly: bool = False,
+        steps_per_execution: int = 1,
+        jit_compile: bool | str = "auto",
+        auto_scale_loss: bool = True,
+    ) -> None:
+        """Configures training. The loss is the model's own, so none is passed.
+
+        Args:
+            optimizer: A Keras optimiser or its name.
+            run_eagerly: As in `keras.Model.compile`.
+            steps_per_execution: As in `keras.Model.compile`.
+            jit_compile: As in `keras.Model.compile`; on a CPU True is faster for dense
+                networks and slower for convolutional ones.
+            auto_scale_loss: As in `keras.Model.compile`.
+        """
+        self._auto_scale_loss = auto_scale_loss
+        super().compile(
+            optimizer=optimizer,
+            run_eagerly=run_eagerly,
+            steps_per_execution=steps_per_execution,
+            jit_compile=jit_compile,
+            auto_scale_loss=auto_scale_loss,
+        )
+        # A model that is saved before its first step then loads as any other.
+        with self.distribute_strategy.scope():
+            self.optimizer.build(self.trainable_variables)
+
+    def compile_from_config(self, config: dict) -> None:
+        """Compiles as a saved model was; Keras calls this when it loads one."""
+        config = keras.saving.deserialize_keras_object(config)
+        self.compile(
+            **{
+                name: config[name]
+                for name in (
+                    "optimizer",
+                    "run_eagerly",
+                    "steps_per_execution",
+                    "jit_compile",
+                    "auto_scale_loss",
+                )
+            }
+        )
+
+    def get_compile_config(self) -> dict:
+        """Returns `compile`'s arguments; Keras itself forgets `auto_scale_loss`."""
+        config = super().get_compile_config()
+        return {**config, "auto_scale_loss": self._auto_scale_loss} if config else config
+
+    def save_own_variables(self, store: dict) -> None:
+        """Saves the state of the random stream, which Keras leaves out."""
+        super().save_own_variables(store)
+        store["seed_generator"] = self.seed_generator.state.numpy()
+
+    def load_own_variables(self, store: dict) -> None:
+        """Restores what `save_own_variables` saved."""
+        store = {name: store[name] for name in store.keys()}  # noqa: SIM118 (not a dict)
+        self.seed_generator.state.assign(store.pop("seed_generator"))
+        super().load_own_variables(store)
+
+    def export(
+        self, filepath: str | os.PathLike, format: str = "tf_saved_model", **kwargs: Any
+    ) -> None:
+        """Writes the model for serving.
+
+        The SavedModel needs neither Keras nor this package to run:
+        `tf.saved_model.load(filepath)` has the endpoints `encode(x)` → `mean`,
+        `log_var`; `decode(z)`; `reconstruct(x)`, also under the name `serve`; and
+        `sample(n, seed)`. Images are float32 in the data's own range, of any batch size.
+
+        Args:
+            filepath: Folder of the SavedModel, or the file of another format.
+            format: `"tf_saved_model"`, or a format of `keras.Model.export`, which then
+                gets `reconstruct` alone.
+            **kwargs: Passed to `keras.Model.export` for the other formats; `verbose` for
+                all.
+        """
+        if format != "tf_saved_model":
+            images = keras.InputSpec(shape=(None, *self.image_shape), dtype="float32")
+            kwargs.setdefault("input_signature", [images])
+            super().export(filepath, format=format, **kwargs)
+            return
+        x = tf.TensorSpec((None, *self.image_shape), "float32", name="x")
+        z = tf.TensorSpec((None, self.latent_dim), "float32", name="z")
+        n, seed = tf.TensorSpec((), "int32", name="n"), tf.TensorSpec((), "int32", name="seed")
+        archive = keras.export.ExportArchive()
+        for name, function, signature in (
+            ("serve", self.reconstruct, [x]),
+            ("encode", lambda x: dict(zip(("mean", "log_var"), self.encode(x), strict=True)), [x]),
+            ("decode", self.decode, [z]),
+            ("reconstruct", self.reconstruct, [x]),
+            ("sample", self.sample, [n, seed]),
+        ):
+            archive.add_endpoint(name, function, signature)
+        archive.write_out(os.fspath(filepath), **kwargs)
