@@ -2,8 +2,6 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUN ?= runs/demo
 SEED ?= 0
-# One thread per test process; two processes share two cores better than two pools do.
-ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1
 
 .PHONY: demo test lint types docs clean
 
@@ -15,7 +13,7 @@ demo: $(VENV)/installed
 	fi
 
 test: lint types docs
-	$(ONE_THREAD) $(BIN)/pytest -n 2
+	$(BIN)/pytest -n 2
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .

@@ -136,6 +136,10 @@ class DisentanglementMetric(_SummaryCallback):
 
     def _evaluate(self) -> None:
         factors, codes = self.data.encode_with(self.model, n=self.n_images, seed=self.seed)
+        if not np.isfinite(codes).all():
+            raise FloatingPointError(
+                f"the codes became NaN or infinite by step {self.step}; try a smaller learning rate"
+            )
         self._latest = {
             name: score(factors, codes, seed=self.seed) for name, score in self.scores.items()
         }
@@ -287,6 +291,8 @@ class Checkpoint(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         """Saves, and deletes what is older than the latest files."""
         self.folder.mkdir(parents=True, exist_ok=True)
+        for left in self.folder.glob("saving-step-*.keras"):
+            left.unlink()  # Of a process that was killed while it saved.
         target = self.folder / f"step-{int(self.model.optimizer.iterations):09d}.keras"
         aside = target.with_name(f"saving-{target.name}")
         self.model.save(aside)

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+DEFAULT_PRESET = "sprites_quick"
 EPILOG = """\
 exit status: 0 done; 1 it failed, and the last line says why; 2 wrong arguments;
 130 interrupted (a training then goes on with --resume)
@@ -27,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
-    except (OSError, ValueError, FloatingPointError) as error:
+    except (ImportError, OSError, ValueError, FloatingPointError) as error:
         print(f"keras-betavae: {error}", file=sys.stderr)
         return 1
     return 0
@@ -37,13 +38,18 @@ def _train(options: argparse.Namespace) -> None:
     from keras_betavae import runs
 
     folder = options.resume
+    chosen = {
+        field.name: getattr(options, field.name)
+        for field in dataclasses.fields(runs.Settings)
+        if getattr(options, field.name) is not None
+    }
     if folder is None:
-        chosen = {
-            field.name: getattr(options, field.name)
-            for field in dataclasses.fields(runs.Settings)
-            if getattr(options, field.name) is not None
-        }
-        folder = runs.create(options.out, runs.Settings.from_preset(**chosen))
+        settings = runs.Settings.from_preset(**{"preset": DEFAULT_PRESET, **chosen})
+        folder = runs.create(options.out, settings)
+    elif chosen:
+        raise ValueError(
+            f"--resume goes on with the run's own settings; leave out {', '.join(sorted(chosen))}"
+        )
     vae = runs.train(folder, verbose=options.verbose)
     print("Scoring the model and its controls ...", flush=True)
     _print_scores(runs.finish(folder, vae))
@@ -65,8 +71,9 @@ def _evaluate(options: argparse.Namespace) -> None:
     settings = runs.load_settings(options.run)
     data = settings.load_data()
     vae, untrained = runs.load_model(options.run), settings.build_model(data)
-    n_images = options.n_images or settings.n_images
-    _print_scores(runs.score_with_controls(vae, untrained, data, n_images, options.seed))
+    n_images = settings.n_images if options.n_images is None else options.n_images
+    seed = settings.seed if options.seed is None else options.seed
+    _print_scores(runs.score_with_controls(vae, untrained, data, n_images, seed))
 
 
 def _traverse(options: argparse.Namespace) -> None:
@@ -92,7 +99,9 @@ def _export(options: argparse.Namespace) -> None:
 
     if options.out.exists():
         raise FileExistsError(f"{options.out} is there already; choose another name")
-    runs.load_model(options.run).export(str(options.out), format=options.format)
+    vae = runs.load_model(options.run)
+    vae.export(options.out, format=options.format, verbose=False)
+    print(options.out)
 
 
 def _datasets(options: argparse.Namespace) -> None:
@@ -125,7 +134,10 @@ def _print_scores(table: dict) -> None:
 
 
 def _grid(text: str) -> tuple[int, ...]:
-    return tuple(int(size) for size in text.split(","))
+    sizes = tuple(int(size) for size in text.split(","))
+    if len(sizes) != 5:
+        raise argparse.ArgumentTypeError(f"five numbers are needed, got {text!r}")
+    return sizes
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -158,8 +170,7 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument(
         "--preset",
         choices=presets.names(),
-        default="sprites_quick",
-        help="the recipe (default: %(default)s)",
+        help=f"the recipe (default: {DEFAULT_PRESET})",
     )
     train.add_argument(
         "--data",
@@ -198,7 +209,7 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.set_defaults(command=_evaluate)
     evaluate.add_argument("run", type=Path, metavar="RUN")
     evaluate.add_argument("--n-images", type=int, metavar="N", help="instead of the run's")
-    evaluate.add_argument("--seed", type=int, default=0, metavar="N", help="default: 0")
+    evaluate.add_argument("--seed", type=int, metavar="N", help="instead of the run's")
 
     traverse = commands.add_parser(
         "traverse", help="draw what each latent does, rows sorted by KL, to a PNG or GIF"

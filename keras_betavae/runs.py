@@ -51,6 +51,16 @@ class Settings:
 
     def __post_init__(self):
         presets.get(self.preset)
+        if self.data not in ("sprites", "dsprites"):
+            raise ValueError(f"data must be sprites or dsprites, got {self.data!r}")
+        if self.grid is not None:
+            # JSON gives a list back.
+            object.__setattr__(self, "grid", tuple(self.grid))
+            if self.data != "sprites" or len(self.grid) != 5 or min(self.grid) < 2:
+                raise ValueError(
+                    "grid must be five sizes of sprites, each above 1, since no score can tell a "
+                    f"factor of one value, got {self.grid} of {self.data}"
+                )
         for name in ("batch_size", "steps", "every", "n_images"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
@@ -93,12 +103,15 @@ def create(folder: str | os.PathLike, settings: Settings) -> Path:
 
     Raises:
         FileExistsError: If the folder is there and not empty.
+        ValueError: If the settings give no model, or their data cannot be read.
     """
     folder = Path(folder)
     if folder.exists() and any(folder.iterdir()):
         raise FileExistsError(
             f"{folder} is not empty; choose another folder, or go on with what is in it by --resume"
         )
+    # Settings that cannot be trained must not leave a folder behind.
+    settings.build_model(settings.load_data())
     folder.mkdir(parents=True, exist_ok=True)
     _write_json(folder / "config.json", dataclasses.asdict(settings))
     return folder

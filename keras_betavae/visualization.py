@@ -88,14 +88,14 @@ def image_grid(images: np.ndarray, *, padding: int = 2, zoom: int = 1) -> np.nda
     rows, columns, height, width, channels = pixels.shape
     grid = pixels.swapaxes(1, 2).reshape(rows * height, columns * width, channels)
     grid = np.pad(grid, [(0, padding), (0, padding), (0, 0)], constant_values=_GREY)
-    return np.broadcast_to(grid, (*grid.shape[:2], 3))
+    return grid if channels == 3 else grid.repeat(3, axis=2)
 
 
 def write_png(path: str | os.PathLike, image: np.ndarray) -> None:
     """Writes a uint8 image (height, width, 3) to a PNG file."""
     from PIL import Image
 
-    Image.fromarray(np.ascontiguousarray(image)).save(path, format="png")
+    Image.fromarray(image).save(path, format="png")
 
 
 def write_gif(
@@ -110,7 +110,7 @@ def write_gif(
     """
     from PIL import Image
 
-    first, *rest = [Image.fromarray(np.ascontiguousarray(frame)) for frame in frames]
+    first, *rest = [Image.fromarray(frame) for frame in frames]
     first.save(path, format="gif", save_all=True, append_images=rest, duration=milliseconds, loop=0)
 
 

@@ -1,4 +1,13 @@
+"""Set before TensorFlow and NumPy are imported."""
+
 import os
 
-# Two threads per worker would fight over the machine when tests run in parallel.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# Test processes run side by side; thread pools in each would fight over the cores.
+for variable in (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "TF_NUM_INTEROP_THREADS",
+    "TF_NUM_INTRAOP_THREADS",
+):
+    os.environ.setdefault(variable, "1")

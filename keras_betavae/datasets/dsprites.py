@@ -2,7 +2,6 @@
 
 import os
 import zipfile
-import zlib
 
 import keras
 import numpy as np
@@ -35,6 +34,7 @@ def load_dsprites(path: str | os.PathLike | None = None) -> FactorDataset:
 
     Raises:
         FileNotFoundError: If the file is missing and cannot be fetched.
+        PermissionError: If it may not be read.
         ValueError: If the file is truncated, damaged or holds other data.
 
     References:
@@ -48,7 +48,11 @@ def load_dsprites(path: str | os.PathLike | None = None) -> FactorDataset:
     try:
         with zipfile.ZipFile(path) as archive, archive.open("imgs.npy") as member:
             packed = _read_packed(member, n_images)
-    except (zipfile.BadZipFile, KeyError, EOFError, OSError, ValueError, zlib.error) as error:
+    except PermissionError as error:
+        raise PermissionError(f"{path} may not be read: {error}") from error
+    except Exception as error:
+        # On damaged bytes, zipfile, its decompressors and NumPy's header parser raise a dozen
+        # kinds, from zlib.error to tokenize.TokenError.
         raise ValueError(
             f"{path} is not the released dSprites file, or is truncated or damaged: it must hold "
             f"imgs, uint8 {(n_images, *IMAGE_SHAPE[:2])} ({error}); {_HOW_TO_GET_IT}"

@@ -141,7 +141,8 @@ class FactorDataset:
         codes = []
         for start in range(0, len(indices), batch_size):
             code = encode(self.images_at(indices[start : start + batch_size]))
-            codes.append(np.asarray(code[0] if isinstance(code, (tuple, list)) else code))
+            # A copy, since a view would keep the whole batch of images alive.
+            codes.append(np.array(code[0] if isinstance(code, (tuple, list)) else code))
         return self.factors_at(indices), np.concatenate(codes)
 
     def to_tf_data(
@@ -181,15 +182,17 @@ class FactorDataset:
         if batch_size < 1 or (drop_remainder and batch_size > n):
             raise ValueError(f"batch_size must be between 1 and {n} images, got {batch_size}")
         steps = n // batch_size if drop_remainder else -(-n // batch_size)
+        if start_step < 0:
+            raise ValueError(f"start_step must be at least 0, got {start_step}")
         if start_step and not repeat:
             raise ValueError("start_step needs repeat=True: a single pass has no step to resume at")
         entropy = np.random.SeedSequence(seed).entropy
-        passes = itertools.count(start_step // steps)
+        single_passes = itertools.count()
 
         def batches():
             # Without repeat, every iteration over the dataset is the next pass.
-            first_step = start_step % steps
-            for number in passes if repeat else [next(passes)]:
+            first_pass, first_step = divmod(start_step, steps)
+            for number in itertools.count(first_pass) if repeat else [next(single_passes)]:
                 order = np.arange(n)
                 if shuffle:
                     order = np.random.default_rng([entropy, number]).permutation(n)
@@ -210,7 +213,8 @@ class FactorDataset:
         return np.random.default_rng(seed).integers(len(self), size=n)
 
     def _check(self) -> None:
-        if len(self.factor_names) != len(self.factor_sizes) or min(self.factor_sizes) < 1:
+        sizes_fit = len(self.factor_names) == len(self.factor_sizes) > 0
+        if not sizes_fit or min(self.factor_sizes) < 1:
             raise ValueError(
                 f"factor_names and factor_sizes must pair up, with sizes of at least 1, got "
                 f"{self.factor_names} and {self.factor_sizes}"

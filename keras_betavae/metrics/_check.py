@@ -18,7 +18,7 @@ def check_factors_and_codes(
             "factors must be integer classes of shape (n_samples, n_factors), got "
             f"{factors.dtype} {factors.shape}"
         )
-    if codes.ndim != 2 or codes.dtype.kind not in "iuf":
+    if codes.ndim != 2 or not codes.shape[1] or codes.dtype.kind not in "iuf":
         raise ValueError(
             "codes must be numbers of shape (n_samples, latent_dim), got "
             f"{codes.dtype} {codes.shape}"

@@ -1,5 +1,7 @@
 """What a score must be compared with: representations that nobody trained."""
 
+import warnings
+
 import numpy as np
 
 
@@ -52,7 +54,8 @@ def ica_codes(pixels: np.ndarray, n_components: int = 10, seed: int = 0) -> np.n
         seed: Seed of the start.
 
     Returns:
-        Floats (n, n_components) of unit variance.
+        Floats (n, n_components) of unit variance, as they are after 1,000 iterations where
+        the algorithm does not converge.
 
     References:
         Higgins et al. 2017, Fig. 6, the control "ICA".
@@ -62,8 +65,11 @@ def ica_codes(pixels: np.ndarray, n_components: int = 10, seed: int = 0) -> np.n
         (500, 3)
     """
     from sklearn.decomposition import FastICA
+    from sklearn.exceptions import ConvergenceWarning
 
     # On the principal components, which span the same subspace, the whitening is cheap.
     components = pca_codes(pixels, n_components, seed)
     ica = FastICA(whiten="unit-variance", random_state=seed, max_iter=1_000, tol=1e-2)
-    return ica.fit_transform(components)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return ica.fit_transform(components)

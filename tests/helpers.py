@@ -1,0 +1,54 @@
+"""Small models and data that the tests of the model share."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from keras_betavae import BetaVAE, networks
+
+SHAPE = (8, 8, 1)
+
+
+def tiny_networks(shape=SHAPE, latent_dim=3, units=(16,)):
+    return {
+        "encoder": networks.dense_encoder(shape, latent_dim, units),
+        "decoder": networks.dense_decoder(latent_dim, shape, units),
+    }
+
+
+def tiny_vae(objective=None, likelihood=None, *, optimizer="adam", seed=0, compile=None, **kwargs):
+    """A compiled model of few weights, the same ones for the same seed."""
+    keras.utils.set_random_seed(seed)
+    vae = BetaVAE(
+        **tiny_networks(), objective=objective, likelihood=likelihood, seed=seed, **kwargs
+    )
+    vae.compile(optimizer=optimizer, **(compile or {"jit_compile": False}))
+    return vae
+
+
+def patterns(n=64, dtype="float32", seed=0):
+    """Images of four fixed binary patterns: enough to learn from, in little time."""
+    rng = np.random.default_rng(seed)
+    images = (rng.random((4, *SHAPE)) < 0.5)[rng.integers(4, size=n)]
+    return images.astype(dtype) * 255 if dtype == "uint8" else images.astype(dtype)
+
+
+def weights_of(vae):
+    return [weight.numpy() for weight in vae.weights]
+
+
+def run_python(script, *arguments, **environment):
+    """Runs a script in a fresh interpreter; returns the process."""
+    return subprocess.run(
+        [sys.executable, "-c", script, *map(str, arguments)],
+        cwd=Path(__file__).parents[1],
+        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", **environment},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )

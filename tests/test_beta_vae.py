@@ -1,0 +1,310 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras import layers
+from scipy import stats
+from tensorflow_probability import distributions as tfd
+
+from keras_betavae import BetaVAE, networks
+from keras_betavae.likelihoods import Bernoulli, Gaussian
+from keras_betavae.objectives import Beta, Capacity
+from tests.helpers import SHAPE, patterns, tiny_networks, tiny_vae
+
+OBJECTIVES = [Beta(4.0), Capacity(10.0, 5.0, n_steps=10)]
+LIKELIHOODS = [Bernoulli(), Gaussian(0.5)]
+
+
+def linear_gaussian(stretch=1.0, shift=0.0, n_images=64):
+    """A VAE of known evidence, images of its own, and what is known about them.
+
+    x = W z + b + noise. W has orthogonal columns, so the exact posterior is diagonal and one
+    dense layer gives it; `stretch` widens the encoder's standard deviation away from that and
+    `shift` moves its mean by as many standard deviations.
+    """
+    rng, scale, dim, latents = np.random.default_rng(0), 0.7, 6, 3
+    w = np.linalg.qr(rng.normal(size=(dim, latents)))[0] * [2.0, 1.0, 0.5]
+    b = rng.normal(size=dim)
+    covariance = w @ w.T + scale**2 * np.eye(dim)
+    variance = 1.0 / (1.0 + np.square(w).sum(axis=0) / scale**2)
+    kernel = w * variance / scale**2
+    x, z = keras.Input((dim,)), keras.Input((latents,))
+    outputs = [layers.Dense(latents)(x), layers.Dense(latents)(x)]
+    vae = BetaVAE(
+        encoder=keras.Model(x, outputs),
+        decoder=keras.Model(z, layers.Dense(dim)(z)),
+        likelihood=Gaussian(scale),
+    )
+    std = stretch * np.sqrt(variance)
+    vae.encoder.set_weights(
+        [kernel, shift * np.sqrt(variance) - b @ kernel, np.zeros_like(kernel), 2.0 * np.log(std)]
+    )
+    vae.decoder.set_weights([w.T, b])
+    images = rng.multivariate_normal(b, covariance, size=n_images)
+    evidence = stats.multivariate_normal(b, covariance).logpdf(images)
+    # KL(q(z|x) || p(z|x)), what the ELBO lacks.
+    gap = latents * (0.5 * (stretch**2 + shift**2 - 1.0) - np.log(stretch))
+    return vae, images.astype("float32"), evidence, gap
+
+
+def mean_and_error(estimates):
+    """Mean and standard error over the first axis, in float64."""
+    estimates = np.asarray(estimates, dtype="float64")
+    return estimates.mean(axis=0), estimates.std(axis=0) / np.sqrt(len(estimates))
+
+
+def repeated(bound, images, n_samples, n_repeats):
+    compiled = tf.function(lambda seed: bound(images, n_samples=n_samples, seed=seed))
+    return [compiled(tf.constant(seed)) for seed in range(n_repeats)]
+
+
+def test_every_importance_weight_is_the_evidence_when_the_posterior_is_exact():
+    vae, images, evidence, _ = linear_gaussian()
+    for n_samples in (1, 5):
+        bound = vae.log_likelihood(images, n_samples=n_samples, seed=0)
+        assert bound.shape == (len(images),)
+        np.testing.assert_allclose(bound, evidence, rtol=1e-4)
+
+
+@pytest.mark.parametrize(("stretch", "shift"), [(1.0, 0.0), (1.4, 0.0), (1.0, 0.5), (1.3, -0.4)])
+def test_elbo_lacks_the_divergence_from_the_exact_posterior(stretch, shift):
+    vae, images, evidence, gap = linear_gaussian(stretch, shift, n_images=8)
+    elbo, error = mean_and_error(repeated(vae.elbo, images, n_samples=100, n_repeats=50))
+    np.testing.assert_array_less(np.abs(elbo - (evidence - gap)), 4.5 * error + 1e-4)
+
+
+def test_importance_weighting_closes_the_gap_from_below():
+    vae, images, evidence, gap = linear_gaussian(stretch=1.3, shift=0.4)
+    evidence = evidence.mean()
+    bounds = [evidence - gap]
+    for n_samples, n_repeats in ((1, 100), (10, 40), (1000, 4)):
+        estimates = repeated(vae.log_likelihood, images, n_samples, n_repeats)
+        bound, error = mean_and_error(np.mean(estimates, axis=1))
+        assert bound > bounds[-1] - 4.0 * error
+        assert bound < evidence + 4.0 * error + 1e-3
+        bounds.append(bound)
+    assert bounds[-1] == pytest.approx(evidence, abs=0.01)
+    assert gap > 0.3
+
+
+@pytest.mark.parametrize("bound", ["elbo", "log_likelihood"])
+def test_bounds_need_a_sample(bound):
+    with pytest.raises(ValueError, match="n_samples must be at least 1, got 0"):
+        getattr(tiny_vae(), bound)(patterns(2), n_samples=0)
+
+
+@pytest.mark.parametrize("likelihood", LIKELIHOODS, ids=lambda part: type(part).__name__)
+@pytest.mark.parametrize("objective", OBJECTIVES, ids=lambda part: type(part).__name__)
+def test_terms_are_batch_means_of_sums_in_nats(objective, likelihood, monkeypatch):
+    vae, images = tiny_vae(objective, likelihood), patterns(6)
+    vae.optimizer.iterations.assign(4)
+    codes, decode = [], vae.decoder.call
+    monkeypatch.setattr(vae.decoder, "call", lambda z, *rest, **kw: codes.append(z) or decode(z))
+    terms = vae.compute_terms(images)
+    mean, log_var = (np.asarray(part, "float64") for part in vae.encode(images))
+    latent_kl = 0.5 * (mean**2 + np.exp(log_var) - log_var - 1.0).mean(axis=0)
+    params = decode(codes[0]).numpy().astype("float64")
+    if isinstance(likelihood, Bernoulli):
+        log_prob = -np.logaddexp(0.0, np.where(images > 0.5, -params, params))
+    else:
+        log_prob = stats.norm(params, 0.5).logpdf(images)
+    reconstruction = -log_prob.sum(axis=(1, 2, 3)).mean()
+    kl = latent_kl.sum()
+    paid = 4.0 * kl if isinstance(objective, Beta) else 10.0 * abs(kl - 5.0 * 4 / 10)
+    np.testing.assert_allclose(terms["latent_kl"], latent_kl, rtol=1e-4)
+    assert float(terms["kl_loss"]) == pytest.approx(kl, rel=1e-5)
+    assert float(terms["reconstruction_loss"]) == pytest.approx(reconstruction, rel=1e-5)
+    assert float(terms["loss"]) == pytest.approx(reconstruction + paid, rel=1e-5)
+
+
+def test_distributions_live_in_the_model():
+    vae, images = tiny_vae(), patterns(5)
+    posterior, prior = vae.posterior(images), vae.prior
+    likelihood = vae.likelihood_of(posterior.sample(seed=[0, 0]))
+    mean, log_var = vae.encode(images)
+    for distribution, batch, event in (
+        (posterior, (5,), (3,)),
+        (prior, (), (3,)),
+        (likelihood, (5,), SHAPE),
+    ):
+        assert isinstance(distribution, tfd.Distribution)
+        assert distribution.batch_shape == batch
+        assert distribution.event_shape == event
+    np.testing.assert_allclose(posterior.mean(), mean)
+    np.testing.assert_allclose(posterior.variance(), tf.exp(log_var), rtol=1e-5)
+    np.testing.assert_array_equal(prior.mean(), np.zeros(3))
+    np.testing.assert_array_equal(prior.variance(), np.ones(3))
+
+
+@pytest.mark.parametrize("likelihood", LIKELIHOODS, ids=lambda part: type(part).__name__)
+def test_tensors_leave_the_model(likelihood):
+    vae, images = tiny_vae(likelihood=likelihood), patterns(5)
+    mean, log_var = vae.encode(images)
+    assert mean.shape == log_var.shape == (5, 3)
+    expected = vae.likelihood_of(mean).mean()
+    for reconstruction in (
+        vae.decode(mean),
+        vae.reconstruct(images),
+        vae(images),
+        vae.predict(images, batch_size=2, verbose=0),
+    ):
+        assert reconstruction.shape == images.shape
+        np.testing.assert_allclose(reconstruction, expected, rtol=1e-5, atol=1e-6)
+    assert vae.sample(4).shape == (4, *SHAPE)
+
+
+@pytest.mark.parametrize(
+    ("shape", "latent_dim"), [((12,), 2), ((4, 6, 2), 1), ((2, 2, 2, 2), 5)], ids=str
+)
+def test_images_may_have_any_shape(shape, latent_dim):
+    vae = BetaVAE(**tiny_networks(shape, latent_dim))
+    vae.compile()
+    images = np.zeros((3, *shape), "float32")
+    assert vae.image_shape == shape
+    assert vae.latent_dim == latent_dim
+    assert vae.reconstruct(images).shape == images.shape
+    assert vae.elbo(images).shape == (3,)
+    assert vae.compute_terms(images)["latent_kl"].shape == (latent_dim,)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int32", "int64"])
+def test_integer_images_count_in_255ths(dtype):
+    vae = tiny_vae()
+    images = np.random.default_rng(0).integers(256, size=(4, *SHAPE)).astype(dtype)
+    scaled = (images / 255.0).astype("float32")
+    for method in (vae.encode, vae.reconstruct, vae, lambda x: vae.elbo(x, seed=1)):
+        np.testing.assert_allclose(method(images), method(scaled), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", ["bool", "float16", "float64"])
+def test_other_images_are_taken_as_they_are(dtype):
+    vae, images = tiny_vae(), patterns(4)
+    np.testing.assert_array_equal(vae.encode(images.astype(dtype)), vae.encode(images))
+
+
+def test_log_variances_are_clamped_and_a_healthy_models_are_not():
+    kernel, bias = (weight.shape for weight in tiny_vae().encoder.get_layer("log_var").weights)
+    for limit, raw, expected in (
+        (20.0, 1e4, 20.0),
+        (20.0, -1e4, -20.0),
+        (20.0, 19.0, 19.0),
+        (3.0, 5.0, 3.0),
+        (None, 50.0, 50.0),
+    ):
+        vae = tiny_vae(log_var_limit=limit)
+        vae.encoder.get_layer("log_var").set_weights([np.zeros(kernel), np.full(bias, raw)])
+        np.testing.assert_array_equal(vae.encode(patterns(2))[1], np.full((2, 3), expected))
+
+
+@pytest.mark.parametrize("limit", [0.0, -1.0, float("nan"), float("inf")])
+def test_a_limit_that_is_none_is_refused(limit):
+    with pytest.raises(ValueError, match="log_var_limit must be above 0 or None, got"):
+        BetaVAE(**tiny_networks(), log_var_limit=limit)
+
+
+def test_networks_run_in_the_mode_they_are_asked_for():
+    x, z = keras.Input(SHAPE), keras.Input((2,))
+    h = layers.Dropout(0.5, seed=0)(layers.Flatten()(x))
+    decoded = layers.Dense(64)(layers.Dropout(0.5, seed=0)(z))
+    vae = BetaVAE(
+        keras.Model(x, [layers.Dense(2)(h), layers.Dense(2)(h)]),
+        keras.Model(z, layers.Reshape(SHAPE)(decoded)),
+    )
+    images, codes = np.ones((2, *SHAPE), "float32"), np.ones((2, 2), "float32")
+    np.testing.assert_array_equal(vae.encode(images), vae.encode(images))
+    np.testing.assert_array_equal(vae.decode(codes), vae.decode(codes))
+    assert np.any(vae.encode(images, training=True)[0] != vae.encode(images)[0])
+    assert np.any(vae.likelihood_of(codes, training=True).mean() != vae.decode(codes))
+
+
+def test_methods_with_a_seed_leave_the_models_stream_alone():
+    vae, images = tiny_vae(), patterns(4)
+    state = vae.seed_generator.state.numpy()
+    vae.encode(images)
+    vae.reconstruct(images)
+    vae.decode(vae.encode(images)[0])
+    vae.predict(images, verbose=0)
+    vae(images)
+    for method in (vae.elbo, vae.log_likelihood):
+        first, again, other = (method(images, n_samples=2, seed=seed) for seed in (3, 3, 4))
+        np.testing.assert_array_equal(first, again)
+        assert np.all(first != other)
+    np.testing.assert_array_equal(vae.sample(4, seed=3), vae.sample(4, seed=3))
+    assert np.any(vae.sample(4, seed=3) != vae.sample(4, seed=4))
+    np.testing.assert_array_equal(vae.seed_generator.state, state)
+
+
+def test_methods_without_a_seed_draw_on_from_the_models_stream():
+    vae, twin = tiny_vae(), tiny_vae()
+    first, second = vae.sample(4), vae.sample(4)
+    assert np.any(first != second)
+    np.testing.assert_array_equal(twin.sample(4), first)
+    np.testing.assert_array_equal(twin.sample(4), second)
+    assert np.all(vae.elbo(patterns(4)) != vae.elbo(patterns(4)))
+
+
+def test_samples_are_the_mean_images_of_codes_of_the_prior():
+    # With an identity for a decoder, the samples are the codes.
+    z = keras.Input((4,))
+    encoder = networks.dense_encoder((4,), 4, units=())
+    vae = BetaVAE(encoder, keras.Model(z, layers.Identity()(z)), likelihood=Gaussian(), seed=0)
+    codes = vae.sample(5000, seed=1).numpy()
+    assert stats.kstest(codes.ravel(), "norm").pvalue > 1e-3
+    np.testing.assert_allclose(np.cov(codes.T), np.eye(4), atol=0.1)
+
+
+def test_a_model_has_defaults_that_say_vae():
+    vae = BetaVAE(**tiny_networks())
+    assert vae.objective.get_config() == {"beta": 1.0}
+    assert isinstance(vae.likelihood, Bernoulli)
+
+
+def dense(n_in, shape):
+    inputs = keras.Input((n_in,))
+    return keras.Model(inputs, layers.Reshape(shape)(layers.Dense(int(np.prod(shape)))(inputs)))
+
+
+def image_model(*widths, container=list):
+    image = keras.Input(SHAPE)
+    h = layers.Flatten()(image)
+    return keras.Model(image, container(layers.Dense(width)(h) for width in widths))
+
+
+@pytest.mark.parametrize(
+    ("encoder", "decoder", "message"),
+    [
+        (lambda: image_model(3, 3), lambda: dense(2, SHAPE), r"\(batch, 3\).*\(None, 2\)"),
+        (
+            lambda: image_model(3, 3),
+            lambda: dense(3, (8, 8, 3)),
+            r"takes \(None, 8, 8, 1\).* returns \(None, 8, 8, 3\)",
+        ),
+        (lambda: image_model(3), lambda: dense(3, SHAPE), r"encoder must return \[mean, log_var\]"),
+        (lambda: image_model(3, 2), lambda: dense(3, SHAPE), r"got .*\(None, 3\), \(None, 2\)"),
+        (lambda: image_model(3, 3, 3), lambda: dense(3, SHAPE), r"must return \[mean, log_var\]"),
+        (
+            lambda: keras.Model(image := keras.Input(SHAPE), [image, image]),
+            lambda: dense(3, SHAPE),
+            r"\(batch, 8, 8, 1\).*\(None, 3\)",
+        ),
+        (lambda: dense(3, SHAPE), lambda: image_model(3, 3), r"encoder must return"),
+    ],
+    ids=["codes", "images", "one-output", "two-widths", "three-outputs", "maps", "swapped"],
+)
+def test_networks_that_do_not_fit_are_refused_with_their_shapes(encoder, decoder, message):
+    with pytest.raises(ValueError, match=message):
+        BetaVAE(encoder(), decoder())
+
+
+def test_an_encoder_may_return_a_tuple():
+    vae = BetaVAE(image_model(3, 3, container=tuple), dense(3, SHAPE))
+    assert vae.latent_dim == 3
+
+
+@pytest.mark.parametrize("shape", [(4, 8, 8, 3), (4, 8, 8), (4, 16, 16, 1), (8, 8, 1), (), (4,)])
+def test_images_of_another_shape_are_refused_with_both_shapes(shape):
+    vae, images = tiny_vae(), np.zeros(shape, "float32")
+    for method in (vae.encode, vae.reconstruct, vae.elbo, vae.log_likelihood, vae.compute_terms):
+        with pytest.raises(ValueError, match=r"\(batch, 8, 8, 1\)") as error:
+            method(images)
+        assert str(shape) in str(error.value)

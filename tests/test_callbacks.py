@@ -1,0 +1,399 @@
+import csv
+import io
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from keras_betavae import visualization
+from keras_betavae.callbacks import (
+    Checkpoint,
+    DisentanglementMetric,
+    LatentActivity,
+    LatentTraversal,
+)
+from keras_betavae.datasets import FactorDataset
+from keras_betavae.metrics import beta_vae_score
+from keras_betavae.objectives import Capacity, kl_per_latent
+from tests.helpers import SHAPE, patterns, tiny_vae, weights_of
+
+N_IMAGES = 48  # Six batches of eight.
+
+
+def bars():
+    """Images of a bar whose place and brightness are the factors."""
+    images = np.zeros((8, 6, *SHAPE), "uint8")
+    for x in range(8):
+        for y in range(6):
+            images[x, y, :, x] = 40 * (y + 1)
+    return FactorDataset(images.reshape(-1, *SHAPE), ("x", "y"), (8, 6))
+
+
+def quick_score(factors, codes, *, seed):
+    return beta_vae_score(
+        factors, codes, protocol="locatello", n_pairs=8, n_train=200, n_test=200, seed=seed
+    )
+
+
+def metric(log_dir=None, scores=None, **options):
+    scores = {"beta_vae_score": quick_score} if scores is None else scores
+    return DisentanglementMetric(bars(), log_dir, scores=scores, n_images=100, **options)
+
+
+def spread(factors, codes, *, seed):
+    """A score that changes with every step."""
+    return float(np.std(codes))
+
+
+def fit(vae, callbacks, epochs=3, **options):
+    data = bars().to_tf_data(8, seed=0)
+    return vae.fit(data, epochs=epochs, verbose=0, shuffle=False, callbacks=callbacks, **options)
+
+
+def read_events(folder):
+    """Returns what TensorBoard finds in one run's folder: tag → [(step, value), ...]."""
+    found = {}
+    for path in sorted(Path(folder).glob("events.out.tfevents.*")):
+        for event in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
+            event = tf.compat.v1.Event.FromString(event)
+            for value in event.summary.value:
+                found.setdefault(value.tag, []).append((event.step, tf.make_ndarray(value.tensor)))
+    return found
+
+
+def scalars(events):
+    return {
+        tag: [(step, float(value)) for step, value in values]
+        for tag, values in events.items()
+        if values[0][1].ndim == 0
+    }
+
+
+# DisentanglementMetric.
+
+
+def test_the_score_reaches_history_csv_checkpoints_and_early_stopping(tmp_path):
+    worth = iter([0.3, 0.9, 0.5, 0.4, 0.7])
+    scores = {"beta_vae_score": lambda factors, codes, seed: next(worth)}
+    history = fit(
+        tiny_vae(),
+        [
+            metric(scores=scores),
+            keras.callbacks.CSVLogger(tmp_path / "metrics.csv"),
+            keras.callbacks.ModelCheckpoint(
+                tmp_path / "best-{epoch}.keras",
+                monitor="beta_vae_score",
+                mode="max",
+                save_best_only=True,
+            ),
+            keras.callbacks.EarlyStopping("beta_vae_score", mode="max", patience=2),
+        ],
+        epochs=5,
+    )
+    assert history.history["beta_vae_score"] == [0.3, 0.9, 0.5, 0.4]
+    assert sorted(path.name for path in tmp_path.glob("*.keras")) == [
+        "best-1.keras",
+        "best-2.keras",
+    ]
+    with open(tmp_path / "metrics.csv", newline="") as file:
+        rows = [float(row["beta_vae_score"]) for row in csv.DictReader(file)]
+    assert rows == [0.3, 0.9, 0.5, 0.4]
+
+
+def test_the_score_is_that_of_the_model_as_it_is():
+    vae = tiny_vae()
+    history = fit(vae, [metric(seed=4)], epochs=2)
+    expected = quick_score(*bars().encode_with(vae, n=100, seed=4), seed=4)
+    assert history.history["beta_vae_score"][-1] == expected
+
+
+def test_by_default_it_is_the_score_of_the_paper_without_the_shape(monkeypatch):
+    from keras_betavae.metrics import _adagrad
+
+    monkeypatch.setattr(_adagrad, "MAX_STEPS", 300)
+    vae, data = tiny_vae(), bars()
+    data = FactorDataset(data.images_at(range(48)), ("shape", "x", "y"), (2, 4, 6), factors=None)
+    history = fit(vae, [DisentanglementMetric(data, n_images=100)], epochs=1)
+    factors, codes = data.encode_with(vae, n=100, seed=0)
+    expected = beta_vae_score(factors[:, 1:], codes)
+    assert history.history["beta_vae_score"] == [expected]
+
+
+def test_custom_scores_share_one_encoding_and_get_the_seed():
+    calls = []
+
+    def one(factors, codes, *, seed):
+        calls.append((factors, codes, seed))
+        return 1.0
+
+    def two(factors, codes, *, seed):
+        calls.append((factors, codes, seed))
+        return 2.0
+
+    history = fit(tiny_vae(), [metric(scores={"one": one, "two": two}, seed=9)], epochs=1).history
+    assert (history["one"], history["two"]) == ([1.0], [2.0])
+    assert "beta_vae_score" not in history
+    (factors, codes, seed), other = calls
+    assert factors is other[0]
+    assert codes is other[1]
+    assert seed == other[2] == 9
+    assert factors.shape == (100, 2)
+    assert codes.shape == (100, 3)
+
+
+@pytest.mark.parametrize(
+    ("every", "steps"),
+    [(1, [6, 12, 18, 24, 30]), (2, [6, 12, 24]), (3, [6, 18]), (9, [6]), (None, [])],
+)
+def test_epochs_between_two_evaluations_carry_the_last_scores_on(tmp_path, every, steps):
+    callback = metric(tmp_path, {"spread": spread}, every_n_epochs=every)
+    history = fit(tiny_vae(), [callback], epochs=5).history
+    events = scalars(read_events(tmp_path / "disentanglement"))
+    written = dict(events.get("disentanglement/spread", []))
+    assert list(written) == steps
+    carried = [written[max(s for s in steps if s <= 6 * e)] for e in range(1, 6)] if steps else []
+    np.testing.assert_allclose(history.get("spread", []), carried, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("steps_per_execution", "expected"),
+    [(1, [4, 8, 12, 16]), (3, [6, 9, 12, 18])],
+)
+def test_evaluations_by_steps_come_when_the_steps_are_done(tmp_path, steps_per_execution, expected):
+    vae = tiny_vae(compile={"steps_per_execution": steps_per_execution, "jit_compile": False})
+    scores = {"spread": spread}
+    fit(vae, [metric(tmp_path, scores, every_n_epochs=None, every_n_steps=4)])
+    events = scalars(read_events(tmp_path / "disentanglement"))
+    steps, values = zip(*events["disentanglement/spread"], strict=True)
+    assert list(steps) == expected
+    assert len(set(values)) == 4
+
+
+def test_a_second_fit_goes_on_counting(tmp_path):
+    vae = tiny_vae()
+    callback = metric(tmp_path, {"spread": spread}, every_n_steps=4)
+    fit(vae, [callback], epochs=1)
+    fit(vae, [callback], epochs=1)
+    events = scalars(read_events(tmp_path / "disentanglement"))
+    assert sorted({step for step, _ in events["disentanglement/spread"]}) == [4, 6, 8, 12]
+
+
+# All of them together.
+
+
+def everything(tmp_path):
+    logs = tmp_path / "logs"
+    return [
+        LatentActivity(logs),
+        metric(logs, every_n_steps=4),
+        LatentTraversal(patterns(2, "uint8"), logs),
+        Checkpoint(tmp_path / "checkpoints"),
+    ]
+
+
+@pytest.mark.parametrize("objective", [None, Capacity(10.0, 5.0, n_steps=10)])
+def test_callbacks_do_not_change_the_training(tmp_path, objective):
+    plain, watched = tiny_vae(objective), tiny_vae(objective)
+    expected = fit(plain, []).history
+    np.random.seed(3)
+    state = np.random.get_state()[1].copy()
+    history = fit(watched, everything(tmp_path)).history
+    np.testing.assert_array_equal(np.random.get_state()[1], state)
+    for weight, other in zip(weights_of(plain), weights_of(watched), strict=True):
+        np.testing.assert_array_equal(weight, other)
+    np.testing.assert_array_equal(plain.optimizer.iterations, watched.optimizer.iterations)
+    for name in expected:
+        assert history[name] == expected[name]
+    np.testing.assert_array_equal(plain.sample(2), watched.sample(2))
+
+
+def test_callbacks_leave_tensorboards_own_scalars_alone(tmp_path):
+    def train(name, callbacks):
+        board = keras.callbacks.TensorBoard(tmp_path / name, write_graph=False)
+        fit(tiny_vae(), [board, *callbacks])
+        return scalars(read_events(tmp_path / name / "train"))
+
+    alone = train("alone", [])
+    logs = tmp_path / "logs"
+    together = train("logs", everything(tmp_path))
+    assert together == alone
+    assert [step for step, _ in alone["epoch_loss"]] == [0, 1, 2]
+    folders = sorted(path.name for path in logs.iterdir())
+    assert folders == ["disentanglement", "latents", "train", "traversal"]
+
+
+def test_tensorboard_finds_every_tag_at_its_true_step(tmp_path):
+    from tensorboard.backend.event_processing.event_multiplexer import EventMultiplexer
+
+    logs = tmp_path / "logs"
+    fit(tiny_vae(), [*everything(tmp_path), keras.callbacks.TensorBoard(logs, write_graph=False)])
+    board = EventMultiplexer().AddRunsFromDirectory(str(logs)).Reload()
+    tags = {run: set(kinds["tensors"]) for run, kinds in board.Runs().items()}
+    assert tags["disentanglement"] == {"disentanglement/beta_vae_score"}
+    assert tags["traversal"] == {"traversal/0", "traversal/1"}
+    assert tags["latents"] == {"latents/kl", "latents/active_units"} | {
+        f"latents/kl_{index}" for index in range(3)
+    }
+    assert "epoch_beta_vae_score" in tags["train"]
+    steps = [event.step for event in board.Tensors("latents", "latents/kl")]
+    assert steps == [6, 12, 18]
+
+
+# LatentTraversal.
+
+
+def test_traversals_are_those_of_the_model_as_it_is(tmp_path):
+    vae, images = tiny_vae(), patterns(2, "uint8")
+    fit(vae, [LatentTraversal(images, tmp_path, every_n_epochs=2, limit=2.0, n_steps=5)], epochs=4)
+    events = read_events(tmp_path / "traversal")
+    assert sorted(events) == ["traversal/0", "traversal/1"]
+    for index, code in enumerate(np.asarray(vae.encode(images)[0])):
+        assert [step for step, _ in events[f"traversal/{index}"]] == [6, 12, 24]
+        width, height, png = events[f"traversal/{index}"][-1][1]
+        # Five steps and three latents of 8 pixels, and lines of 2 between them.
+        assert (int(width), int(height)) == (5 * 10 + 2, 3 * 10 + 2)
+        rows = visualization.traverse(vae, code, limit=2.0, n_steps=5)
+        with Image.open(io.BytesIO(png)) as image:
+            np.testing.assert_array_equal(
+                np.asarray(image.convert("RGB")), visualization.image_grid(rows)
+            )
+
+
+# LatentActivity.
+
+
+def mean_kl(vae, images):
+    return np.mean(kl_per_latent(vae.posterior(images), vae.prior), axis=0)
+
+
+def frozen(objective=None):
+    """A model that does not move, so that an epoch's means can be known."""
+    return tiny_vae(objective, optimizer=keras.optimizers.SGD(0.0))
+
+
+@pytest.mark.parametrize("validate", [False, True], ids=["training alone", "with validation"])
+def test_kl_of_each_latent_is_the_training_epochs_mean(tmp_path, validate):
+    vae, data = frozen(), bars()
+    expected = mean_kl(vae, data.images_at(np.arange(N_IMAGES)))
+    options = {"validation_data": (255 * np.ones((8, *SHAPE), "uint8"),)} if validate else {}
+    threshold = float(np.sort(expected)[:2].mean())
+    history = fit(vae, [LatentActivity(tmp_path, threshold=threshold)], epochs=1, **options).history
+    assert history["active_units"] == [2]
+    assert ("val_loss" in history) == validate
+    events = read_events(tmp_path / "latents")
+    for index, value in enumerate(expected):
+        assert scalars(events)[f"latents/kl_{index}"] == [(6, pytest.approx(value, rel=1e-4))]
+    assert scalars(events)["latents/active_units"] == [(6, 2.0)]
+    assert not any(tag.startswith("capacity") for tag in events)
+    # The histogram's buckets (left, right, count) hold the same three numbers.
+    ((_, buckets),) = events["latents/kl"]
+    assert buckets[:, 2].sum() == 3
+    assert buckets[0, 0] == pytest.approx(expected.min(), rel=1e-4)
+    assert buckets[-1, 1] == pytest.approx(expected.max(), rel=1e-4)
+
+
+def test_kl_is_of_this_epoch_alone(tmp_path):
+    vae = tiny_vae(optimizer=keras.optimizers.Adam(1e-2))
+    history = fit(vae, [LatentActivity(tmp_path)], epochs=3).history
+    events = scalars(read_events(tmp_path / "latents"))
+    total = sum(np.array([value for _, value in events[f"latents/kl_{i}"]]) for i in range(3))
+    np.testing.assert_allclose(total, history["kl_loss"], rtol=1e-4)
+
+
+def test_capacity_and_the_distance_to_it_are_written_in_nats(tmp_path):
+    vae = frozen(Capacity(10.0, max_capacity=8.0, n_steps=12, min_capacity=2.0))
+    kl = mean_kl(vae, bars().images_at(np.arange(N_IMAGES))).sum()
+    fit(vae, [LatentActivity(tmp_path)], epochs=3)
+    events = scalars(read_events(tmp_path / "latents"))
+    assert events["capacity/target"] == [(6, 5.0), (12, 8.0), (18, 8.0)]
+    assert events["capacity/distance"] == [
+        (step, pytest.approx(abs(kl - target), rel=1e-4))
+        for step, target in ((6, 5), (12, 8), (18, 8))
+    ]
+
+
+def test_active_units_are_logged_between_two_writings(tmp_path):
+    callback = LatentActivity(tmp_path, every_n_epochs=3, threshold=-1.0)
+    history = fit(tiny_vae(), [callback], epochs=4).history
+    assert history["active_units"] == [3, 3, 3, 3]
+    assert [step for step, _ in read_events(tmp_path / "latents")["latents/kl"]] == [6, 18]
+
+
+def test_without_a_folder_nothing_is_written(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    history = fit(tiny_vae(), [metric(), LatentActivity()], epochs=1).history
+    assert {"beta_vae_score", "active_units"} <= set(history)
+    assert list(tmp_path.iterdir()) == []
+
+
+# Checkpoint.
+
+
+@pytest.mark.parametrize("keep", [1, 2, 9])
+def test_the_latest_checkpoints_stay(tmp_path, keep):
+    fit(tiny_vae(), [Checkpoint(tmp_path / "a" / "b", keep=keep)], epochs=4)
+    names = [f"step-{step:09d}.keras" for step in (6, 12, 18, 24)]
+    assert sorted(path.name for path in (tmp_path / "a" / "b").iterdir()) == names[-keep:]
+    assert Checkpoint.latest(tmp_path / "a" / "b").name == names[-1]
+
+
+def test_a_checkpoint_is_the_whole_model(tmp_path):
+    vae = tiny_vae(Capacity(10.0, 5.0, n_steps=100))
+    fit(vae, [Checkpoint(tmp_path)], epochs=2)
+    loaded = keras.saving.load_model(Checkpoint.latest(tmp_path))
+    assert int(loaded.optimizer.iterations) == 12
+    histories = [fit(model, [], epochs=1).history for model in (vae, loaded)]
+    assert histories[0] == histories[1]
+    for weight, other in zip(weights_of(vae), weights_of(loaded), strict=True):
+        np.testing.assert_array_equal(weight, other)
+
+
+def test_the_latest_of_nothing_is_none(tmp_path):
+    assert Checkpoint.latest(tmp_path) is None
+    assert Checkpoint.latest(tmp_path / "absent") is None
+    (tmp_path / "saving-step-000000003.keras").write_bytes(b"half")
+    (tmp_path / "notes.txt").write_bytes(b"")
+    assert Checkpoint.latest(tmp_path) is None
+
+
+def test_saving_that_dies_half_way_leaves_the_last_whole_one(tmp_path, monkeypatch):
+    vae = tiny_vae()
+    save = vae.save
+
+    def die(path):
+        if int(vae.optimizer.iterations) < 12:
+            return save(path)
+        Path(path).write_bytes(b"half a file")
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(vae, "save", die)
+    with pytest.raises(OSError, match="No space left"):
+        fit(vae, [Checkpoint(tmp_path, keep=1)])
+    assert [path.name for path in tmp_path.glob("step-*")] == ["step-000000006.keras"]
+    loaded = keras.saving.load_model(Checkpoint.latest(tmp_path))
+    assert int(loaded.optimizer.iterations) == 6
+    # The next training writes over what was left half-way, and nothing piles up.
+    fit(loaded, [Checkpoint(tmp_path, keep=1)], epochs=1)
+    assert [path.name for path in tmp_path.iterdir()] == ["step-000000012.keras"]
+
+
+# Bad input.
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: metric(every_n_epochs=0), "every_n_epochs must be at least 1, got 0"),
+        (lambda: metric(every_n_steps=0), "every_n_steps must be at least 1, got 0"),
+        (lambda: DisentanglementMetric(bars(), n_images=0), "n_images must be at least 1, got 0"),
+        (lambda: LatentTraversal(patterns(1), "x", every_n_epochs=0), "every_n_epochs must be"),
+        (lambda: LatentActivity(every_n_epochs=-1), "every_n_epochs must be at least 1, got -1"),
+        (lambda: Checkpoint("x", keep=0), "keep must be at least 1, got 0"),
+    ],
+)
+def test_numbers_below_one_are_refused(make, words):
+    with pytest.raises(ValueError, match=words):
+        make()

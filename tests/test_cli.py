@@ -1,0 +1,370 @@
+import csv
+import json
+import re
+import shutil
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from keras_betavae import callbacks, cli, metrics, runs
+from keras_betavae.datasets import dsprites
+from keras_betavae.metrics import _adagrad
+
+QUICK = {"n_pairs": 8, "n_train": 200, "n_test": 200}
+SMALL = ["--preset=burgess_dsprites", "--grid=3,2,4,4,4", "--batch-size=32", "--n-images=200"]
+SEED = 3
+# Keras does not close its CSV file when a training fails.
+UNCLOSED = ("ignore:unclosed file", "ignore::pytest.PytestUnraisableExceptionWarning")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quick_scores():
+    """Fewer points for the scores, whose values do not matter here."""
+    quick = partial(metrics.beta_vae_score, **QUICK)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(metrics, "beta_vae_score", quick)
+        patch.setattr(callbacks, "beta_vae_score", quick)
+        patch.setattr(_adagrad, "CHECK_EVERY", 100)
+        patch.setattr(_adagrad, "MAX_STEPS", 200)
+        yield
+
+
+def train(folder, *options):
+    return cli.main(["train", "--out", str(folder), *SMALL, *options])
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A run that the command line has trained, and what it printed."""
+    folder = tmp_path_factory.mktemp("runs") / "first"
+    with pytest.MonkeyPatch.context() as patch:
+        printed = []
+        patch.setattr(
+            "builtins.print", lambda *words, **_: printed.append(" ".join(map(str, words)))
+        )
+        options = f"--steps 25 --every 10 --seed {SEED} --verbose 0".split()
+        assert train(folder, *options) == 0
+    return folder, "\n".join(printed)
+
+
+def failed(capsys, *arguments, status=1):
+    """Returns the one line that a failed command leaves on stderr."""
+    capsys.readouterr()
+    assert cli.main([str(argument) for argument in arguments]) == status
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("keras-betavae: ")
+    return line
+
+
+# What a run leaves.
+
+
+def test_a_run_leaves_all_that_it_says(trained):
+    folder, printed = trained
+    names = {
+        "config.json", "metrics.csv", "logs", "checkpoints", "pictures", "model.keras",
+        "saved_model", "scores.json", "scores.md",
+    }  # fmt: skip
+    assert {path.name for path in folder.iterdir()} == names
+    for line in ("logs", "metrics.csv", "pictures", "model.keras", "saved_model/1", "scores.json"):
+        assert str(folder / line) in printed
+    logs = {path.name for path in (folder / "logs").iterdir()}
+    assert logs == {"disentanglement", "latents", "train", "traversal"}
+    checkpoints = sorted(path.name for path in (folder / "checkpoints").iterdir())
+    assert checkpoints == ["step-000000020.keras", "step-000000025.keras"]
+
+
+def test_metrics_have_a_row_for_each_interval(trained):
+    with open(trained[0] / "metrics.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(int(row["epoch"]), int(row["step"])) for row in rows] == [(0, 10), (1, 20), (2, 25)]
+    losses = [float(row["loss"]) for row in rows]
+    assert losses == sorted(losses, reverse=True)
+    assert all(0 <= float(row["beta_vae_score"]) <= 1 for row in rows)
+
+
+def test_the_run_can_be_made_again_from_its_settings(trained):
+    settings = runs.load_settings(trained[0])
+    assert (settings.preset, settings.steps, settings.every) == ("burgess_dsprites", 25, 10)
+    assert (settings.batch_size, settings.n_images, settings.seed) == (32, 200, SEED)
+    assert tuple(settings.grid) == (3, 2, 4, 4, 4)
+
+
+def test_the_model_is_the_last_checkpoint_and_the_saved_model(trained):
+    folder, _ = trained
+    vae = keras.saving.load_model(folder / "model.keras")
+    assert int(vae.optimizer.iterations) == 25
+    images = runs.load_settings(folder).load_data().images_at([0, 100, 200])
+    mean, log_var = vae.encode(images)
+    last = keras.saving.load_model(folder / "checkpoints" / "step-000000025.keras")
+    np.testing.assert_array_equal(last.encode(images)[0], mean)
+    served = tf.saved_model.load(folder / "saved_model" / "1")
+    served = served.encode(images / np.float32(255))
+    np.testing.assert_allclose(served["mean"], mean, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(served["log_var"], log_var, rtol=1e-4, atol=1e-5)
+
+
+def test_the_table_is_printed_with_what_it_does_not_mean(trained):
+    folder, printed = trained
+    table = json.loads((folder / "scores.json").read_text())
+    assert runs.format_table(table) in printed
+    assert runs.format_table(table) + "\n" == (folder / "scores.md").read_text()
+    ours = table["trained β-VAE"]
+    words = " ".join(printed.split())
+    assert f"Higgins protocol gives the trained β-VAE {ours['higgins']:.3f}" in words
+    assert f"with {ours['active latents']} active latents" in words
+    assert f"with all five factors it is {ours['locatello']:.3f}" in words
+    assert "It does not mean" in words
+    assert list(table) == [
+        "trained β-VAE", "untrained network", "PCA, 10 components", "ICA, 10 components",
+        "raw pixels",
+    ]  # fmt: skip
+
+
+# The other commands.
+
+
+def test_evaluate_prints_the_scores_of_the_training_again(trained, capsys):
+    folder, _ = trained
+    assert cli.main(["evaluate", str(folder)]) == 0
+    assert (folder / "scores.md").read_text() in capsys.readouterr().out
+
+
+def test_evaluate_takes_another_draw_when_asked(trained, capsys, monkeypatch):
+    asked = []
+
+    def score(vae, untrained, data, n_images, seed):
+        asked.append((int(vae.optimizer.iterations), int(untrained.optimizer.iterations)))
+        asked.append((n_images, seed))
+        row = {"higgins": 1.0, "locatello": 0.5, "scale_free": 0.75, "active latents": 2}
+        return {"trained β-VAE": row}
+
+    monkeypatch.setattr(runs, "score_with_controls", score)
+    options = ["--n-images", "77", "--seed", "8"]
+    assert cli.main(["evaluate", str(trained[0]), *options]) == 0
+    assert asked == [(25, 0), (77, 8)]
+    assert "0.750" in capsys.readouterr().out
+
+
+def test_evaluate_refuses_to_encode_no_images(trained, capsys):
+    assert "at least 1" in failed(capsys, "evaluate", trained[0], "--n-images", 0)
+
+
+@pytest.mark.parametrize(("name", "n_frames"), [("t.png", 1), ("t.gif", 8)])
+def test_traverse_draws_a_picture_or_a_film(trained, tmp_path, capsys, name, n_frames):
+    path = tmp_path / name
+    options = ["--out", str(path), "--image", "5", "--limit", "2", "--frames", "5"]
+    assert cli.main(["traverse", str(trained[0]), *options]) == 0
+    assert str(path) in capsys.readouterr().out
+    with Image.open(path) as image:
+        assert image.format == path.suffix[1:].upper()
+        # Ten latents of 64 pixels, with lines of 2 between: rows of the picture, columns
+        # of the film.
+        assert image.size == ((5 * 66 + 2, 662) if name == "t.png" else (662, 68))
+        assert getattr(image, "n_frames", 1) <= n_frames
+
+
+def test_export_writes_what_serves(trained, tmp_path, capsys):
+    path = tmp_path / "served"
+    assert cli.main(["export", str(trained[0]), "--out", str(path)]) == 0
+    z = np.zeros((2, 10), "float32")
+    served, vae = tf.saved_model.load(path), runs.load_model(trained[0])
+    np.testing.assert_allclose(served.decode(z), vae.decode(z), atol=1e-5)
+    # One look at a path, not a listing of the graph's captures.
+    assert len(capsys.readouterr().out.splitlines()) < 10
+    assert "there already" in failed(capsys, "export", trained[0], "--out", path)
+
+
+def test_export_to_onnx_says_what_is_missing(trained, tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    options = ("--out", tmp_path / "model.onnx", "--format", "onnx")
+    assert "onnx" in failed(capsys, "export", trained[0], *options)
+
+
+def test_datasets_lists_them(capsys):
+    assert cli.main(["datasets"]) == 0
+    printed = capsys.readouterr().out
+    for word in ("sprites", "dsprites", "737,280", dsprites.URL, "orientation 40"):
+        assert word in printed
+
+
+# Help and wrong arguments.
+
+
+def test_the_module_runs_as_a_program():
+    result = subprocess.run(
+        [sys.executable, "-m", "keras_betavae", "--help"],
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parents[1],
+        check=False,
+    )
+    assert result.returncode == 0
+    for word in ("train", "evaluate", "traverse", "export", "datasets", "exit status", "--resume"):
+        assert word in result.stdout
+
+
+@pytest.mark.parametrize("command", ["train", "evaluate", "traverse", "export", "datasets"])
+def test_every_command_has_help(command, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        cli.main([command, "--help"])
+    assert stopped.value.code == 0
+    assert f"usage: keras-betavae {command}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "",
+        "fly",
+        "train",
+        "train --out a --resume b",
+        "train --out a --preset nothing",
+        "train --out a --steps many",
+        "train --out a --grid 3,two",
+        "train --out a --grid 3,2,4,4,4,4",
+        "train --out a --data mnist",
+        "train --out a --verbose 3",
+        "evaluate",
+        "traverse a",
+        "export a",
+        "export a --out b --format h5",
+        "datasets all",
+    ],
+)
+def test_wrong_arguments_exit_with_2(arguments, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as stopped:
+        cli.main(arguments.split())
+    assert stopped.value.code == 2
+    assert "usage: keras-betavae" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+# What fails says so in a line.
+
+
+def test_a_missing_run_is_named(tmp_path, capsys):
+    absent = tmp_path / "absent"
+    for command in (
+        ["evaluate", absent],
+        ["traverse", absent, "--out", tmp_path / "t.gif"],
+        ["export", absent, "--out", tmp_path / "e"],
+        ["train", "--resume", absent],
+    ):
+        assert str(absent) in failed(capsys, *command)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_without_a_model_is_named(tmp_path, capsys):
+    runs.create(tmp_path, runs.Settings.from_preset("burgess_dsprites", grid=(3, 2, 4, 4, 4)))
+    line = failed(capsys, "evaluate", tmp_path)
+    assert f"{tmp_path} holds no model.keras and no checkpoint" in line
+
+
+def test_a_folder_in_use_is_left_alone(trained, capsys):
+    folder = trained[0]
+    before = {path: path.stat().st_mtime for path in folder.rglob("*")}
+    assert "--resume" in failed(capsys, "train", "--out", folder, *SMALL)
+    assert {path: path.stat().st_mtime for path in folder.rglob("*")} == before
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    line = failed(capsys, "train", "--out", tmp_path / "file" / "run", *SMALL)
+    assert str(tmp_path / "file") in line
+
+
+def test_a_damaged_config_is_named(trained, tmp_path, capsys):
+    (tmp_path / "config.json").write_text('{"preset": "burgess_dsp')
+    for command in (["evaluate", tmp_path], ["train", "--resume", tmp_path]):
+        assert "config.json does not hold a run's settings" in failed(capsys, *command)
+
+
+@pytest.mark.parametrize("content", [b"", b"not a model", "half"])
+def test_a_damaged_model_is_named(trained, tmp_path, capsys, content):
+    shutil.copy(trained[0] / "config.json", tmp_path)
+    whole = (trained[0] / "model.keras").read_bytes()
+    content = whole[: len(whole) // 2] if content == "half" else content
+    (tmp_path / "model.keras").write_bytes(content)
+    line = failed(capsys, "traverse", tmp_path, "--out", tmp_path / "t.gif")
+    assert "model.keras" in line
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--data", "dsprites", "--data-path", "absent.npz"],
+        ["--latent-dim", "0"],
+        ["--beta", "-1"],
+        ["--steps", "0"],
+        ["--grid", "4,2,4,4,4"],
+    ],
+    ids=lambda options: options[-2],
+)
+def test_a_run_that_cannot_start_leaves_no_folder(tmp_path, capsys, monkeypatch, options):
+    monkeypatch.chdir(tmp_path)
+    line = failed(capsys, "train", *SMALL, *options, "--out", "run")
+    assert re.search(r"absent\.npz|latent_dim|beta|steps|shape", line)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.filterwarnings(*UNCLOSED)
+def test_a_grid_whose_score_cannot_be_told_is_refused_before_training(tmp_path, capsys):
+    options = ("--grid", "3,1,2,1,1", "--steps", "2", "--every", "1", "--verbose", "0")
+    line = failed(capsys, "train", *SMALL, *options, "--out", tmp_path / "run")
+    assert "one value" in line
+    assert not (tmp_path / "run" / "logs").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--image", "-1"], "--image must be from 0 to 383, got -1"),
+        (["--image", "384"], "--image must be from 0 to 383, got 384"),
+        (["--frames", "1"], "n_steps must be at least 2, got 1"),
+        (["--out", "t.jpg"], r"must end in \.png or \.gif"),
+        (["--out", "no/such/folder/t.png"], "no/such/folder"),
+    ],
+)
+def test_a_traversal_that_cannot_be_drawn_says_why(
+    trained, tmp_path, capsys, monkeypatch, options, words
+):
+    monkeypatch.chdir(tmp_path)
+    line = failed(capsys, "traverse", trained[0], "--out", "t.png", *options)
+    assert re.search(words, line)
+    assert list(tmp_path.iterdir()) == []
+
+
+# A loss that becomes infinite.
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning", *UNCLOSED)
+@pytest.mark.parametrize("learning_rate", ["3", "100", "1e30"])
+def test_a_loss_that_explodes_stops_the_training_and_names_the_step(
+    tmp_path, capsys, learning_rate
+):
+    options = ("--steps", 9, "--every", 1, "--verbose", 0, "--learning-rate", learning_rate)
+    line = failed(capsys, "train", *SMALL, *options, "--out", tmp_path / "run")
+    for path in tmp_path.glob("run/checkpoints/*"):
+        assert path.name.startswith("step-")
+        vae = keras.saving.load_model(path)
+        assert all(np.isfinite(weight).all() for weight in vae.get_weights())
+    assert not (tmp_path / "run" / "model.keras").exists()
+    assert re.search(r"\bstep \d", line)
+
+
+def test_an_interrupted_training_exits_with_130(tmp_path, capsys, monkeypatch):
+    def interrupt(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(runs, "train", interrupt)
+    assert train(tmp_path / "run") == 130
+    assert capsys.readouterr().err == "interrupted\n"

@@ -1,0 +1,321 @@
+import itertools
+import math
+import tracemalloc
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from keras_betavae.datasets import FactorDataset
+
+SHAPE = (3, 5, 1)  # 15 pixels: one bit of each image's last packed byte is padding.
+SIZES = st.lists(st.integers(1, 5), min_size=1, max_size=4)
+
+
+def numbered(n, shape=(1, 2, 1)):
+    """Images whose two pixels spell their own index."""
+    index = np.arange(n)
+    return np.stack([index // 256, index % 256], axis=-1).astype("uint8").reshape(n, *shape)
+
+
+def numbers(images):
+    pixels = np.asarray(images).reshape(len(images), 2).astype(int)
+    return (pixels[:, 0] * 256 + pixels[:, 1]).tolist()
+
+
+def grid(*sizes):
+    return FactorDataset(numbered(math.prod(sizes)), [f"f{k}" for k in range(len(sizes))], sizes)
+
+
+def labelled(factors, sizes):
+    return FactorDataset(numbered(len(factors)), "ab"[: len(sizes)], sizes, factors=factors)
+
+
+def order_of(dataset):
+    return [numbers(batch) for batch in dataset]
+
+
+def flat(batches):
+    return list(itertools.chain.from_iterable(batches))
+
+
+# What is where.
+
+
+@given(SIZES)
+def test_grid_counts_like_an_odometer(sizes):
+    data = grid(*sizes)
+    expected = np.array(list(itertools.product(*map(range, sizes))))
+    everything = np.arange(len(data))
+    factors = data.factors_at(everything)
+    np.testing.assert_array_equal(factors, expected)
+    np.testing.assert_array_equal(factors.T, np.unravel_index(everything, sizes))
+    np.testing.assert_array_equal(data.index_of(factors), everything)
+    assert data.is_grid
+    assert factors.dtype.kind == "i"
+
+
+@given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 4)), min_size=1, max_size=20))
+def test_labelled_images_are_found_by_their_first_index(rows):
+    data = labelled(np.array(rows), (3, 5))
+    first = [rows.index(row) for row in rows]
+    np.testing.assert_array_equal(data.index_of(rows), first)
+    np.testing.assert_array_equal(data.factors_at(data.index_of(rows)), rows)
+    assert not data.is_grid
+
+
+def test_images_and_factors_follow_the_indices_given():
+    data = grid(4, 5)
+    assert numbers(data.images_at([7, 0, 7])) == [7, 0, 7]
+    np.testing.assert_array_equal(data.factors_at([7, 0, 7]), [[1, 2], [0, 0], [1, 2]])
+    assert len(data) == 20
+    assert repr(data) == "FactorDataset(20 images (1, 2, 1); f0 4, f1 5)"
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.integers(0, 2**32), st.integers(1, 9))
+def test_packed_and_unpacked_images_are_the_same(seed, n):
+    binary = np.random.default_rng(seed).integers(0, 2, (n, *SHAPE), dtype="uint8")
+    packed = np.packbits(binary.reshape(n, -1), axis=-1)
+    data = FactorDataset(packed, ["f"], [n], packed_shape=SHAPE)
+    images = data.images_at(np.arange(n))
+    assert images.dtype == np.uint8
+    assert data.image_shape == SHAPE
+    np.testing.assert_array_equal(images, 255 * binary)
+    (batch,) = data.to_tf_data(n, shuffle=False)
+    np.testing.assert_array_equal(batch, images)
+
+
+def test_a_memory_map_is_read_and_not_copied(tmp_path):
+    file = np.lib.format.open_memmap(tmp_path / "images.npy", "w+", "uint8", (6, 1, 2, 1))
+    file[:] = numbered(6)
+    data = FactorDataset(np.load(tmp_path / "images.npy", mmap_mode="r"), "ab", (2, 3))
+    assert isinstance(data._images, np.memmap)
+    assert flat(order_of(data.to_tf_data(4, shuffle=False))) == list(range(6))
+
+
+# Draws.
+
+
+def test_sampled_factors_depend_on_the_seed_alone():
+    data = grid(3, 4, 5)
+    first = data.sample_factors(50, seed=1)
+    np.random.seed(99)
+    state = np.random.get_state()[1].copy()
+    np.testing.assert_array_equal(data.sample_factors(50, seed=1), first)
+    np.testing.assert_array_equal(np.random.get_state()[1], state)
+    assert (data.sample_factors(50, seed=2) != first).any()
+
+
+@pytest.mark.parametrize("kind", ["grid", "labelled"])
+def test_sampled_factors_are_uniform_over_images(kind):
+    data = grid(2, 3, 4)
+    if kind == "labelled":
+        data = labelled(np.stack([np.arange(24) // 8, np.arange(24) % 8], axis=1), (3, 8))
+    drawn = data.index_of(data.sample_factors(24_000, seed=0))
+    assert stats.chisquare(np.bincount(drawn, minlength=24)).pvalue > 1e-4
+
+
+# Encoding.
+
+
+class Encoder:
+    def encode(self, images):
+        return np.asarray(images).reshape(len(images), -1) * 2.0, "log_var"
+
+
+def as_function(images):
+    return np.asarray(images).reshape(len(images), -1) * 2.0
+
+
+@pytest.mark.parametrize("model", [Encoder(), as_function], ids=["model", "function"])
+@pytest.mark.parametrize("batch_size", [1, 7, 1_000])
+def test_every_image_is_encoded_once_and_in_order(model, batch_size):
+    data = grid(4, 6)
+    factors, codes = data.encode_with(model, batch_size=batch_size)
+    np.testing.assert_array_equal(factors, data.factors_at(np.arange(24)))
+    np.testing.assert_array_equal(codes[:, 1], 2.0 * np.arange(24))
+
+
+def test_drawn_images_keep_their_factors():
+    data = grid(4, 6)
+    factors, codes = data.encode_with(as_function, n=500, seed=3, batch_size=64)
+    assert len(factors) == len(codes) == 500
+    np.testing.assert_array_equal(2.0 * data.index_of(factors), codes[:, 1])
+    np.testing.assert_array_equal(factors, data.sample_factors(500, seed=3))
+
+
+def test_models_are_handed_uint8_images_in_batches():
+    seen = []
+    grid(25).encode_with(lambda x: seen.append((x.dtype, len(x))) or as_function(x), batch_size=10)
+    assert seen == [(np.uint8, 10), (np.uint8, 10), (np.uint8, 5)]
+
+
+# Streams.
+
+
+def test_a_pass_shows_every_image_once_and_the_next_in_a_fresh_order():
+    dataset = grid(30, 4).to_tf_data(16, seed=0)
+    first, second = flat(order_of(dataset)), flat(order_of(dataset))
+    assert sorted(first) == sorted(second) == list(range(120))
+    assert first != second
+    assert list(range(120)) not in (first, second)
+
+
+def test_the_same_seed_gives_the_same_passes():
+    data = grid(30, 4)
+    one, other, third = (data.to_tf_data(16, seed=seed) for seed in (5, 5, 6))
+    passes = [order_of(one) for _ in range(2)]
+    np.random.seed(1)
+    assert passes == [order_of(other) for _ in range(2)]
+    assert order_of(third) not in passes
+    assert order_of(data.to_tf_data(16)) != order_of(data.to_tf_data(16))
+
+
+def test_orders_are_uniform():
+    repeated = grid(3).to_tf_data(3, seed=0, repeat=True)
+    counts = dict.fromkeys(itertools.permutations(range(3)), 0)
+    for batch in order_of(repeated.take(1_200)):
+        counts[tuple(batch)] += 1
+    assert stats.chisquare(list(counts.values())).pvalue > 1e-4
+
+
+def test_without_shuffling_images_come_in_order_every_time():
+    dataset = grid(10).to_tf_data(4, shuffle=False)
+    for _ in range(2):
+        assert order_of(dataset) == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
+
+
+@settings(deadline=None, max_examples=25)
+@given(
+    n=st.integers(4, 11),
+    batch_size=st.integers(1, 4),
+    start=st.integers(0, 30),
+    drop=st.booleans(),
+    shuffle=st.booleans(),
+)
+def test_a_stream_that_starts_late_goes_on_as_an_unbroken_one(n, batch_size, start, drop, shuffle):
+    options = {"seed": 7, "repeat": True, "drop_remainder": drop, "shuffle": shuffle}
+    data = grid(n)
+    whole = order_of(data.to_tf_data(batch_size, **options).take(start + 12))
+    late = data.to_tf_data(batch_size, start_step=start, **options)
+    assert order_of(late.take(12)) == whole[start:]
+
+
+def test_a_repeated_stream_is_pass_after_pass():
+    data = grid(10)
+    single = data.to_tf_data(4, seed=2)
+    passes = order_of(single) + order_of(single) + order_of(single)
+    assert order_of(data.to_tf_data(4, seed=2, repeat=True).take(9)) == passes
+
+
+@pytest.mark.parametrize("drop", [False, True])
+def test_the_remainder_is_kept_or_dropped_as_asked(drop):
+    dataset = grid(10).to_tf_data(4, drop_remainder=drop)
+    assert [len(batch) for batch in dataset] == ([4, 4] if drop else [4, 4, 2])
+    assert dataset.cardinality() == (2 if drop else 3)
+    assert dataset.element_spec == tf.TensorSpec((4 if drop else None, 1, 2, 1), "uint8")
+
+
+def test_a_repeated_stream_is_endless():
+    dataset = grid(10).to_tf_data(4, repeat=True)
+    assert dataset.cardinality() == tf.data.INFINITE_CARDINALITY
+
+
+def test_fit_sees_every_image_once_an_epoch():
+    class Recorder(keras.Model):
+        def train_step(self, images):
+            seen.append(numbers(images.numpy()))
+            return {"loss": 0.0}
+
+    seen = []
+    model = Recorder()
+    model.built = True
+    model.compile(run_eagerly=True)
+    model.fit(grid(10).to_tf_data(4, seed=0), epochs=2, verbose=0, shuffle=False)
+    assert sorted(flat(seen[:3])) == sorted(flat(seen[3:])) == list(range(10))
+    assert seen == order_of(grid(10).to_tf_data(4, seed=0, repeat=True).take(6))
+
+
+def test_a_pass_allocates_far_less_than_the_data():
+    packed = np.zeros((20_000, 512), "uint8")  # 10 MB packed, 80 MB unpacked, 320 MB as floats
+    data = FactorDataset(packed, ["f"], [20_000], packed_shape=(64, 64, 1))
+    tracemalloc.start()
+    try:
+        n = sum(len(batch) for batch in data.to_tf_data(64, seed=0))
+        data.encode_with(lambda x: x.mean(axis=(1, 2)), batch_size=64)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert n == 20_000
+    assert peak < 8e6
+
+
+# Bad input.
+
+IMAGES = np.zeros((6, 2, 2, 1), "uint8")
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    {
+        "too few images": ({"images": IMAGES[:5]}, "6 images, but 5"),
+        "no images": ({"images": IMAGES[:0], "factors": np.zeros((0, 2), int)}, "0 images"),
+        "floats": ({"images": IMAGES.astype("float32")}, "uint8, got float32"),
+        "no channels": ({"images": IMAGES[..., 0]}, r"channels\), got \(6, 2, 2\)"),
+        "missing name": ({"factor_names": ("a",)}, "pair up"),
+        "no factors": ({"factor_names": (), "factor_sizes": ()}, "factor"),
+        "size 0": ({"factor_sizes": (6, 0)}, "at least 1"),
+        "float factors": ({"factors": np.zeros((6, 2))}, "integers .* float64"),
+        "flat factors": ({"factors": np.zeros(6, int)}, r"shape \(n, 2\)"),
+        "factors of other number": ({"factors": np.zeros((6, 3), int)}, r"shape \(n, 2\)"),
+        "factors of other length": ({"factors": np.zeros((5, 2), int)}, "5 images, but 6"),
+        "factor too large": ({"factors": np.full((6, 2), 2)}, "below their sizes"),
+        "factor below 0": ({"factors": np.full((6, 2), -1)}, "from 0"),
+        "packed otherwise": (
+            {"images": np.zeros((6, 3), "uint8"), "packed_shape": (4, 4, 1)},
+            r"\(n, 2\), got \(6, 3\)",
+        ),
+        "packed floats": (
+            {"images": np.zeros((6, 2)), "packed_shape": (4, 4, 1)},
+            "uint8, got float64",
+        ),
+    }.values(),
+)
+def test_what_does_not_fit_together_is_refused(options, words):
+    fitting = {"images": IMAGES, "factor_names": ("a", "b"), "factor_sizes": (2, 3)}
+    with pytest.raises(ValueError, match=words):
+        FactorDataset(**{**fitting, **options})
+
+
+@pytest.mark.parametrize("factors", [[[0, 3]], [[-1, 0]], [[0.0, 1.0]], [0, 1], [[0]]])
+def test_index_of_refuses_what_is_no_combination(factors):
+    with pytest.raises(ValueError, match="factors must be"):
+        grid(2, 3).index_of(factors)
+
+
+def test_index_of_names_the_combination_that_has_no_image():
+    with pytest.raises(ValueError, match=r"no image has the factors \[1, 1\]"):
+        labelled(np.array([[0, 0], [2, 1]]), (3, 2)).index_of([[2, 1], [1, 1]])
+
+
+def test_numbers_out_of_range_are_refused():
+    data = grid(10)
+    with pytest.raises(ValueError, match="n must be at least 1, got 0"):
+        data.sample_factors(0, seed=0)
+    with pytest.raises(ValueError, match="n must be at least 1, got 0"):
+        data.encode_with(as_function, n=0)
+    with pytest.raises(ValueError, match="batch_size must be at least 1, got 0"):
+        data.encode_with(as_function, batch_size=0)
+    with pytest.raises(ValueError, match="batch_size must be between 1 and 10 images, got 0"):
+        data.to_tf_data(0)
+    with pytest.raises(ValueError, match="batch_size must be between 1 and 10 images, got 11"):
+        data.to_tf_data(11, drop_remainder=True)
+    with pytest.raises(ValueError, match="start_step needs repeat=True"):
+        data.to_tf_data(4, start_step=3)
+    with pytest.raises(ValueError, match="start_step"):
+        data.to_tf_data(4, repeat=True, start_step=-1)

@@ -1,0 +1,150 @@
+from typing import NamedTuple
+
+import keras
+import pytest
+from keras.optimizers import Adagrad, Adam
+
+from keras_betavae import BetaVAE, likelihoods, networks, presets
+from keras_betavae.objectives import Beta, Capacity
+from tests.helpers import tiny_networks
+
+
+class Recipe(NamedTuple):
+    """One line of the papers' table; None where they say nothing."""
+
+    network: str
+    latent_dim: int
+    objective: type
+    config: dict
+    optimizer: type
+    learning_rate: float
+    batch_size: int | None = None
+    steps: int | None = None
+    channels: int = 1
+    likelihood: type = likelihoods.Bernoulli
+
+
+BURGESS = {"gamma": 1000.0, "min_capacity": 0.0, "n_steps": 100_000}
+RECIPES = {
+    "higgins_dsprites": Recipe("dense", 10, Beta, {"beta": 4.0}, Adagrad, 1e-2),
+    "higgins_chairs": Recipe("conv", 32, Beta, {"beta": 5.0}, Adam, 1e-4),
+    "higgins_faces": Recipe("conv", 32, Beta, {"beta": 20.0}, Adam, 1e-4),
+    "higgins_celeba": Recipe(
+        "conv", 32, Beta, {"beta": 250.0}, Adam, 1e-4, channels=3, likelihood=likelihoods.Gaussian
+    ),
+    "burgess_dsprites": Recipe(
+        "burgess", 10, Capacity, {**BURGESS, "max_capacity": 25.0}, Adam, 5e-4, 64
+    ),
+    "burgess_celeba": Recipe(
+        "burgess", 32, Capacity, {**BURGESS, "max_capacity": 50.0}, Adam, 5e-4, 64, channels=3
+    ),
+    "locatello_beta": Recipe("locatello", 10, Beta, {}, Adam, 1e-4, 64, 300_000),
+    "locatello_capacity": Recipe("locatello", 10, Capacity, BURGESS, Adam, 1e-4, 64, 300_000),
+}
+OURS = {"sprites_quick"}
+GRIDS = {
+    "locatello_beta": ("beta", {1, 2, 4, 6, 8, 16}),
+    "locatello_capacity": ("max_capacity", {5, 10, 25, 50, 75, 100}),
+}
+
+
+def test_every_preset_is_listed_here():
+    assert set(presets.names()) == set(RECIPES) | OURS
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_presets_are_the_papers_recipes(name):
+    published, recipe, optimizer = RECIPES[name], presets.get(name), presets.get(name).optimizer()
+    assert recipe.network == published.network
+    assert tuple(recipe.input_shape) == (64, 64, published.channels)
+    assert recipe.latent_dim == published.latent_dim
+    assert type(recipe.likelihood) is published.likelihood
+    assert type(recipe.objective) is published.objective
+    assert recipe.objective.get_config().items() >= published.config.items()
+    assert type(optimizer) is published.optimizer
+    assert float(optimizer.learning_rate) == pytest.approx(published.learning_rate)
+    assert published.batch_size in (recipe.batch_size, None)
+    assert published.steps in (recipe.steps, None)
+
+
+@pytest.mark.parametrize("name", GRIDS)
+def test_locatello_presets_are_on_the_published_grid(name):
+    argument, grid = GRIDS[name]
+    assert presets.get(name).objective.get_config()[argument] in grid
+    optimizer = presets.get(name).optimizer().get_config()
+    assert (optimizer["beta_1"], optimizer["beta_2"], optimizer["epsilon"]) == (0.9, 0.999, 1e-8)
+
+
+@pytest.mark.parametrize("name", presets.names())
+def test_presets_build_a_compiled_model(name):
+    recipe, vae = presets.get(name), BetaVAE.from_preset(name, seed=3)
+    assert vae.compiled
+    assert vae.image_shape == tuple(recipe.input_shape)
+    assert vae.latent_dim == recipe.latent_dim
+    assert vae.objective.get_config() == recipe.objective.get_config()
+    assert vae.encoder.name == f"{recipe.network}_encoder"
+    assert vae.decoder.name == f"{recipe.network}_decoder"
+    assert vae.seed == 3
+    assert recipe.source
+    assert recipe.batch_size >= 1
+    assert recipe.steps >= 1
+
+
+@pytest.mark.parametrize("name", presets.names())
+def test_two_models_of_a_preset_share_neither_weights_nor_optimizer(name):
+    first, second = (BetaVAE.from_preset(name, input_shape=(32, 32, 1)) for _ in range(2))
+    assert not {id(weight) for weight in first.weights} & {id(weight) for weight in second.weights}
+    assert first.optimizer is not second.optimizer
+
+
+@pytest.mark.parametrize("name", presets.names())
+def test_overrides_replace_the_recipe(name):
+    objective, likelihood = Beta(7.0), likelihoods.Gaussian(0.5)
+    optimizer = keras.optimizers.SGD(0.25)
+    vae = BetaVAE.from_preset(
+        name,
+        input_shape=(32, 32, 4),
+        latent_dim=3,
+        objective=objective,
+        likelihood=likelihood,
+        optimizer=optimizer,
+        log_var_limit=5.0,
+    )
+    assert vae.image_shape == (32, 32, 4)
+    assert vae.latent_dim == 3
+    assert vae.objective is objective
+    assert vae.likelihood is likelihood
+    assert vae.optimizer is optimizer
+    assert vae.log_var_limit == 5.0
+    assert presets.get(name).latent_dim != 3
+
+
+def test_an_optimizer_may_be_given_by_name():
+    vae = BetaVAE.from_preset("higgins_dsprites", input_shape=(8, 8, 1), optimizer="sgd")
+    assert isinstance(vae.optimizer, keras.optimizers.SGD)
+
+
+def test_networks_may_be_replaced():
+    vae = BetaVAE.from_preset("higgins_celeba", **tiny_networks((8, 8, 3), 2))
+    assert vae.image_shape == (8, 8, 3)
+    assert vae.latent_dim == 2
+    assert vae.objective.beta == 250.0
+
+
+def test_networks_that_misfit_the_other_half_of_the_recipe_are_refused():
+    with pytest.raises(ValueError, match="decoder must take the encoder's codes"):
+        BetaVAE.from_preset(
+            "burgess_dsprites", encoder=networks.dense_encoder((64, 64, 1), 3, units=())
+        )
+
+
+@pytest.mark.parametrize("build", [presets.get, BetaVAE.from_preset])
+def test_an_unknown_name_is_refused_with_the_known_ones(build):
+    with pytest.raises(ValueError, match="no preset 'higgins'") as error:
+        build("higgins")
+    assert all(name in str(error.value) for name in presets.names())
+
+
+def test_an_unknown_override_is_refused():
+    with pytest.raises((TypeError, ValueError), match="latent_dims"):
+        BetaVAE.from_preset("burgess_dsprites", latent_dims=3)

@@ -1,0 +1,331 @@
+import csv
+import dataclasses
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+from functools import partial
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+
+from keras_betavae import callbacks, cli, metrics, runs, visualization
+from keras_betavae.datasets import FactorDataset
+from keras_betavae.metrics import _adagrad
+from keras_betavae.objectives import Beta, Capacity, kl_per_latent
+from tests.helpers import SHAPE, tiny_vae, weights_of
+
+QUICK = {"n_pairs": 8, "n_train": 200, "n_test": 200}
+GRID = (3, 2, 4, 4, 4)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quick_scores():
+    """Fewer points for the scores, whose values do not matter here."""
+    quick = partial(metrics.beta_vae_score, **QUICK)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(metrics, "beta_vae_score", quick)
+        patch.setattr(callbacks, "beta_vae_score", quick)
+        patch.setattr(_adagrad, "CHECK_EVERY", 100)
+        patch.setattr(_adagrad, "MAX_STEPS", 200)
+        yield
+
+
+def small(**options):
+    chosen = {"grid": GRID, "batch_size": 16, "n_images": 100, **options}
+    return runs.Settings.from_preset("burgess_dsprites", **chosen)
+
+
+def random_images():
+    images = np.random.default_rng(0).integers(0, 2, (48, *SHAPE), dtype="uint8")
+    return FactorDataset(255 * images, ("shape", "x", "y"), (2, 4, 6))
+
+
+# Settings.
+
+
+def test_settings_take_what_was_not_chosen_from_the_preset():
+    settings = runs.Settings.from_preset("burgess_dsprites")
+    assert (settings.batch_size, settings.steps, settings.every) == (64, 150_000, 15_000)
+    assert (settings.data, settings.n_images, settings.seed) == ("sprites", 20_000, 0)
+    assert runs.Settings.from_preset("sprites_quick", steps=7).every == 1
+    assert runs.Settings.from_preset("sprites_quick", steps=7, every=3).every == 3
+
+
+@pytest.mark.parametrize("options", [{}, {"grid": GRID, "beta": 0.5, "learning_rate": 1e-3}])
+def test_settings_are_read_back_as_they_were_written(tmp_path, options):
+    settings = runs.Settings.from_preset("sprites_quick", **options)
+    folder = runs.create(tmp_path / "a" / "run", settings)
+    assert runs.load_settings(folder) == settings
+    assert json.loads((folder / "config.json").read_text()) == json.loads(
+        json.dumps(dataclasses.asdict(settings))
+    )
+    assert [path.name for path in folder.iterdir()] == ["config.json"]
+
+
+@pytest.mark.parametrize("name", ["batch_size", "steps", "every", "n_images"])
+def test_numbers_below_one_are_refused(name):
+    with pytest.raises(ValueError, match=f"{name} must be at least 1, got 0"):
+        small(**{name: 0})
+
+
+def test_an_unknown_preset_is_refused_with_those_there_are():
+    with pytest.raises(ValueError, match=r"no preset 'beta'; there are .*burgess_dsprites"):
+        runs.Settings.from_preset("beta")
+
+
+def test_an_unknown_data_set_is_refused():
+    with pytest.raises(ValueError, match="shapes3d"):
+        small(data="shapes3d")
+
+
+def test_settings_build_the_model_they_name():
+    settings = small(latent_dim=4, beta=0.5, learning_rate=3e-3, seed=5)
+    data = settings.load_data()
+    vae = settings.build_model(data)
+    assert data.factor_sizes == GRID
+    assert vae.latent_dim == 4
+    assert isinstance(vae.objective, Beta)
+    assert vae.objective.beta == 0.5
+    assert float(vae.optimizer.learning_rate) == pytest.approx(3e-3)
+    assert isinstance(small().build_model(data).objective, Capacity)
+
+
+def test_the_same_seed_builds_the_same_model():
+    data = small().load_data()
+    one, other, third = (small(seed=seed).build_model(data) for seed in (1, 1, 2))
+    for weight, same in zip(weights_of(one), weights_of(other), strict=True):
+        np.testing.assert_array_equal(weight, same)
+    assert (one.encoder.get_weights()[0] != third.encoder.get_weights()[0]).any()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "{",
+        "[1, 2]",
+        "null",
+        '{"preset": "sprites_quick"}',
+        '{"preset": "other", "batch_size": 1, "steps": 1, "every": 1}',
+        '{"preset": "sprites_quick", "batch_size": 1, "steps": 0, "every": 1}',
+        '{"preset": "sprites_quick", "batch_size": 1, "steps": "many", "every": 1}',
+        '{"preset": "sprites_quick", "batch_size": 1, "steps": 1, "every": 1, "colour": 3}',
+        b"\xff\xfe",
+    ],
+)
+def test_a_damaged_config_is_named(tmp_path, content):
+    path = tmp_path / "config.json"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(ValueError, match=re.escape(f"{path} does not hold a run's settings")):
+        runs.load_settings(tmp_path)
+
+
+# Folders.
+
+
+def test_a_run_never_goes_into_a_folder_with_something_in_it(tmp_path):
+    (tmp_path / "note").write_text("mine")
+    with pytest.raises(FileExistsError, match=r"not empty; choose another .*--resume"):
+        runs.create(tmp_path, small())
+    assert [path.name for path in tmp_path.iterdir()] == ["note"]
+    (tmp_path / "empty").mkdir()
+    assert runs.create(tmp_path / "empty", small()) == tmp_path / "empty"
+
+
+def test_a_folder_without_a_run_is_named(tmp_path):
+    for folder in (tmp_path, tmp_path / "absent"):
+        with pytest.raises(FileNotFoundError, match=re.escape(f"{folder} is no run")):
+            runs.load_settings(folder)
+
+
+def test_the_trained_model_goes_before_the_latest_checkpoint(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"no model\.keras and no checkpoint"):
+        runs.load_model(tmp_path)
+    (tmp_path / "checkpoints").mkdir()
+    for seed, name in (
+        (1, "checkpoints/step-000000010.keras"),
+        (2, "checkpoints/step-000000020.keras"),
+        (3, "model.keras"),
+    ):
+        vae = tiny_vae(seed=seed)
+        vae.save(tmp_path / name)
+        assert runs.load_model(tmp_path).seed == seed
+
+
+def test_rows_after_the_checkpoint_are_dropped(tmp_path):
+    path = tmp_path / "metrics.csv"
+    runs._drop_rows_after(path, 2)
+    assert not path.exists()
+    path.write_text("epoch,loss\n0,3\n1,2\n2,1\n3,")
+    runs._drop_rows_after(path, 2)
+    assert path.read_text() == "epoch,loss\n0,3\n1,2\n"
+    runs._drop_rows_after(path, 5)
+    assert path.read_text() == "epoch,loss\n0,3\n1,2\n"
+    assert [file.name for file in tmp_path.iterdir()] == ["metrics.csv"]
+
+
+# Pictures and tables.
+
+
+def test_the_kl_of_each_latent_is_the_models():
+    vae, data = tiny_vae(), random_images()
+    images = data.images_at(data.index_of(data.sample_factors(1_000, seed=0)))
+    expected = np.mean(kl_per_latent(vae.posterior(images), vae.prior), axis=0)
+    np.testing.assert_allclose(runs.latent_kl(vae, data), expected, rtol=1e-5)
+
+
+def test_pictures_are_drawn_with_the_strongest_latent_first(tmp_path):
+    vae, data = tiny_vae(), random_images()
+    pictures = runs.draw(tmp_path, vae, data)
+    names = ["reconstructions.png", "samples.png", "traversal.gif", "traversal.png"]
+    assert sorted(path.name for path in pictures.iterdir()) == names
+    with Image.open(pictures / "samples.png") as image:
+        assert image.size == (8 * 10 + 2, 3 * 10 + 2)
+    with Image.open(pictures / "traversal.png") as image:
+        drawn = np.asarray(image)
+    order = np.argsort(-runs.latent_kl(vae, data))
+    images = data.images_at(data.index_of(data.sample_factors(8, seed=1)))
+    code = np.asarray(vae.encode(images[:1])[0])[0]
+    rows = visualization.traverse(vae, code, latents=order)
+    np.testing.assert_array_equal(drawn, visualization.image_grid(rows))
+    with Image.open(pictures / "reconstructions.png") as image:
+        pairs = visualization.reconstructions(vae, images)
+        np.testing.assert_array_equal(np.asarray(image), visualization.image_grid(pairs))
+
+
+@pytest.mark.filterwarnings("ignore:FastICA did not converge")
+def test_the_table_holds_every_control_on_the_same_images():
+    vae, untrained, data = tiny_vae(seed=1), tiny_vae(seed=2), random_images()
+    table = runs.score_with_controls(vae, untrained, data, n_images=200, seed=3)
+    factors, pixels = data.encode_with(metrics.pixel_codes, 200, 3)
+    codes = {
+        "trained β-VAE": data.encode_with(vae, 200, 3)[1],
+        "untrained network": data.encode_with(untrained, 200, 3)[1],
+        "PCA, 10 components": metrics.pca_codes(pixels, seed=3),
+        "ICA, 10 components": metrics.ica_codes(pixels, seed=3),
+        "raw pixels": pixels,
+    }
+    assert list(table) == list(codes)
+    for name in codes:
+        for protocol in ("higgins", "locatello", "scale_free"):
+            assert table[name][protocol] == metrics.beta_vae_score(
+                factors,
+                codes[name],
+                protocol=protocol,
+                factor_names=data.factor_names,
+                seed=3,
+            )
+    for name, model in (("trained β-VAE", vae), ("untrained network", untrained)):
+        assert table[name]["active latents"] == (runs.latent_kl(model, data) > 0.01).sum()
+    assert "active latents" not in table["raw pixels"]
+
+
+def test_the_table_is_aligned_markdown():
+    table = {
+        "a model": {"higgins": 1.0, "locatello": 0.5, "scale_free": 0.25, "active latents": 3},
+        "ICA": {"higgins": 0.12345, "locatello": 0.0, "scale_free": 1.0},
+    }
+    lines = runs.format_table(table).splitlines()
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    assert len({len(line) for line in lines}) == 1
+    assert cells == [
+        ["", "higgins", "locatello", "scale_free", "active latents"],
+        ["---", "---:", "---:", "---:", "---:"],
+        ["a model", "1.000", "0.500", "0.250", "3"],
+        ["ICA", "0.123", "0.000", "1.000", ""],
+    ]
+
+
+# A training that was killed.
+
+
+def rows_of(folder):
+    with open(folder / "metrics.csv", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def kill_in_the_middle(folder, settings):
+    """Trains in a process of its own; kills it a few steps into its second epoch."""
+    options = [
+        f"--{name.replace('_', '-')}={getattr(settings, name)}"
+        for name in ("preset", "steps", "every", "batch_size", "n_images", "seed")
+    ]
+    options += [f"--grid={','.join(map(str, settings.grid))}", f"--out={folder}"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "keras_betavae", "train", *options],
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        cwd=Path(__file__).parents[1],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    deadline = threading.Timer(120, process.kill)
+    deadline.start()
+    seen = b""
+    try:
+        with process.stdout:
+            while not re.search(rb"Epoch 2/.*\D(?:[3-9]|\d\d)/60\D", seen, re.DOTALL):
+                block = process.stdout.read1()
+                assert block, f"the training ended early: {seen[-2_000:].decode()}"
+                seen += block
+            process.send_signal(signal.SIGKILL)
+    finally:
+        deadline.cancel()
+        process.kill()
+        process.wait()
+    assert process.returncode == -signal.SIGKILL
+
+
+def test_a_killed_training_goes_on_as_if_nothing_had_been(tmp_path):
+    settings = small(steps=150, every=60, seed=2)
+    kill_in_the_middle(tmp_path / "killed", settings)
+    checkpoint = callbacks.Checkpoint.latest(tmp_path / "killed" / "checkpoints")
+    assert checkpoint.name == "step-000000060.keras"
+    assert int(keras.saving.load_model(checkpoint).optimizer.iterations) == 60
+    assert not (tmp_path / "killed" / "model.keras").exists()
+    # As if it had been killed between the next row and its checkpoint.
+    with open(tmp_path / "killed" / "metrics.csv", "r+", newline="") as file:
+        last = file.readlines()[-1]
+        file.write(last.replace("0,", "1,", 1))
+
+    assert cli.main(["train", "--resume", str(tmp_path / "killed"), "--verbose", "0"]) == 0
+    assert (tmp_path / "killed" / "scores.json").is_file()
+    vae = runs.load_model(tmp_path / "killed")
+    assert int(vae.optimizer.iterations) == 150
+    rows = rows_of(tmp_path / "killed")
+    assert [int(row["epoch"]) for row in rows] == [0, 1, 2]
+    assert [int(row["step"]) for row in rows] == [60, 120, 150]
+    # C rises by 25 nats in 100,000 steps; a row has its mean over the row's steps.
+    for row, first, last in zip(rows, (0, 60, 120), (59, 119, 149), strict=True):
+        mean_step = (first + last) / 2
+        assert float(row["capacity"]) == pytest.approx(25e-5 * mean_step, rel=1e-4)
+
+    unbroken = runs.train(runs.create(tmp_path / "unbroken", settings), verbose=0)
+    for weight, other in zip(weights_of(vae), weights_of(unbroken), strict=True):
+        np.testing.assert_allclose(weight, other, atol=1e-5)
+    for row, other in zip(rows, rows_of(tmp_path / "unbroken"), strict=True):
+        for name in ("loss", "reconstruction_loss", "kl_loss", "capacity", "step"):
+            assert float(row[name]) == pytest.approx(float(other[name]), rel=1e-4)
+
+    # Once it has ended there is nothing left to train.
+    again = runs.train(tmp_path / "killed", verbose=0)
+    for weight, other in zip(weights_of(vae), weights_of(again), strict=True):
+        np.testing.assert_array_equal(weight, other)
+    assert rows_of(tmp_path / "killed") == rows
+
+
+def test_a_training_that_was_killed_before_its_first_checkpoint_starts_anew(tmp_path):
+    settings = small(steps=2, every=1)
+    folder = runs.create(tmp_path / "run", settings)
+    (folder / "metrics.csv").write_text("epoch,loss\n0,1.0\n")
+    (folder / "checkpoints").mkdir()
+    (folder / "checkpoints" / "saving-step-000000001.keras").write_bytes(b"half a file")
+    vae = runs.train(folder, verbose=0)
+    assert int(vae.optimizer.iterations) == 2
+    assert [int(row["step"]) for row in rows_of(folder)] == [1, 2]

@@ -1,0 +1,495 @@
+import json
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras import layers
+
+from keras_betavae import BetaVAE
+from keras_betavae.likelihoods import Bernoulli, Gaussian
+from keras_betavae.objectives import Beta, Capacity
+from tests.helpers import SHAPE, patterns, run_python, tiny_networks, tiny_vae, weights_of
+
+MODES = {
+    "graph": {"jit_compile": False},
+    "xla": {"jit_compile": True},
+    "eager": {"run_eagerly": True, "jit_compile": False},
+    "eight_steps": {"steps_per_execution": 8, "jit_compile": False},
+}
+OBJECTIVES = {"Beta": Beta(2.0), "Capacity": Capacity(1.0, 2.0, n_steps=20)}
+
+
+@pytest.fixture
+def dtype_policy():
+    before = keras.config.dtype_policy()
+    yield keras.config.set_dtype_policy
+    keras.config.set_dtype_policy(before)
+
+
+def adam():
+    return keras.optimizers.Adam(2e-2)
+
+
+def assert_all_equal(weights, others):
+    for weight, other in zip(weights, others, strict=True):
+        np.testing.assert_array_equal(weight, other)
+
+
+def assert_learns(vae, *data, epochs=3, **options):
+    """Fits, and sees that every loss is finite and the last epoch better than the first."""
+    history = vae.fit(*data, epochs=epochs, verbose=0, **options).history
+    assert all(np.all(np.isfinite(values)) for values in history.values())
+    assert history["loss"][-1] < 0.95 * history["loss"][0]
+    return history
+
+
+@pytest.mark.parametrize(
+    ("mode", "objective"), [*((mode, "Capacity") for mode in MODES), ("graph", "Beta")]
+)
+def test_fit_learns_in_every_mode(mode, objective):
+    vae = tiny_vae(OBJECTIVES[objective], optimizer=adam(), compile=MODES[mode])
+    history = assert_learns(vae, patterns(80), batch_size=8)
+    assert int(vae.optimizer.iterations) == 30
+    assert {"loss", "reconstruction_loss", "kl_loss"} <= set(history)
+    assert ("capacity" in history) == (objective == "Capacity")
+
+
+def without_noise(vae):
+    """Makes the codes the posterior's means, but for exp(-10)."""
+    log_var = vae.encoder.get_layer("log_var")
+    log_var.set_weights([np.zeros(log_var.kernel.shape), np.full(log_var.bias.shape, -20.0)])
+    return vae
+
+
+@pytest.mark.parametrize("mode", ["xla", "eager", "eight_steps"])
+def test_every_mode_trains_the_same_weights(mode):
+    def trained(options):
+        # XLA has random numbers of its own.
+        vae = without_noise(tiny_vae(Beta(2.0), optimizer="sgd", compile=options))
+        vae.optimizer.learning_rate = 1e-3
+        vae.fit(patterns(40), batch_size=8, epochs=2, shuffle=False, verbose=0)
+        return weights_of(vae)
+
+    for weight, other in zip(trained(MODES["graph"]), trained(MODES[mode]), strict=True):
+        np.testing.assert_allclose(weight, other, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("policy", "jit_compile"),
+    [("mixed_bfloat16", False), ("mixed_float16", False), ("mixed_bfloat16", True)],
+)
+def test_fit_learns_in_mixed_precision(dtype_policy, policy, jit_compile):
+    dtype_policy(policy)
+    vae = tiny_vae(Beta(2.0), optimizer=adam(), compile={"jit_compile": jit_compile})
+    start = weights_of(vae)
+    assert_learns(vae, patterns(80), batch_size=8)
+    assert isinstance(vae.optimizer, keras.optimizers.LossScaleOptimizer) == (
+        policy == "mixed_float16"
+    )
+    assert vae.encoder.layers[-1].compute_dtype == policy.removeprefix("mixed_")
+    for weight, before in zip(weights_of(vae), start, strict=True):
+        assert weight.dtype == before.dtype == np.float32
+        assert np.any(weight != before)
+    assert vae.elbo(patterns(2)).dtype == vae.encode(patterns(2))[0].dtype == tf.float32
+
+
+@pytest.mark.parametrize(
+    ("dtype", "likelihood"),
+    [
+        *((dtype, Bernoulli()) for dtype in ("uint8", "bool", "float16", "float64")),
+        *((dtype, Gaussian(0.3)) for dtype in ("uint8", "bool")),
+    ],
+)
+def test_fit_takes_images_of_any_dtype(dtype, likelihood):
+    vae = tiny_vae(likelihood=likelihood, optimizer=adam())
+    assert_learns(vae, patterns(80, dtype), batch_size=8)
+
+
+def test_uint8_images_train_as_their_255ths_do():
+    images = np.random.default_rng(0).integers(256, size=(24, *SHAPE), dtype="uint8")
+    histories = []
+    for data in (images, (images / 255.0).astype("float32")):
+        vae = tiny_vae(optimizer="sgd")
+        vae.optimizer.learning_rate = 1e-3
+        histories.append(vae.fit(data, batch_size=8, epochs=2, shuffle=False, verbose=0).history)
+    for name, values in histories[0].items():
+        np.testing.assert_allclose(values, histories[1][name], rtol=1e-4)
+
+
+@pytest.mark.parametrize("labelled", [False, True])
+@pytest.mark.parametrize("dtype", ["uint8", "float32"])
+def test_fit_takes_tf_data(dtype, labelled):
+    images, labels = patterns(80, dtype), np.full(80, 10**6)
+    data = tf.data.Dataset.from_tensor_slices((images, labels) if labelled else images)
+    vae = tiny_vae(optimizer=adam())
+    # Keras warns that it leaves a tf.data.Dataset unshuffled.
+    options = {"shuffle": False, "validation_data": data.batch(16)}
+    history = assert_learns(vae, data.batch(8), **options)
+    assert history["val_loss"][-1] < history["val_loss"][0]
+
+
+def test_labels_are_not_used():
+    losses = []
+    for labels in (None, np.full((80, 3), np.nan)):
+        vae = tiny_vae()
+        history = vae.fit(patterns(80), labels, batch_size=8, shuffle=False, verbose=0).history
+        losses.append(history["loss"])
+    assert losses[0] == losses[1]
+
+
+def test_validation_data_is_watched_under_its_own_names():
+    vae = tiny_vae(Capacity(1.0, 5.0), optimizer=adam())
+    history = assert_learns(vae, patterns(80), batch_size=8, validation_data=(patterns(16),))
+    names = {"loss", "reconstruction_loss", "kl_loss", "capacity"}
+    assert set(history) == names | {f"val_{name}" for name in names}
+    assert history["val_loss"][-1] < history["val_loss"][0]
+
+
+def test_validation_split_and_single_batches_work_as_in_keras():
+    vae = tiny_vae(optimizer=adam())
+    assert "val_loss" in vae.fit(patterns(40), validation_split=0.2, verbose=0).history
+    first = vae.train_on_batch(patterns(16), return_dict=True)
+    for _ in range(20):
+        last = vae.train_on_batch(patterns(16), return_dict=True)
+    assert last["loss"] < first["loss"]
+    assert vae.test_on_batch(patterns(16), return_dict=True)["loss"] < first["loss"]
+
+
+TWO_REPLICAS = """
+import json
+import keras, numpy as np, tensorflow as tf
+cpu = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+from keras_betavae.objectives import Capacity
+from tests.helpers import patterns, tiny_vae
+from tests.test_training import without_noise
+
+def fitted(strategy):
+    with strategy.scope():
+        vae = without_noise(tiny_vae(Capacity(0.1, 60.0, 10, 60.0), optimizer="sgd"))
+        vae.optimizer.learning_rate = 2e-2
+    data = tf.data.Dataset.from_tensor_slices(patterns(70)).batch(16)
+    history = vae.fit(data, epochs=4, verbose=0, validation_data=data, shuffle=False).history
+    return {
+        "history": history,
+        "latent_kl": float(np.sum(vae.latent_kl)),
+        "steps": int(vae.optimizer.iterations.numpy()),
+    }
+
+two = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+assert two.num_replicas_in_sync == 2
+with two.scope():
+    vae = tiny_vae()
+losses = two.run(lambda: vae.compute_terms(tf.zeros((4, 8, 8, 1)))["reconstruction_loss"])
+
+def loss_or_error(images, batch_size):
+    data = tf.data.Dataset.from_tensor_slices(images).batch(batch_size)
+    try:
+        return vae.fit(data, verbose=0, shuffle=False).history["loss"][-1]
+    except (ValueError, ArithmeticError) as error:
+        return str(error)
+
+report = {
+    "one": fitted(tf.distribute.get_strategy()),
+    "two": fitted(two),
+    "losses_on_the_same_images": [float(loss) for loss in two.experimental_local_results(losses)],
+    "bad_images": loss_or_error(2.0 * patterns(8), batch_size=8),
+    "one_image_left": loss_or_error(patterns(5), batch_size=4),
+}
+print(json.dumps(report))
+"""
+
+
+@pytest.fixture(scope="module")
+def two_replicas():
+    process = run_python(TWO_REPLICAS)
+    assert process.returncode == 0, process.stderr
+    return json.loads(process.stdout.splitlines()[-1])
+
+
+def test_fit_under_two_replicas_learns_as_under_one(two_replicas):
+    one, two = two_replicas["one"], two_replicas["two"]
+    assert two["steps"] == one["steps"] == 20
+    assert two["history"]["loss"][-1] < 0.9 * two["history"]["loss"][0]
+    assert two["latent_kl"] == pytest.approx(two["history"]["val_kl_loss"][-1], rel=1e-4)
+    assert one["history"].keys() == two["history"].keys()
+    for name, values in one["history"].items():
+        np.testing.assert_allclose(two["history"][name], values, rtol=1e-3)
+
+
+def test_replicas_draw_codes_of_their_own(two_replicas):
+    first, second = two_replicas["losses_on_the_same_images"]
+    assert first != second
+
+
+def test_bad_images_stop_two_replicas(two_replicas):
+    assert "within [0, 1] under Bernoulli, but those of step 1" in two_replicas["bad_images"]
+
+
+def test_a_last_batch_of_fewer_images_than_replicas_does_no_harm(two_replicas):
+    assert isinstance(two_replicas["one_image_left"], float), two_replicas["one_image_left"]
+    assert np.isfinite(two_replicas["one_image_left"])
+
+
+@pytest.mark.parametrize("steps_per_execution", [1, 2])
+def test_evaluate_is_a_mean_over_images_and_not_over_batches(steps_per_execution):
+    options = {"steps_per_execution": steps_per_execution, "jit_compile": False}
+    vae = tiny_vae(Beta(2.0), compile=options)
+    # Ten images in batches of 4, 4 and 2, the last two unlike the others.
+    images = np.concatenate([patterns(8), np.ones((2, *SHAPE), "float32")])
+    mean, log_var = (np.asarray(part, "float64") for part in vae.encode(images))
+    latent_kl = 0.5 * (mean**2 + np.exp(log_var) - log_var - 1.0).mean(axis=0)
+    result = vae.evaluate(images, batch_size=4, return_dict=True, verbose=0)
+    assert result["kl_loss"] == pytest.approx(latent_kl.sum(), rel=1e-4)
+    assert result["loss"] == pytest.approx(
+        result["reconstruction_loss"] + 2.0 * result["kl_loss"], rel=1e-4
+    )
+    np.testing.assert_allclose(vae.latent_kl, latent_kl, rtol=1e-4)
+
+
+def test_the_reconstruction_loss_is_weighted_by_images_as_well():
+    vae = tiny_vae()
+    # Whatever the code, every pixel has the logit 2.
+    output = vae.decoder.layers[-2]
+    output.set_weights([np.zeros_like(output.kernel), np.full_like(output.bias, 2.0)])
+    images = np.concatenate([np.zeros((8, *SHAPE)), np.ones((2, *SHAPE))]).astype("float32")
+    expected = 64 * np.mean([np.log1p(np.exp(2.0))] * 8 + [np.log1p(np.exp(-2.0))] * 2)
+    result = vae.evaluate(images, batch_size=4, return_dict=True, verbose=0)
+    assert result["reconstruction_loss"] == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_latents_kls_sum_to_the_epochs_kl():
+    vae = tiny_vae(optimizer=adam())
+    np.testing.assert_array_equal(vae.latent_kl, np.zeros(3))
+    seen = []
+    callback = keras.callbacks.LambdaCallback(
+        on_epoch_end=lambda epoch, logs: seen.append((float(np.sum(vae.latent_kl)), logs))
+    )
+    vae.fit(patterns(42), batch_size=8, epochs=3, verbose=0, callbacks=[callback])
+    assert len(seen) == 3
+    for total, logs in seen:
+        assert total == pytest.approx(logs["kl_loss"], rel=1e-4)
+
+
+def test_each_epoch_starts_its_means_afresh():
+    vae, images = tiny_vae(), patterns(8)
+    first, again = (vae.evaluate(images, return_dict=True, verbose=0)["kl_loss"] for _ in range(2))
+    assert first == again
+
+
+@pytest.mark.parametrize("weights", [{"sample_weight": np.ones(8)}, {"class_weight": {0: 1.0}}])
+def test_weights_of_samples_and_classes_are_refused(weights):
+    vae = tiny_vae()
+    with pytest.raises(ValueError, match="sample_weight and class_weight have no meaning here"):
+        vae.fit(patterns(8), np.zeros(8), verbose=0, **weights)
+    with pytest.raises(ValueError, match="sample_weight and class_weight have no meaning here"):
+        vae.evaluate(patterns(8), np.zeros(8), sample_weight=np.ones(8), verbose=0)
+
+
+@pytest.mark.parametrize(("frozen", "training"), [("encoder", "decoder"), ("decoder", "encoder")])
+def test_a_frozen_half_stays_while_the_other_trains(frozen, training):
+    vae = tiny_vae(optimizer=adam())
+    getattr(vae, frozen).trainable = False
+    vae.compile(optimizer=adam(), jit_compile=False)
+    kept, changed = weights_of(getattr(vae, frozen)), weights_of(getattr(vae, training))
+    history = vae.fit(patterns(80), batch_size=8, epochs=3, verbose=0).history
+    assert history["loss"][-1] < history["loss"][0]
+    for before, after in zip(kept, weights_of(getattr(vae, frozen)), strict=True):
+        np.testing.assert_array_equal(before, after)
+    pairs = zip(changed, weights_of(getattr(vae, training)), strict=True)
+    assert all(np.any(before != after) for before, after in pairs)
+
+
+def test_fit_moves_batch_statistics_and_evaluate_does_not():
+    image = keras.Input(SHAPE)
+    h = layers.BatchNormalization()(layers.Dense(16)(layers.Flatten()(image)))
+    encoder = keras.Model(image, [layers.Dense(3)(h), layers.Dense(3)(h)])
+    vae = BetaVAE(encoder, tiny_networks()["decoder"], seed=0)
+    vae.compile(optimizer=adam(), jit_compile=False)
+    start = [weight.numpy() for weight in encoder.non_trainable_weights]
+    vae.evaluate(patterns(16), verbose=0)
+    for before, weight in zip(start, encoder.non_trainable_weights, strict=True):
+        np.testing.assert_array_equal(before, weight)
+    assert_learns(vae, patterns(80), batch_size=8)
+    pairs = zip(start, encoder.non_trainable_weights, strict=True)
+    assert all(np.any(before != weight) for before, weight in pairs)
+
+
+def test_the_same_seed_trains_the_same_weights():
+    def trained(seed):
+        vae = tiny_vae(optimizer=adam(), seed=seed)
+        vae.fit(patterns(40), batch_size=8, epochs=2, verbose=0)
+        return weights_of(vae)
+
+    first, again, other = trained(1), trained(1), trained(2)
+    assert_all_equal(first, again)
+    assert np.any(first[0] != other[0])
+
+
+def test_codes_differ_from_step_to_step():
+    vae = tiny_vae(optimizer="sgd")
+    vae.optimizer.learning_rate = 0.0
+    images = patterns(8)
+    losses = [vae.train_on_batch(images, return_dict=True)["loss"]]
+    vae.reset_metrics()
+    losses.append(vae.train_on_batch(images, return_dict=True)["loss"])
+    assert losses[0] != losses[1]
+
+
+# Bad input.
+
+
+@keras.saving.register_keras_serializable(package="tests")
+class NanAt(Beta):
+    """An objective that is NaN at one step (counted from 1)."""
+
+    def __init__(self, beta=1.0, bad_step=1):
+        super().__init__(beta)
+        self.bad_step = bad_step
+
+    def __call__(self, posterior, prior, z, step):
+        paid = super().__call__(posterior, prior, z, step)
+        return tf.where(tf.equal(step + 1, self.bad_step), np.nan, 1.0) * paid
+
+    def get_config(self):
+        return {**super().get_config(), "bad_step": self.bad_step}
+
+
+@keras.saving.register_keras_serializable(package="tests")
+class NanGradient(Beta):
+    """An objective of finite value whose gradient is NaN."""
+
+    def __call__(self, posterior, prior, z, step):
+        nothing = z * tf.stop_gradient(tf.cast(z > 1e9, z.dtype))
+        distance = tf.sqrt(tf.reduce_sum(tf.square(nothing)))
+        return super().__call__(posterior, prior, z, step) + distance
+
+
+def with_bad(images, index, value):
+    images = images.copy()
+    images[(index, *([0] * len(SHAPE)))] = value
+    return images
+
+
+@pytest.mark.parametrize(
+    ("mode", "value"),
+    [*((mode, 255.0) for mode in MODES), ("graph", -0.01), ("graph", np.nan), ("graph", -np.inf)],
+)
+def test_images_outside_the_support_stop_before_the_first_step(mode, value):
+    vae = tiny_vae(compile=MODES[mode])
+    before = weights_of(vae.encoder) + weights_of(vae.decoder)
+    message = r"images must be within \[0, 1\] under Bernoulli, .* step 1 .*uint8"
+    with pytest.raises(ValueError, match=message):
+        vae.fit(with_bad(patterns(8), 3, value), batch_size=8, verbose=0)
+    assert_all_equal(before, weights_of(vae.encoder) + weights_of(vae.decoder))
+
+
+def test_integer_images_above_255_stop_too():
+    vae = tiny_vae()
+    with pytest.raises(ValueError, match=r"images must be .* step 1 "):
+        vae.fit(np.full((8, *SHAPE), 65535, "int32"), verbose=0)
+
+
+@pytest.mark.parametrize(
+    ("mode", "likelihood"),
+    [("graph", Bernoulli()), ("graph", Gaussian()), ("eight_steps", Gaussian())],
+)
+def test_images_that_are_nan_stop_at_the_step_that_met_them(mode, likelihood):
+    vae = tiny_vae(likelihood=likelihood, optimizer=adam(), compile=MODES[mode])
+    images = with_bad(patterns(40), 21, np.nan)
+    with pytest.raises(ValueError, match=r"images must be .* step 6 "):
+        vae.fit(images, batch_size=4, shuffle=False, verbose=0)
+    assert all(np.all(np.isfinite(weight)) for weight in weights_of(vae))
+
+
+def test_a_gaussian_takes_images_outside_zero_and_one():
+    vae = tiny_vae(likelihood=Gaussian(), optimizer=adam())
+    assert_learns(vae, 4.0 * patterns(80) - 2.0, batch_size=8)
+
+
+@pytest.mark.parametrize("value", [2.0, np.nan])
+def test_evaluate_stops_at_bad_images_too(value):
+    with pytest.raises(ValueError, match=r"images must be within \[0, 1\]"):
+        tiny_vae().evaluate(with_bad(patterns(8), 3, value), verbose=0)
+
+
+@pytest.mark.parametrize("method", ["train_on_batch", "test_on_batch"])
+def test_single_batches_are_checked_too(method):
+    with pytest.raises(ValueError, match=r"images must be within \[0, 1\]"):
+        getattr(tiny_vae(), method)(2.0 * np.ones((4, *SHAPE), "float32"))
+
+
+@pytest.mark.parametrize(
+    ("steps_per_execution", "bad_step", "jit_compile"),
+    [(1, 1, False), (1, 6, False), (4, 6, False), (4, 6, True)],
+)
+def test_a_nan_loss_stops_and_names_the_first_bad_step(steps_per_execution, bad_step, jit_compile):
+    options = {"steps_per_execution": steps_per_execution, "jit_compile": jit_compile}
+    vae = tiny_vae(NanAt(bad_step=bad_step), optimizer=adam(), compile=options)
+    message = f"became NaN or infinite at step {bad_step}; "
+    with pytest.raises(FloatingPointError, match=message):
+        vae.fit(patterns(80), batch_size=4, verbose=0)
+    assert all(np.all(np.isfinite(weight)) for weight in weights_of(vae))
+
+
+def test_the_gradients_of_a_bad_step_are_left_out():
+    unbroken = tiny_vae(NanAt(bad_step=0), optimizer="sgd")
+    vae = tiny_vae(NanAt(bad_step=4), optimizer="sgd")
+    images = patterns(4)
+    for _ in range(3):
+        unbroken.train_on_batch(images)
+        vae.train_on_batch(images)
+    with pytest.raises(FloatingPointError, match="step 4; those gradients were left out"):
+        vae.train_on_batch(images)
+    assert_all_equal(weights_of(vae.encoder), weights_of(unbroken.encoder))
+    assert_all_equal(weights_of(vae.decoder), weights_of(unbroken.decoder))
+
+
+def test_a_nan_gradient_of_a_finite_loss_does_not_reach_the_weights():
+    # The loss of step 1 is sound, its gradient is not.
+    vae = tiny_vae(NanGradient(), optimizer=adam())
+    with pytest.raises(FloatingPointError, match="step 1"):
+        vae.fit(patterns(40), batch_size=4, verbose=0)
+    assert all(np.all(np.isfinite(weight)) for weight in weights_of(vae))
+
+
+def test_a_diverging_run_stops_and_its_weights_are_finite():
+    vae = tiny_vae(Beta(1.0), Gaussian(0.01), optimizer="sgd")
+    vae.optimizer.learning_rate = 1e6
+    with pytest.raises(FloatingPointError, match="smaller learning rate"):
+        vae.fit(patterns(80), batch_size=4, verbose=0)
+    assert all(np.all(np.isfinite(weight)) for weight in weights_of(vae))
+
+
+def test_evaluate_stops_at_a_nan_loss():
+    with pytest.raises(FloatingPointError, match="became NaN or infinite"):
+        tiny_vae(NanAt(bad_step=1)).evaluate(patterns(8), verbose=0)
+
+
+def test_a_run_may_go_on_after_a_stop():
+    vae = tiny_vae(optimizer=adam())
+    with pytest.raises(ValueError, match="images must be"):
+        vae.fit(2.0 * np.ones((8, *SHAPE), "float32"), verbose=0)
+    assert_learns(vae, patterns(80), batch_size=8)
+
+
+def test_checkpoints_on_disk_outlive_a_nan_loss(tmp_path):
+    vae = tiny_vae(NanAt(bad_step=8), optimizer=adam())
+    checkpoint = keras.callbacks.ModelCheckpoint(tmp_path / "last.keras", save_freq=1)
+    with pytest.raises(FloatingPointError, match="step 8"):
+        vae.fit(patterns(40), batch_size=4, epochs=2, verbose=0, callbacks=[checkpoint])
+    loaded = keras.saving.load_model(tmp_path / "last.keras")
+    assert int(loaded.optimizer.iterations) == 7
+    assert all(np.all(np.isfinite(weight)) for weight in weights_of(loaded))
+    assert np.all(np.isfinite(loaded.reconstruct(patterns(4))))
+
+
+def test_fit_refuses_images_of_another_shape():
+    with pytest.raises(ValueError, match=r"\(batch, 8, 8, 1\).*\(None, 8, 8, 3\)"):
+        tiny_vae().fit(np.zeros((4, 8, 8, 3), "float32"), verbose=0)
+
+
+def test_fit_needs_compile():
+    with pytest.raises(ValueError, match="compile"):
+        BetaVAE(**tiny_networks()).fit(patterns(4), verbose=0)
