@@ -1,7 +1,7 @@
 VENV := .venv
 BIN := $(VENV)/bin
-RUN ?= runs/demo
 SEED ?= 0
+RUN ?= runs/demo-$(SEED)
 
 .PHONY: demo test lint types docs clean
 

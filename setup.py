@@ -4,7 +4,7 @@ from pathlib import Path
 
 from setuptools import find_packages, setup
 
-TESTING = ["hypothesis", "mypy", "pytest", "pytest-xdist", "ruff"]
+TESTING = ["hypothesis", "matplotlib", "mypy", "pytest", "pytest-xdist", "ruff"]
 DOCS = ["furo", "myst-parser", "sphinx", "sphinx-mathjax-offline"]
 
 setup(
@@ -25,7 +25,6 @@ setup(
         "scikit-learn>=1.8",
         "tensorboard>=2.18",
         "pillow>=10",
-        "matplotlib>=3.9",
     ],
     extras_require={"docs": DOCS, "dev": [*TESTING, *DOCS, "pre-commit"]},
     entry_points={"console_scripts": ["keras-betavae=keras_betavae.cli:main"]},

@@ -13,6 +13,7 @@ import keras_betavae as kbv
 
 N_IMAGES = 20_000
 SEEDS = (0, 1, 2)
+PROTOCOLS = ("higgins", "locatello", "scale_free")
 
 # %%
 data = kbv.datasets.load_sprites()
@@ -36,10 +37,10 @@ representations = {
 }
 
 # %%
-print(f"{'four factors, mean (min–max)':<28}" + "".join(f"{p:>22}" for p in kbv.runs.PROTOCOLS))
+print(f"{'four factors, mean (min–max)':<28}" + "".join(f"{p:>22}" for p in PROTOCOLS))
 for name, all_codes in representations.items():
     line = f"{name:<28}"
-    for protocol in kbv.runs.PROTOCOLS:
+    for protocol in PROTOCOLS:
         scores = [
             kbv.metrics.beta_vae_score(factors[:, 1:], codes, protocol=protocol)
             for codes in all_codes

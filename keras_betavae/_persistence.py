@@ -22,6 +22,7 @@ class PersistentModel(keras.Model):
         steps_per_execution: int = 1,
         jit_compile: bool | str = "auto",
         auto_scale_loss: bool = True,
+        **unsupported: Any,
     ) -> None:
         """Configures training. The loss is the model's own, so none is passed.
 
@@ -32,7 +33,16 @@ class PersistentModel(keras.Model):
             jit_compile: As in `keras.Model.compile`; on a CPU True is faster for dense
                 networks and slower for convolutional ones.
             auto_scale_loss: As in `keras.Model.compile`.
+            **unsupported: Nothing else.
+
+        Raises:
+            TypeError: If a loss, metrics or other arguments are given.
         """
+        if unsupported:
+            raise TypeError(
+                f"compile takes no {', '.join(unsupported)}: the loss is the model's own, given "
+                "by its objective and likelihood"
+            )
         self._auto_scale_loss = auto_scale_loss
         super().compile(
             optimizer=optimizer,

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import operator
 from collections.abc import Callable
 from typing import Any
 
@@ -93,7 +94,7 @@ class BetaVAE(PersistentModel):
         self._other_seeds = keras.random.SeedGenerator(None if seed is None else seed + 1)
         self._means = {
             name: keras.metrics.Mean(name=name)
-            for name in ("loss", "reconstruction_loss", "kl_loss", *self.objective.diagnostics(0))
+            for name in ("loss", "reconstruction_loss", "kl_loss", *self._diagnostic_names())
         }
         self._latent_kl = _trackers.VectorMean(self.latent_dim, name="latent_kl")
         self.train_function: Callable | None = None
@@ -182,7 +183,7 @@ class BetaVAE(PersistentModel):
         Raises:
             ValueError: If `n` is below 1.
         """
-        if isinstance(n, int) and n < 1:
+        if not tf.is_tensor(n) and operator.index(n) < 1:
             raise ValueError(f"n must be at least 1, got {n}")
         return self.decode(self.prior.sample(n, seed=self._stateless_seed(seed)))
 
@@ -200,7 +201,12 @@ class BetaVAE(PersistentModel):
 
         Returns:
             A tensor (batch,).
+
+        Raises:
+            ValueError: If `n_samples` is below 1 or, outside of a `tf.function`, images are
+                outside the likelihood's support.
         """
+        self._check_support(x)
         log_likelihoods, _, kl = self._sampled_bounds(x, self._seeds(seed, n_samples))
         return tf.reduce_mean(log_likelihoods, axis=0) - kl
 
@@ -223,9 +229,13 @@ class BetaVAE(PersistentModel):
         Returns:
             A tensor (batch,).
 
+        Raises:
+            ValueError: As `elbo`.
+
         References:
             Burda, Grosse & Salakhutdinov, Importance Weighted Autoencoders, ICLR 2016.
         """
+        self._check_support(x)
         log_likelihoods, log_ratios, _ = self._sampled_bounds(x, self._seeds(seed, n_samples))
         return tfp.math.reduce_logmeanexp(log_likelihoods + log_ratios, axis=0)
 
@@ -252,7 +262,7 @@ class BetaVAE(PersistentModel):
             "reconstruction_loss": reconstruction_loss,
             "kl_loss": tf.reduce_sum(latent_kl),
             "latent_kl": latent_kl,
-            **self.objective.diagnostics(step),
+            **self.objective.diagnostics(posterior, prior, z, step),
         }
 
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
@@ -296,6 +306,21 @@ class BetaVAE(PersistentModel):
         """The running mean of each latent's KL, in nats, (latent_dim,)."""
         return self._latent_kl.result()
 
+    def fit(self, x: Any = None, *args: Any, **kwargs: Any) -> keras.callbacks.History:
+        """Trains as `keras.Model.fit` does.
+
+        Raises:
+            ValueError: If there are no images, or some are outside the likelihood's support
+                or NaN.
+            FloatingPointError: If the loss or its gradients become NaN or infinite.
+        """
+        if getattr(x, "shape", (1,))[0] == 0:
+            raise ValueError(f"x must hold images, got the shape {tuple(x.shape)}")
+        if isinstance(x, tf.data.Dataset):
+            # Keras would warn that it does not shuffle a dataset, which nobody asked it to.
+            kwargs.setdefault("shuffle", False)
+        return super().fit(x, *args, **kwargs)
+
     def make_train_function(self, force: bool = False) -> None:
         """Wraps Keras's training function with the check for bad images and losses."""
         if self.train_function is None or force:
@@ -325,6 +350,11 @@ class BetaVAE(PersistentModel):
             for name in ("encoder", "decoder", "objective", "likelihood")
         }
         return cls(**{**config, **parts})
+
+    def _diagnostic_names(self) -> list[str]:
+        z = tf.zeros((2, self.latent_dim))
+        posterior = tfd.Independent(tfd.Normal(z, tf.ones_like(z)), 1)
+        return list(self.objective.diagnostics(posterior, self.prior, z, tf.constant(0)))
 
     def _scaled(self, x: tf.Tensor) -> tf.Tensor:
         x = tf.convert_to_tensor(x)
@@ -372,6 +402,13 @@ class BetaVAE(PersistentModel):
             raise ValueError(f"n_samples must be at least 1, got {n}")
         return tf.stack(tfp.random.split_seed(self._stateless_seed(seed), n))
 
+    def _check_support(self, x: tf.Tensor) -> None:
+        images, support = self._scaled(x), self.likelihood.support
+        if support and tf.executing_eagerly():
+            low, high = support
+            if not tf.reduce_all((images >= low) & (images <= high)):
+                raise ValueError(f"images must be within [{low:g}, {high:g}], or be uint8")
+
     def _track(self, terms: dict[str, tf.Tensor], x: tf.Tensor) -> dict[str, tf.Tensor]:
         # Weighing by the batch keeps a short last batch from counting as a whole one.
         size = tf.shape(x)[0]
@@ -407,21 +444,24 @@ def _share_of_batch(x: tf.Tensor) -> tf.Tensor | float:
 
 def _fitting_shapes(encoder: keras.Model, decoder: keras.Model) -> tuple[tuple[int, ...], int]:
     """Returns (image_shape, latent_dim) that both networks agree on."""
-    outputs = getattr(encoder, "output_shape", None)  # A model that is not built has none.
-    if not isinstance(outputs, list) or len(outputs) != 2 or outputs[0] != outputs[1]:
+    # A model that is not built has no shapes.
+    outputs: Any = getattr(encoder, "output_shape", None)
+    is_list = isinstance(outputs, list) and isinstance(encoder.output, (list, tuple))
+    if not is_list or len(outputs) != 2 or outputs[0] != outputs[1]:
         raise ValueError(
             "encoder must return [mean, log_var] of one shape (batch, latent_dim), got the "
             f"output shape {outputs}"
         )
     latent_shape, image_shape = outputs[0][1:], encoder.input_shape[1:]
-    if len(latent_shape) != 1 or decoder.input_shape[1:] != latent_shape:
+    codes, images = (getattr(decoder, f"{end}_shape", None) for end in ("input", "output"))
+    if len(latent_shape) != 1 or codes is None or codes[1:] != latent_shape:
         raise ValueError(
             f"decoder must take the encoder's codes: the encoder gives (batch, "
-            f"{', '.join(map(str, latent_shape))}), the decoder takes {decoder.input_shape}"
+            f"{', '.join(map(str, latent_shape))}), the decoder takes {codes}"
         )
-    if decoder.output_shape[1:] != image_shape:
+    if images is None or images[1:] != image_shape:
         raise ValueError(
             f"decoder must return the encoder's images: the encoder takes "
-            f"{encoder.input_shape}, the decoder returns {decoder.output_shape}"
+            f"{encoder.input_shape}, the decoder returns {images}"
         )
     return tuple(image_shape), latent_shape[0]

@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_betavae import visualization
+from keras_betavae._files import moved_into_place
 from keras_betavae.datasets import FactorDataset
 from keras_betavae.metrics import beta_vae_score
 from keras_betavae.objectives import Capacity
@@ -44,10 +45,8 @@ class _SummaryCallback(keras.callbacks.Callback):
         self._writer = tf.summary.create_noop_writer()
 
     def is_due(self, epoch: int) -> bool:
-        """Whether an epoch, counted from 0, is the first or a multiple of the interval."""
-        if self.every_n_epochs is None:
-            return False
-        return epoch == 0 or (epoch + 1) % self.every_n_epochs == 0
+        """Whether an epoch, counted from 0, ends an interval."""
+        return self.every_n_epochs is not None and (epoch + 1) % self.every_n_epochs == 0
 
     def write(self, summaries: Mapping[str, float]) -> None:
         """Writes scalars at the current training step."""
@@ -63,17 +62,17 @@ class DisentanglementMetric(_SummaryCallback):
     The images are drawn once and encoded once for all scores. The scores land in the
     epoch's `logs`, where `ModelCheckpoint(monitor="beta_vae_score")`, `EarlyStopping`,
     `CSVLogger` and `History` find them (list this callback before those), and in
-    TensorBoard under `disentanglement/`, at the true training step. Epochs between two
-    evaluations carry the last scores on. The training's random streams are not touched:
-    a run has the same weights with this callback and without.
+    TensorBoard under `disentanglement/`, at the true training step. The first evaluation
+    is that of the model as training finds it, the control that a score needs; epochs
+    between two evaluations carry the last scores on. The training's random streams are
+    not touched: a run has the same weights with this callback and without.
 
     Args:
         data: Images with factors.
         log_dir: TensorBoard's folder; None writes no summaries.
         scores: Functions of `(factors, codes, seed=...)` by name, each returning a float;
             `{"beta_vae_score": beta_vae_score}` with the data's factor names by default.
-        every_n_epochs: Evaluates after the first and then after every n-th epoch; None
-            for never.
+        every_n_epochs: Evaluates after every n-th epoch; None for never.
         every_n_steps: Evaluates besides whenever this many more training steps are done.
         n_images: Images that are drawn and encoded.
         seed: Seed of the draw and of the scores.
@@ -114,9 +113,9 @@ class DisentanglementMetric(_SummaryCallback):
         self._next_step = 0
 
     def on_train_begin(self, logs: dict | None = None) -> None:
-        """Opens the writer and starts counting steps."""
+        """Evaluates the model as it is, and starts counting steps."""
         super().on_train_begin(logs)
-        self._latest = {}
+        self._evaluate()
         if self.every_n_steps is not None:
             self._next_step = (self.step // self.every_n_steps + 1) * self.every_n_steps
 
@@ -154,7 +153,7 @@ class LatentTraversal(_SummaryCallback):
     Args:
         images: uint8 images `(n, *image_shape)`.
         log_dir: TensorBoard's folder.
-        every_n_epochs: Draws after the first and then after every n-th epoch.
+        every_n_epochs: Draws when training begins and after every n-th epoch.
         limit: Each latent runs from -limit to limit.
         n_steps: Images per row.
 
@@ -181,10 +180,17 @@ class LatentTraversal(_SummaryCallback):
         self.limit = limit
         self.n_steps = n_steps
 
+    def on_train_begin(self, logs: dict | None = None) -> None:
+        """Draws what the model does before it is trained."""
+        super().on_train_begin(logs)
+        self._draw()
+
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         """Draws if `every_n_epochs` says so."""
-        if not self.is_due(epoch):
-            return
+        if self.is_due(epoch):
+            self._draw()
+
+    def _draw(self) -> None:
         codes = np.asarray(self.model.encode(self.images)[0])
         with self._writer.as_default(step=self.step):
             for index, code in enumerate(codes):
@@ -201,12 +207,13 @@ class LatentActivity(_SummaryCallback):
 
     Writes the KL of each latent over the epoch, in nats, as scalars `latents/kl_<i>` and
     as the histogram `latents/kl`, the number of active ones (also into `logs`, as
-    `active_units`), and, under `Capacity`, `capacity/target` (C) and `capacity/distance`
-    (of the KL from C). It reads the means that training has kept and encodes nothing.
+    `active_units`), and, under `Capacity`, `capacity/target` (C at the epoch's end) and
+    `capacity/distance` (between the epoch's mean KL and mean C). It reads the means that
+    training has kept and encodes nothing.
 
     Args:
         log_dir: TensorBoard's folder; None writes no summaries.
-        every_n_epochs: Writes after the first and then after every n-th epoch.
+        every_n_epochs: Writes after every n-th epoch.
         threshold: A latent is active if its KL is above this, in nats.
 
     Raises:
@@ -237,21 +244,19 @@ class LatentActivity(_SummaryCallback):
         """Keeps the training's means, which a validation is about to reset."""
         self._latent_kl = np.asarray(self.model.latent_kl)
 
-    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: dict) -> None:
         """Writes the summaries if `every_n_epochs` says so."""
         kl = np.asarray(self.model.latent_kl) if self._latent_kl is None else self._latent_kl
         active = int((kl > self.threshold).sum())
-        if logs is not None:
-            logs["active_units"] = active
+        logs["active_units"] = active
         if not self.is_due(epoch):
             return
         scalars = {f"latents/kl_{index}": value for index, value in enumerate(kl)}
         scalars["latents/active_units"] = active
         objective = self.model.objective
         if isinstance(objective, Capacity):
-            capacity = float(objective.capacity(self.step))
-            scalars["capacity/target"] = capacity
-            scalars["capacity/distance"] = abs(kl.sum() - capacity)
+            scalars["capacity/target"] = float(objective.capacity(self.step))
+            scalars["capacity/distance"] = abs(kl.sum() - logs["capacity"])
         with self._writer.as_default(step=self.step):
             tf.summary.histogram("latents/kl", kl)
         self.write(scalars)
@@ -288,14 +293,31 @@ class Checkpoint(keras.callbacks.Callback):
         """Returns the latest checkpoint's file, None if there is none."""
         return max(Path(folder).glob("step-*.keras"), default=None)
 
+    def on_train_begin(self, logs: dict | None = None) -> None:
+        """Refuses a folder of another training, whose files would pass for the latest.
+
+        Raises:
+            FileExistsError: If the folder holds a checkpoint of a later step.
+        """
+        latest = self.latest(self.folder)
+        if latest is not None and int(latest.stem.split("-")[1]) > self.step:
+            raise FileExistsError(
+                f"{latest} is of a later step than {self.step}, at which this training begins; "
+                "choose another folder, or go on from that file"
+            )
+
+    @property
+    def step(self) -> int:
+        """The number of training steps that are done."""
+        return int(self.model.optimizer.iterations)
+
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         """Saves, and deletes what is older than the latest files."""
         self.folder.mkdir(parents=True, exist_ok=True)
         for left in self.folder.glob("saving-step-*.keras"):
             left.unlink()  # Of a process that was killed while it saved.
-        target = self.folder / f"step-{int(self.model.optimizer.iterations):09d}.keras"
-        aside = target.with_name(f"saving-{target.name}")
-        self.model.save(aside)
-        aside.replace(target)
+        target = self.folder / f"step-{self.step:09d}.keras"
+        with moved_into_place(target) as aside:
+            self.model.save(aside)
         for old in sorted(self.folder.glob("step-*.keras"))[: -self.keep]:
             old.unlink()

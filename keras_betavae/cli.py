@@ -28,10 +28,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
-    except (ImportError, OSError, ValueError, FloatingPointError) as error:
+    except _failures() as error:
         print(f"keras-betavae: {error}", file=sys.stderr)
         return 1
     return 0
+
+
+def _failures() -> tuple[type[Exception], ...]:
+    import tensorflow as tf
+
+    return ImportError, OSError, ValueError, FloatingPointError, tf.errors.OpError
 
 
 def _train(options: argparse.Namespace) -> None:
@@ -45,14 +51,19 @@ def _train(options: argparse.Namespace) -> None:
     }
     if folder is None:
         settings = runs.Settings.from_preset(**{"preset": DEFAULT_PRESET, **chosen})
+        data = settings.load_data()
+        settings.build_model(data)  # What cannot be built must not leave a folder behind.
         folder = runs.create(options.out, settings)
     elif chosen:
         raise ValueError(
             f"--resume goes on with the run's own settings; leave out {', '.join(sorted(chosen))}"
         )
-    vae = runs.train(folder, verbose=options.verbose)
+    else:
+        data = runs.load_settings(folder).load_data()
+        print(f"Going on with {folder}", flush=True)
+    vae = runs.train(folder, data, verbose=options.verbose)
     print("Scoring the model and its controls ...", flush=True)
-    _print_scores(runs.finish(folder, vae))
+    _print_scores(runs.finish(folder, vae, data))
     folder = Path(folder)
     for what, where in (
         ("TensorBoard", f"tensorboard --logdir {folder / 'logs'}"),
@@ -126,10 +137,10 @@ def _print_scores(table: dict) -> None:
     trained = table["trained β-VAE"]
     print(
         f"\nThe Higgins protocol gives the trained β-VAE {trained['higgins']:.3f} with "
-        f"{trained['active latents']} active latents; with all five factors it is "
-        f"{trained['locatello']:.3f}.\nThis score saturates: it can reach 1 while rotation and "
-        "shape are not encoded at all. It does not mean\n"
-        '"disentangled"; look at the controls and at the pictures.\n'
+        f"{trained['active latents']} active latents; with the shape as fifth factor\nit is "
+        f"{trained['higgins with shape']:.3f}. The score saturates: it can reach 1 while rotation "
+        'and shape are not encoded at all.\nIt does not mean "disentangled"; look at the controls '
+        "and at the pictures.\n"
     )
 
 
@@ -190,7 +201,7 @@ def _parser() -> argparse.ArgumentParser:
         ("--learning-rate", float, "instead of the preset's"),
         ("--batch-size", int, "images per step, instead of the preset's"),
         ("--steps", int, "training steps, instead of the preset's"),
-        ("--every", int, "steps between checkpoints, scores and pictures (a tenth)"),
+        ("--every", int, "steps between checkpoints, scores and traversals (a tenth)"),
         ("--n-images", int, "images that are encoded for the scores (20,000)"),
         ("--seed", int, "seed of the weights, the order of images and the codes (0)"),
     ):

@@ -74,8 +74,8 @@ def dense_decoder(
     h = z
     for width in units:
         h = layers.Dense(width, activation="tanh")(h)
-    h = layers.Dense(math.prod(output_shape))(h)
-    params = layers.Reshape(tuple(output_shape), name="params")(h)
+    h = layers.Dense(math.prod(output_shape), dtype="float32")(h)
+    params = layers.Reshape(tuple(output_shape), dtype="float32", name="params")(h)
     return keras.Model(z, params, name="dense_decoder")
 
 
@@ -207,14 +207,15 @@ def _conv_decoder(name, latent_dim, output_shape, encoder_filters, units):
     h = layers.Reshape((4, 4, last))(h)
     for width in reversed(inner):
         h = layers.Conv2DTranspose(width, 4, strides=2, padding="same", activation="relu")(h)
-    params = layers.Conv2DTranspose(output_shape[-1], 4, strides=2, padding="same", name="params")(
-        h
-    )
+    params = layers.Conv2DTranspose(
+        output_shape[-1], 4, strides=2, padding="same", dtype="float32", name="params"
+    )(h)
     return keras.Model(z, params, name=name)
 
 
 def _gaussian_head(h, latent_dim):
-    return [layers.Dense(latent_dim, name=name)(h) for name in ("mean", "log_var")]
+    # Under a mixed policy, outputs in 16 bits would quantise the codes and the logits.
+    return [layers.Dense(latent_dim, dtype="float32", name=name)(h) for name in ("mean", "log_var")]
 
 
 def _fit(published: list[int], n_layers: int) -> list[int]:

@@ -53,9 +53,15 @@ class Objective(abc.ABC):
             step: `optimizer.iterations`, an integer scalar.
         """
 
-    def diagnostics(self, step: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Returns the named scalars that are worth watching beside the loss (none here)."""
-        del step
+    def diagnostics(
+        self,
+        posterior: tfd.Independent,
+        prior: tfd.Independent,
+        z: tf.Tensor,
+        step: tf.Tensor,
+    ) -> dict[str, tf.Tensor]:
+        """Returns named scalars to watch beside the loss (none here), from the same arguments."""
+        del posterior, prior, z, step
         return {}
 
     def get_config(self) -> dict:
@@ -193,8 +199,9 @@ class Capacity(Objective):
         del z
         return self.gamma * tf.abs(mean_kl(posterior, prior) - self.capacity(step))
 
-    def diagnostics(self, step: tf.Tensor) -> dict[str, tf.Tensor]:
+    def diagnostics(self, posterior, prior, z, step):
         """Returns C under the name `capacity`, in nats."""
+        del posterior, prior, z
         return {"capacity": self.capacity(step)}
 
     def get_config(self) -> dict:

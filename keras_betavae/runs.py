@@ -10,11 +10,17 @@ import keras
 import numpy as np
 
 from keras_betavae import callbacks, datasets, metrics, presets, visualization
+from keras_betavae._files import moved_into_place
 from keras_betavae.beta_vae import BetaVAE
 from keras_betavae.metrics.intervention import Protocol
 from keras_betavae.objectives import Beta, kl_per_latent
 
-PROTOCOLS: tuple[Protocol, ...] = ("higgins", "locatello", "scale_free")
+COLUMNS: dict[str, tuple[Protocol, bool]] = {
+    "higgins": ("higgins", False),
+    "higgins with shape": ("higgins", True),
+    "locatello": ("locatello", True),
+    "scale_free": ("scale_free", True),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,7 +31,7 @@ class Settings:
         preset: One of `presets.names()`.
         batch_size: Images per step.
         steps: Training steps.
-        every: Steps between checkpoints, scores and pictures.
+        every: Steps between checkpoints, scores and TensorBoard's traversals.
         data: "sprites" or "dsprites".
         data_path: The released file of "dsprites"; None fetches it.
         grid: Sizes of a smaller "sprites" grid, as `load_sprites` takes them.
@@ -61,7 +67,11 @@ class Settings:
                     "grid must be five sizes of sprites, each above 1, since no score can tell a "
                     f"factor of one value, got {self.grid} of {self.data}"
                 )
-        for name in ("batch_size", "steps", "every", "n_images"):
+        if self.learning_rate is not None and not self.learning_rate > 0:
+            raise ValueError(f"learning_rate must be above 0, got {self.learning_rate}")
+        if self.n_images < 100:
+            raise ValueError(f"n_images must be at least 100, got {self.n_images}")
+        for name in ("batch_size", "steps", "every"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
 
@@ -84,7 +94,7 @@ class Settings:
         return datasets.load_sprites(*(self.grid or ()))
 
     def build_model(self, data: datasets.FactorDataset) -> BetaVAE:
-        """Returns the untrained model; the same seed gives the same weights."""
+        """Returns the untrained model; seeds Keras's global generators to do so."""
         keras.utils.set_random_seed(self.seed)
         overrides: dict[str, Any] = {"input_shape": data.image_shape, "seed": self.seed}
         if self.latent_dim is not None:
@@ -92,9 +102,10 @@ class Settings:
         if self.beta is not None:
             overrides["objective"] = Beta(self.beta)
         if self.learning_rate is not None:
+            # A preset's schedule cannot be set to a number afterwards.
             optimizer = presets.get(self.preset).optimizer()
-            optimizer.learning_rate = self.learning_rate
-            overrides["optimizer"] = optimizer
+            config = {**optimizer.get_config(), "learning_rate": self.learning_rate}
+            overrides["optimizer"] = type(optimizer).from_config(config)
         return BetaVAE.from_preset(self.preset, **overrides)
 
 
@@ -103,15 +114,12 @@ def create(folder: str | os.PathLike, settings: Settings) -> Path:
 
     Raises:
         FileExistsError: If the folder is there and not empty.
-        ValueError: If the settings give no model, or their data cannot be read.
     """
     folder = Path(folder)
     if folder.exists() and any(folder.iterdir()):
         raise FileExistsError(
             f"{folder} is not empty; choose another folder, or go on with what is in it by --resume"
         )
-    # Settings that cannot be trained must not leave a folder behind.
-    settings.build_model(settings.load_data())
     folder.mkdir(parents=True, exist_ok=True)
     _write_json(folder / "config.json", dataclasses.asdict(settings))
     return folder
@@ -138,6 +146,7 @@ def load_model(folder: str | os.PathLike) -> BetaVAE:
 
     Raises:
         FileNotFoundError: If the run has neither.
+        ValueError: If the file is damaged.
     """
     folder = Path(folder)
     path: Path | None = folder / "model.keras"
@@ -145,25 +154,27 @@ def load_model(folder: str | os.PathLike) -> BetaVAE:
         path = callbacks.Checkpoint.latest(folder / "checkpoints")
     if path is None:
         raise FileNotFoundError(f"{folder} holds no model.keras and no checkpoint")
-    return keras.saving.load_model(path)
+    return _load(path)
 
 
-def train(folder: str | os.PathLike, verbose: int | str = "auto") -> BetaVAE:
+def train(
+    folder: str | os.PathLike, data: datasets.FactorDataset, verbose: int | str = "auto"
+) -> BetaVAE:
     """Trains a run to its last step, from its latest checkpoint if there is one.
 
     Writes `metrics.csv`, TensorBoard's `logs/`, `checkpoints/` and `model.keras`.
 
     Args:
         folder: A folder that `create` has made.
+        data: The data of its settings.
         verbose: As in `keras.Model.fit`.
 
     Returns:
         The trained model.
     """
     folder, settings = Path(folder), load_settings(folder)
-    data = settings.load_data()
     checkpoint = callbacks.Checkpoint.latest(folder / "checkpoints")
-    vae = keras.saving.load_model(checkpoint) if checkpoint else settings.build_model(data)
+    vae = _load(checkpoint) if checkpoint else settings.build_model(data)
     step = int(vae.optimizer.iterations)
     first_epoch = -(-step // settings.every)
     _drop_rows_after(folder / "metrics.csv", first_epoch)
@@ -193,7 +204,8 @@ def train(folder: str | os.PathLike, verbose: int | str = "auto") -> BetaVAE:
                 callbacks.Checkpoint(folder / "checkpoints"),
             ],
         )
-    _save_model(vae, folder / "model.keras")
+    with moved_into_place(folder / "model.keras") as aside:
+        vae.save(aside)
     return vae
 
 
@@ -220,7 +232,7 @@ def draw(folder: str | os.PathLike, vae: BetaVAE, data: datasets.FactorDataset) 
 
 def latent_kl(vae: BetaVAE, data: datasets.FactorDataset, n: int = 1_000) -> np.ndarray:
     """Returns the mean KL of each latent over `n` images, in nats, (latent_dim,)."""
-    images = data.images_at(data.index_of(data.sample_factors(n, seed=0)))
+    images = data.images_at(data.sample_indices(n, seed=0))
     return np.mean(kl_per_latent(vae.posterior(images), vae.prior), axis=0)
 
 
@@ -237,8 +249,9 @@ def score_with_controls(
         seed: Seed of the draw and of the scores.
 
     Returns:
-        By row, then by column: `beta_vae_score` by each protocol, and for the models the
-        number of latents whose KL is above 0.01 nats.
+        By row, then by column: `beta_vae_score` by each protocol (by "higgins" without
+        the shape, as published, and with it), and for the models the number of latents
+        whose KL is above 0.01 nats.
     """
     factors, pixels = data.encode_with(metrics.pixel_codes, n_images, seed)
     models = {"trained β-VAE": vae, "untrained network": untrained}
@@ -249,14 +262,14 @@ def score_with_controls(
     table: dict[str, dict[str, float]] = {}
     for row, representation in codes.items():
         table[row] = {
-            protocol: metrics.beta_vae_score(
+            column: metrics.beta_vae_score(
                 factors,
                 representation,
                 protocol=protocol,
-                factor_names=data.factor_names,
+                factor_names=None if with_shape else data.factor_names,
                 seed=seed,
             )
-            for protocol in PROTOCOLS
+            for column, (protocol, with_shape) in COLUMNS.items()
         }
         if row in models:
             table[row]["active latents"] = int((latent_kl(models[row], data) > 0.01).sum())
@@ -265,7 +278,7 @@ def score_with_controls(
 
 def format_table(table: dict[str, dict[str, float]]) -> str:
     """Returns the scores as a Markdown table."""
-    columns = [*PROTOCOLS, "active latents"]
+    columns = [*COLUMNS, "active latents"]
     rows = [["", *columns], ["---"] + ["---:"] * len(columns)]
     for name, scores in table.items():
         cells = [scores.get(column, "") for column in columns]
@@ -279,7 +292,9 @@ def format_table(table: dict[str, dict[str, float]]) -> str:
     return "\n".join(f"| {line} |" for line in lines)
 
 
-def finish(folder: str | os.PathLike, vae: BetaVAE) -> dict[str, dict[str, float]]:
+def finish(
+    folder: str | os.PathLike, vae: BetaVAE, data: datasets.FactorDataset
+) -> dict[str, dict[str, float]]:
     """Draws, exports and scores a trained run.
 
     Writes `pictures/`, `saved_model/1/`, `scores.json` and `scores.md`.
@@ -288,7 +303,6 @@ def finish(folder: str | os.PathLike, vae: BetaVAE) -> dict[str, dict[str, float
         The table of `score_with_controls`.
     """
     folder, settings = Path(folder), load_settings(folder)
-    data = settings.load_data()
     draw(folder, vae, data)
     vae.export(folder / "saved_model" / "1", verbose=False)
     untrained = settings.build_model(data)
@@ -315,7 +329,18 @@ class _StopAtStep(keras.callbacks.Callback):
 
 def _showcase(data: datasets.FactorDataset, n: int = 8) -> np.ndarray:
     """Returns the indices of images that stand for the data set."""
-    return data.index_of(data.sample_factors(n, seed=1))
+    return data.sample_indices(n, seed=1)
+
+
+def _load(path: Path) -> BetaVAE:
+    try:
+        return keras.saving.load_model(path)
+    except Exception as error:
+        # From damaged files, Keras lets out what zipfile, HDF5 and JSON raise.
+        raise ValueError(
+            f"{path} is damaged or not a saved model; delete it to go on from an older checkpoint, "
+            f"if there is one ({error})"
+        ) from error
 
 
 def _drop_rows_after(path: Path, n_epochs: int) -> None:
@@ -323,18 +348,10 @@ def _drop_rows_after(path: Path, n_epochs: int) -> None:
     if not path.is_file():
         return
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-    aside = path.with_name(f"saving-{path.name}")
-    aside.write_text("".join(lines[: n_epochs + 1]), encoding="utf-8")
-    aside.replace(path)
-
-
-def _save_model(vae: BetaVAE, path: Path) -> None:
-    aside = path.with_name(f"saving-{path.name}")
-    vae.save(aside)
-    aside.replace(path)
+    with moved_into_place(path) as aside:
+        aside.write_text("".join(lines[: n_epochs + 1]), encoding="utf-8")
 
 
 def _write_json(path: Path, value: Any) -> None:
-    aside = path.with_name(f"saving-{path.name}")
-    aside.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    aside.replace(path)
+    with moved_into_place(path) as aside:
+        aside.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -49,12 +49,13 @@ def reconstructions(model: Any, images: np.ndarray) -> np.ndarray:
 
     Args:
         model: Anything with a method `reconstruct`.
-        images: uint8 (n, height, width, channels).
+        images: uint8, or floats from 0 to 1, (n, height, width, channels).
 
     Returns:
         float32 images (2, n, height, width, channels), 0 to 1.
     """
-    return np.stack([images / np.float32(255), np.asarray(model.reconstruct(images))])
+    scale = np.float32(1 / 255 if images.dtype.kind in "iu" else 1)
+    return np.stack([images * scale, np.asarray(model.reconstruct(images))])
 
 
 def image_grid(images: np.ndarray, *, padding: int = 2, zoom: int = 1) -> np.ndarray:

@@ -51,8 +51,8 @@ class FactorDataset:
     ):
         self.factor_names = tuple(factor_names)
         self.factor_sizes = tuple(int(size) for size in factor_sizes)
-        self.image_shape = tuple(packed_shape or images.shape[1:])
-        self._images = images
+        self.image_shape = tuple(packed_shape or np.shape(images)[1:])
+        self._images = np.asanyarray(images)
         self._factors = None if factors is None else _checked_factors(factors, self.factor_sizes)
         self._is_packed = packed_shape is not None
         self._check()
@@ -76,12 +76,12 @@ class FactorDataset:
 
     def images_at(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
         """Returns the images of the given indices, uint8 `(n, *image_shape)`, 0 to 255."""
-        images = self._images[np.asarray(indices)]
+        images = self._images[self._checked_indices(indices)]
         return _packed.unpack(images, self.image_shape) if self._is_packed else images
 
     def factors_at(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
         """Returns the factors of the given indices, integers (n, n_factors)."""
-        indices = np.asarray(indices)
+        indices = self._checked_indices(indices)
         if self._factors is not None:
             return self._factors[indices]
         return np.stack(np.unravel_index(indices, self.factor_sizes), axis=-1)
@@ -109,7 +109,17 @@ class FactorDataset:
 
     def sample_factors(self, n: int, seed: int) -> np.ndarray:
         """Returns the factors of `n` images drawn with replacement, (n, n_factors)."""
-        return self.factors_at(self._sample_indices(n, seed))
+        return self.factors_at(self.sample_indices(n, seed))
+
+    def sample_indices(self, n: int, seed: int) -> np.ndarray:
+        """Returns the indices of `n` images drawn with replacement, (n,).
+
+        Raises:
+            ValueError: If `n` is below 1.
+        """
+        if n < 1:
+            raise ValueError(f"n must be at least 1, got {n}")
+        return np.random.default_rng(seed).integers(len(self), size=n)
 
     def encode_with(
         self,
@@ -136,14 +146,16 @@ class FactorDataset:
         """
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, got {batch_size}")
-        indices = np.arange(len(self)) if n is None else self._sample_indices(n, seed)
+        indices = np.arange(len(self)) if n is None else self.sample_indices(n, seed)
         encode: Callable = getattr(model, "encode", model)
-        codes = []
+        codes = np.empty(0)
         for start in range(0, len(indices), batch_size):
             code = encode(self.images_at(indices[start : start + batch_size]))
-            # A copy, since a view would keep the whole batch of images alive.
-            codes.append(np.array(code[0] if isinstance(code, (tuple, list)) else code))
-        return self.factors_at(indices), np.concatenate(codes)
+            code = np.asarray(code[0] if isinstance(code, (tuple, list)) else code)
+            if start == 0:
+                codes = np.empty((len(indices), *code.shape[1:]), code.dtype)
+            codes[start : start + batch_size] = code
+        return self.factors_at(indices), codes
 
     def to_tf_data(
         self,
@@ -207,10 +219,13 @@ class FactorDataset:
         dataset = dataset.apply(tf.data.experimental.assert_cardinality(cardinality))
         return dataset.prefetch(2)
 
-    def _sample_indices(self, n: int, seed: int) -> np.ndarray:
-        if n < 1:
-            raise ValueError(f"n must be at least 1, got {n}")
-        return np.random.default_rng(seed).integers(len(self), size=n)
+    def _checked_indices(self, indices) -> np.ndarray:
+        indices = np.asarray(indices, dtype=None if len(indices) else np.int64)
+        if indices.dtype.kind not in "iu":
+            raise ValueError(f"indices must be integers, got {indices.dtype}")
+        if indices.size and not 0 <= indices.min() <= indices.max() < len(self):
+            raise ValueError(f"indices must be from 0 to {len(self) - 1}, got {indices}")
+        return indices
 
     def _check(self) -> None:
         sizes_fit = len(self.factor_names) == len(self.factor_sizes) > 0
