@@ -54,7 +54,7 @@ class Preset:
 def _quick_adam() -> keras.optimizers.Optimizer:
     """Returns Adam whose rate rises once the positions are found, and then falls."""
     rate = keras.optimizers.schedules.CosineDecay(
-        1e-3, decay_steps=1_100, warmup_target=3e-3, warmup_steps=400
+        1e-3, decay_steps=2_100, warmup_target=3e-3, warmup_steps=400
     )
     return keras.optimizers.Adam(rate)
 
@@ -69,7 +69,7 @@ _PRESETS = {
         objective=objectives.Beta(16.0),
         optimizer=_quick_adam,
         batch_size=256,
-        steps=1_500,
+        steps=2_500,
         jit_compile=True,
         source="the dense networks of Higgins et al. 2017; the rest is ours, for minutes on a CPU",
     ),
