@@ -25,6 +25,7 @@ setup(
         "scikit-learn>=1.8",
         "tensorboard>=2.18",
         "pillow>=10",
+        "threadpoolctl>=3.1",
     ],
     extras_require={"docs": DOCS, "dev": [*TESTING, *DOCS, "pre-commit"]},
     entry_points={"console_scripts": ["keras-betavae=keras_betavae.cli:main"]},

@@ -314,9 +314,9 @@ class BetaVAE(PersistentModel):
                 or NaN.
             FloatingPointError: If the loss or its gradients become NaN or infinite.
         """
-        if getattr(x, "shape", (1,))[0] == 0:
+        if 0 in tuple(getattr(x, "shape", ())):
             raise ValueError(f"x must hold images, got the shape {tuple(x.shape)}")
-        if isinstance(x, tf.data.Dataset):
+        if isinstance(x, tf.data.Dataset) and len(args) < 8:  # The eighth is `shuffle`.
             # Keras would warn that it does not shuffle a dataset, which nobody asked it to.
             kwargs.setdefault("shuffle", False)
         return super().fit(x, *args, **kwargs)

@@ -52,7 +52,7 @@ def _train(options: argparse.Namespace) -> None:
     if folder is None:
         settings = runs.Settings.from_preset(**{"preset": DEFAULT_PRESET, **chosen})
         data = settings.load_data()
-        settings.build_model(data)  # What cannot be built must not leave a folder behind.
+        settings.check(data)  # What cannot be trained must not leave a folder behind.
         folder = runs.create(options.out, settings)
     elif chosen:
         raise ValueError(

@@ -108,6 +108,16 @@ class Settings:
             overrides["optimizer"] = type(optimizer).from_config(config)
         return BetaVAE.from_preset(self.preset, **overrides)
 
+    def check(self, data: datasets.FactorDataset) -> None:
+        """Raises now what else would fail only after some training.
+
+        Raises:
+            ValueError: If the settings give no model, or too few images to score.
+        """
+        self.build_model(data)
+        factors = data.sample_factors(self.n_images, self.seed)
+        metrics.beta_vae_score(factors, factors, protocol="locatello", n_train=100, seed=self.seed)
+
 
 def create(folder: str | os.PathLike, settings: Settings) -> Path:
     """Makes a run's folder and writes its `config.json`.
@@ -192,12 +202,13 @@ def train(
             initial_epoch=first_epoch,
             epochs=-(-settings.steps // settings.every),
             steps_per_epoch=settings.every,
-            shuffle=False,
             verbose=verbose,
             callbacks=[
                 _StopAtStep(settings.steps),
                 callbacks.LatentActivity(logs),
-                callbacks.DisentanglementMetric(data, logs, n_images=settings.n_images),
+                callbacks.DisentanglementMetric(
+                    data, logs, n_images=settings.n_images, seed=settings.seed
+                ),
                 callbacks.LatentTraversal(images, logs),
                 keras.callbacks.TensorBoard(logs, write_graph=False),
                 keras.callbacks.CSVLogger(folder / "metrics.csv", append=first_epoch > 0),

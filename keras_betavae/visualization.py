@@ -55,7 +55,8 @@ def reconstructions(model: Any, images: np.ndarray) -> np.ndarray:
         float32 images (2, n, height, width, channels), 0 to 1.
     """
     scale = np.float32(1 / 255 if images.dtype.kind in "iu" else 1)
-    return np.stack([images * scale, np.asarray(model.reconstruct(images))])
+    shown = (images * scale).astype(np.float32, copy=False)
+    return np.stack([shown, np.asarray(model.reconstruct(images))])
 
 
 def image_grid(images: np.ndarray, *, padding: int = 2, zoom: int = 1) -> np.ndarray:

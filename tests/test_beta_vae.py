@@ -93,6 +93,62 @@ def test_bounds_need_a_sample(bound):
         getattr(tiny_vae(), bound)(patterns(2), n_samples=0)
 
 
+@pytest.mark.parametrize("bound", ["elbo", "log_likelihood"])
+@pytest.mark.parametrize(
+    "images",
+    [
+        np.full((2, *SHAPE), 1.01, "float32"),
+        np.full((2, *SHAPE), -0.01, "float32"),
+        np.full((2, *SHAPE), np.nan, "float32"),
+        np.full((2, *SHAPE), 256, "int32"),
+    ],
+    ids=["above", "below", "nan", "integers"],
+)
+def test_bounds_need_images_within_the_support(bound, images):
+    vae = tiny_vae()
+    mixed = images.copy()
+    mixed[0] = 0
+    for outside in (images, mixed):
+        with pytest.raises(ValueError, match=r"images must be within \[0, 1\], or be uint8"):
+            getattr(vae, bound)(outside)
+    assert np.all(np.isfinite(getattr(vae, bound)(np.zeros((2, *SHAPE), "float32"))))
+    assert np.all(np.isfinite(getattr(vae, bound)(np.full((2, *SHAPE), 255, "uint8"))))
+    # A graph cannot look at them, and a Gaussian takes any.
+    assert tf.function(getattr(vae, bound))(images).shape == (2,)
+    if np.all(np.isfinite(images)):
+        assert np.all(np.isfinite(getattr(tiny_vae(likelihood=Gaussian()), bound)(images)))
+
+
+@pytest.mark.parametrize(
+    ("n", "error"),
+    [(0, ValueError), (-3, ValueError), (np.int64(0), ValueError), (2.5, TypeError)],
+    ids=str,
+)
+def test_samples_are_counted_in_whole_numbers(n, error):
+    message = "n must be at least 1, got" if error is ValueError else "integer"
+    with pytest.raises(error, match=message):
+        tiny_vae().sample(n)
+
+
+def test_samples_may_be_counted_by_any_integer():
+    vae = tiny_vae()
+    expected = vae.sample(2, seed=1)
+    for n in (np.int64(2), np.uint8(2), tf.constant(2)):
+        np.testing.assert_array_equal(vae.sample(n, seed=1), expected)
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES, ids=lambda part: type(part).__name__)
+def test_before_compile_the_terms_are_those_of_step_0(objective):
+    bare = BetaVAE(**tiny_networks(), objective=objective, seed=0)
+    compiled = tiny_vae(objective)
+    compiled.set_weights(bare.get_weights())
+    assert not bare.compiled
+    terms, expected = bare.compute_terms(patterns(4)), compiled.compute_terms(patterns(4))
+    assert list(terms) == list(expected)
+    for name, value in terms.items():
+        np.testing.assert_allclose(value, expected[name], rtol=1e-6)
+
+
 @pytest.mark.parametrize("likelihood", LIKELIHOODS, ids=lambda part: type(part).__name__)
 @pytest.mark.parametrize("objective", OBJECTIVES, ids=lambda part: type(part).__name__)
 def test_terms_are_batch_means_of_sums_in_nats(objective, likelihood, monkeypatch):
@@ -270,6 +326,13 @@ def image_model(*widths, container=list):
     return keras.Model(image, container(layers.Dense(width)(h) for width in widths))
 
 
+def named_outputs():
+    mean, log_var = (layers.Dense(3) for _ in range(2))
+    image = keras.Input(SHAPE)
+    h = layers.Flatten()(image)
+    return keras.Model(image, {"mean": mean(h), "log_var": log_var(h)})
+
+
 @pytest.mark.parametrize(
     ("encoder", "decoder", "message"),
     [
@@ -288,8 +351,26 @@ def image_model(*widths, container=list):
             r"\(batch, 8, 8, 1\).*\(None, 3\)",
         ),
         (lambda: dense(3, SHAPE), lambda: image_model(3, 3), r"encoder must return"),
+        (lambda: named_outputs(), lambda: dense(3, SHAPE), r"must return \[mean, log_var\]"),
+        (lambda: keras.Sequential([layers.Dense(3)]), lambda: dense(3, SHAPE), r"got .* None"),
+        (
+            lambda: image_model(3, 3),
+            lambda: keras.Sequential([layers.Dense(64), layers.Reshape(SHAPE)]),
+            r"must take the encoder's codes: .*\(batch, 3\), the decoder takes None",
+        ),
     ],
-    ids=["codes", "images", "one-output", "two-widths", "three-outputs", "maps", "swapped"],
+    ids=[
+        "codes",
+        "images",
+        "one-output",
+        "two-widths",
+        "three-outputs",
+        "maps",
+        "swapped",
+        "dictionary",
+        "unbuilt-encoder",
+        "unbuilt-decoder",
+    ],
 )
 def test_networks_that_do_not_fit_are_refused_with_their_shapes(encoder, decoder, message):
     with pytest.raises(ValueError, match=message):

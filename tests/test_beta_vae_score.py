@@ -74,6 +74,20 @@ def test_codes_that_ignore_the_images_score_at_chance(protocol, codes):
     assert abs(score - chance) < 4 * np.sqrt(chance * (1 - chance) / 4_000)
 
 
+@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("protocol", ["higgins", "scale_free"])
+def test_noise_scores_at_chance_with_few_images_too(protocol, seed):
+    # An image paired with itself would give its factor away: of 1,000 images, only some 25
+    # share an orientation.
+    rng = np.random.default_rng(seed)
+    factors, codes = rng.integers(0, DSPRITES, (1_000, 5)), rng.normal(size=(1_000, 10))
+    score = beta_vae_score(factors, codes, protocol=protocol, factor_names=NAMES, seed=seed)
+    chance = 1 / 4 if protocol == "higgins" else 1 / 5
+    # Pairs that come up again in both halves of the points add a bias of up to 0.02.
+    error = 4 * np.sqrt(chance * (1 - chance) / 5_000)
+    assert chance - error < score < chance + error + 0.02 < 0.30
+
+
 # Against independent implementations.
 
 
@@ -95,15 +109,15 @@ def test_locatello_is_logistic_regression_on_pairs_drawn_one_by_one():
     factors = drawn_factors((3, 4, 5), 300, seed=3)
     codes = standardised(factors, (3, 4, 5)) @ MIXTURE
     rng = np.random.default_rng(10)
-    table = {tuple(row): code for row, code in zip(factors.tolist(), codes, strict=True)}
 
     def draw(k):
-        first = factors[rng.integers(300)]
-        sharers = factors[factors[:, k] == first[k]]
-        return tuple(first.tolist()), tuple(sharers[rng.integers(len(sharers))].tolist())
+        first = rng.integers(300)
+        sharers = np.flatnonzero(factors[:, k] == factors[first, k])
+        others = sharers[sharers != first]
+        return first, others[rng.integers(len(others))]
 
     n_train, n_test, n_pairs = 1_500, 2_000, 6
-    x, y = fresh_points(draw, 3, n_train + n_test, n_pairs, rng, table.__getitem__)
+    x, y = fresh_points(draw, 3, n_train + n_test, n_pairs, rng, codes.__getitem__)
     expected = LogisticRegression().fit(x[:n_train], y[:n_train]).score(x[n_train:], y[n_train:])
     sizes = {"n_train": n_train, "n_test": n_test, "n_pairs": n_pairs}
     score = beta_vae_score(factors, codes, protocol="locatello", seed=1, **sizes)
@@ -163,29 +177,35 @@ def test_a_table_of_20000_images_scores_as_fresh_pairs_do(protocol, monkeypatch)
 
 
 @settings(deadline=None, max_examples=50)
-@given(st.integers(0, 2**32), st.integers(2, 40), st.integers(1, 4))
-def test_pairs_share_their_factor(seed, n_samples, n_factors):
+@given(st.integers(0, 2**32), st.integers(1, 20), st.integers(1, 4))
+def test_pairs_are_of_two_images_that_share_their_factor(seed, n_half, n_factors):
     rng = np.random.default_rng(seed)
-    factors = rng.integers(0, 4, (n_samples, n_factors))
+    # Every value twice or more, in columns that are shuffled on their own.
+    half = rng.integers(0, 4, (n_half, n_factors))
+    factors = rng.permuted(np.concatenate([half, half]), axis=0)
+    n_samples = 2 * n_half
     labels = rng.integers(n_factors, size=20)
     first, second = intervention._draw_pairs(factors, labels, 7, rng)
     assert first.shape == second.shape == (20, 7)
     assert 0 <= min(first.min(), second.min()) <= max(first.max(), second.max()) < n_samples
     np.testing.assert_array_equal(factors[first, labels[:, None]], factors[second, labels[:, None]])
+    assert np.all(first != second)
 
 
-def test_the_second_of_a_pair_is_uniform_over_those_that_share():
-    factors = np.array([[0, 0], [1, 0], [0, 1], [2, 1], [0, 2], [1, 2], [0, 0]])
+def test_the_second_of_a_pair_is_uniform_over_the_others_that_share():
+    # The values 0, 1 and 2 of four, three and two images.
+    factors = np.array([[0, 0], [1, 0], [0, 1], [2, 1], [0, 2], [1, 2], [0, 0], [2, 2], [1, 1]])
     labels = np.zeros(100, int)
     rng = np.random.default_rng(0)
-    first, second = intervention._draw_pairs(factors, labels, 700, rng)
-    assert stats.chisquare(np.bincount(first.ravel(), minlength=7)).pvalue > 1e-4
-    for index in range(7):
+    first, second = intervention._draw_pairs(factors, labels, 900, rng)
+    assert stats.chisquare(np.bincount(first.ravel(), minlength=9)).pvalue > 1e-4
+    for index in range(9):
         sharers = np.flatnonzero(factors[:, 0] == factors[index, 0])
-        counts = np.bincount(second[first == index], minlength=7)
-        assert counts.sum() == counts[sharers].sum()
-        if len(sharers) > 1:
-            assert stats.chisquare(counts[sharers]).pvalue > 1e-4
+        others = sharers[sharers != index]
+        counts = np.bincount(second[first == index], minlength=9)
+        assert counts.sum() == counts[others].sum() == (first == index).sum()
+        if len(others) > 1:
+            assert stats.chisquare(counts[others]).pvalue > 1e-4
 
 
 def test_the_other_factors_of_a_pair_are_independent():
@@ -195,7 +215,12 @@ def test_the_other_factors_of_a_pair_are_independent():
     for k, n_values in ((1, 4), (2, 2)):
         joint = np.zeros((n_values, n_values))
         np.add.at(joint, (factors[first, k], factors[second, k]), 1)
-        assert stats.chi2_contingency(joint).pvalue > 1e-4
+        # Of the eight images that share the first factor, 8 / n_values have each value of
+        # this one. The second is any of the seven others: the first is missing from its own.
+        per_value = 8 // n_values
+        law = (per_value - np.eye(n_values)) / 7 / n_values
+        assert law.sum() == pytest.approx(1.0)
+        assert stats.chisquare(joint.ravel(), joint.sum() * law.ravel()).pvalue > 1e-4
 
 
 @settings(deadline=None, max_examples=30)
@@ -444,6 +469,7 @@ def test_fit_softmax_stops_when_the_accuracy_does_not_rise(
 
 GOOD = np.arange(12.0).reshape(6, 2)
 CLASSES = np.array([[0, 0], [0, 1], [1, 0], [1, 1], [2, 0], [2, 1]])
+ALONE = np.array([[0, 0], [0, 1], [1, 0], [1, 1], [2, 0], [2, 2]])  # One image of [_, 2].
 
 
 def changed(array, value):
@@ -467,6 +493,9 @@ def changed(array, value):
         (CLASSES, GOOD[:, :0], {}, "codes"),
         (CLASSES * [1, 0], GOOD, {}, "factor 1 has one value"),
         (CLASSES * [0, 1], GOOD, {"factor_names": ("x", "y")}, "factor 'x' has one value"),
+        (ALONE, GOOD, {}, "factor 1 has a value of one image, which makes no pair"),
+        (ALONE, GOOD, {"factor_names": ("x", "y")}, "factor 'y' has a value of one image"),
+        (ALONE[:, ::-1], GOOD, {"factor_names": ("x", "y")}, "factor 'x' has a value of one image"),
         (CLASSES[:, :1], GOOD, {}, "needs two, got 1"),
         (CLASSES, GOOD, {"factor_names": ("shape", "x")}, "needs two, got 1"),
         (CLASSES, GOOD, {"factor_names": ("x",)}, "1 names for 2 factors"),
@@ -488,4 +517,8 @@ def test_a_shape_with_one_value_is_no_matter_to_higgins():
     score = beta_vae_score(factors, MIXED, factor_names=names, **SMALL)
     assert score == beta_vae_score(factors[:, 1:], MIXED, **SMALL)
     with pytest.raises(ValueError, match="factor 'shape' has one value"):
+        beta_vae_score(factors, MIXED, protocol="locatello", factor_names=names, **SMALL)
+    factors[7, 0] = 1
+    assert score == beta_vae_score(factors, MIXED, factor_names=names, **SMALL)
+    with pytest.raises(ValueError, match="factor 'shape' has a value of one image"):
         beta_vae_score(factors, MIXED, protocol="locatello", factor_names=names, **SMALL)

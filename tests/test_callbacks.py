@@ -76,7 +76,7 @@ def scalars(events):
 
 
 def test_the_score_reaches_history_csv_checkpoints_and_early_stopping(tmp_path):
-    worth = iter([0.3, 0.9, 0.5, 0.4, 0.7])
+    worth = iter([0.95, 0.3, 0.9, 0.5, 0.4, 0.7])  # The first is of the untrained model.
     scores = {"beta_vae_score": lambda factors, codes, seed: next(worth)}
     history = fit(
         tiny_vae(),
@@ -110,6 +110,20 @@ def test_the_score_is_that_of_the_model_as_it_is():
     assert history.history["beta_vae_score"][-1] == expected
 
 
+def test_the_first_score_is_that_of_the_untrained_model(tmp_path):
+    vae, data = tiny_vae(), bars()
+    control = spread(*data.encode_with(vae, n=100, seed=4), seed=4)
+    callback = metric(tmp_path, {"spread": spread}, every_n_epochs=2, seed=4)
+    history = fit(vae, [callback], epochs=2).history
+    events = scalars(read_events(tmp_path / "disentanglement"))["disentanglement/spread"]
+    assert events[0] == (0, pytest.approx(control, rel=1e-6))
+    assert [step for step, _ in events] == [0, 12]
+    # The logs are never without a score: before the first interval is over it is the control.
+    trained = spread(*data.encode_with(vae, n=100, seed=4), seed=4)
+    assert history["spread"] == [control, trained]
+    assert control != trained
+
+
 def test_by_default_it_is_the_score_of_the_paper_without_the_shape(monkeypatch):
     from keras_betavae.metrics import _adagrad
 
@@ -136,31 +150,35 @@ def test_custom_scores_share_one_encoding_and_get_the_seed():
     history = fit(tiny_vae(), [metric(scores={"one": one, "two": two}, seed=9)], epochs=1).history
     assert (history["one"], history["two"]) == ([1.0], [2.0])
     assert "beta_vae_score" not in history
-    (factors, codes, seed), other = calls
-    assert factors is other[0]
-    assert codes is other[1]
-    assert seed == other[2] == 9
-    assert factors.shape == (100, 2)
-    assert codes.shape == (100, 3)
+    # One pair of calls for the untrained model, one for the epoch.
+    assert len(calls) == 4
+    for (factors, codes, seed), other in (calls[:2], calls[2:]):
+        assert factors is other[0]
+        assert codes is other[1]
+        assert seed == other[2] == 9
+        assert factors.shape == (100, 2)
+        assert codes.shape == (100, 3)
+    np.testing.assert_array_equal(calls[0][0], calls[2][0])
+    assert np.any(calls[0][1] != calls[2][1])
 
 
 @pytest.mark.parametrize(
     ("every", "steps"),
-    [(1, [6, 12, 18, 24, 30]), (2, [6, 12, 24]), (3, [6, 18]), (9, [6]), (None, [])],
+    [(1, [0, 6, 12, 18, 24, 30]), (2, [0, 12, 24]), (3, [0, 18]), (9, [0]), (None, [0])],
 )
 def test_epochs_between_two_evaluations_carry_the_last_scores_on(tmp_path, every, steps):
     callback = metric(tmp_path, {"spread": spread}, every_n_epochs=every)
     history = fit(tiny_vae(), [callback], epochs=5).history
     events = scalars(read_events(tmp_path / "disentanglement"))
-    written = dict(events.get("disentanglement/spread", []))
+    written = dict(events["disentanglement/spread"])
     assert list(written) == steps
-    carried = [written[max(s for s in steps if s <= 6 * e)] for e in range(1, 6)] if steps else []
-    np.testing.assert_allclose(history.get("spread", []), carried, rtol=1e-6)
+    carried = [written[max(s for s in steps if s <= 6 * e)] for e in range(1, 6)]
+    np.testing.assert_allclose(history["spread"], carried, rtol=1e-6)
 
 
 @pytest.mark.parametrize(
     ("steps_per_execution", "expected"),
-    [(1, [4, 8, 12, 16]), (3, [6, 9, 12, 18])],
+    [(1, [0, 4, 8, 12, 16]), (3, [0, 6, 9, 12, 18])],
 )
 def test_evaluations_by_steps_come_when_the_steps_are_done(tmp_path, steps_per_execution, expected):
     vae = tiny_vae(compile={"steps_per_execution": steps_per_execution, "jit_compile": False})
@@ -169,7 +187,7 @@ def test_evaluations_by_steps_come_when_the_steps_are_done(tmp_path, steps_per_e
     events = scalars(read_events(tmp_path / "disentanglement"))
     steps, values = zip(*events["disentanglement/spread"], strict=True)
     assert list(steps) == expected
-    assert len(set(values)) == 4
+    assert len(set(values)) == 5
 
 
 def test_a_second_fit_goes_on_counting(tmp_path):
@@ -177,8 +195,11 @@ def test_a_second_fit_goes_on_counting(tmp_path):
     callback = metric(tmp_path, {"spread": spread}, every_n_steps=4)
     fit(vae, [callback], epochs=1)
     fit(vae, [callback], epochs=1)
-    events = scalars(read_events(tmp_path / "disentanglement"))
-    assert sorted({step for step, _ in events["disentanglement/spread"]}) == [4, 6, 8, 12]
+    events = scalars(read_events(tmp_path / "disentanglement"))["disentanglement/spread"]
+    # Step 6 ends the first fit and begins the second; step 12 is due by epochs and by steps.
+    assert sorted(step for step, _ in events) == [0, 4, 6, 6, 8, 12, 12]
+    for step in (6, 12):
+        assert len({value for at, value in events if at == step}) == 1
 
 
 # All of them together.
@@ -238,8 +259,13 @@ def test_tensorboard_finds_every_tag_at_its_true_step(tmp_path):
         f"latents/kl_{index}" for index in range(3)
     }
     assert "epoch_beta_vae_score" in tags["train"]
-    steps = [event.step for event in board.Tensors("latents", "latents/kl")]
-    assert steps == [6, 12, 18]
+    for run, tag, steps in (
+        ("latents", "latents/kl", [6, 12, 18]),
+        ("traversal", "traversal/1", [0, 6, 12, 18]),
+        # Every epoch of six steps, and every fourth step.
+        ("disentanglement", "disentanglement/beta_vae_score", [0, 4, 6, 8, 12, 12, 16, 18]),
+    ):
+        assert [event.step for event in board.Tensors(run, tag)] == steps
 
 
 # LatentTraversal.
@@ -247,19 +273,32 @@ def test_tensorboard_finds_every_tag_at_its_true_step(tmp_path):
 
 def test_traversals_are_those_of_the_model_as_it_is(tmp_path):
     vae, images = tiny_vae(), patterns(2, "uint8")
-    fit(vae, [LatentTraversal(images, tmp_path, every_n_epochs=2, limit=2.0, n_steps=5)], epochs=4)
+
+    def grids():
+        return [
+            visualization.image_grid(visualization.traverse(vae, code, limit=2.0, n_steps=5))
+            for code in np.asarray(vae.encode(images)[0])
+        ]
+
+    untrained = grids()
+    fit(vae, [LatentTraversal(images, tmp_path, every_n_epochs=2, limit=2.0, n_steps=5)], epochs=5)
+    at_the_end = grids()
+    # Drawn once more by a second training, which begins where the first has ended.
+    fit(vae, [LatentTraversal(images, tmp_path, every_n_epochs=2, limit=2.0, n_steps=5)], epochs=1)
     events = read_events(tmp_path / "traversal")
     assert sorted(events) == ["traversal/0", "traversal/1"]
-    for index, code in enumerate(np.asarray(vae.encode(images)[0])):
-        assert [step for step, _ in events[f"traversal/{index}"]] == [6, 12, 24]
-        width, height, png = events[f"traversal/{index}"][-1][1]
-        # Five steps and three latents of 8 pixels, and lines of 2 between them.
-        assert (int(width), int(height)) == (5 * 10 + 2, 3 * 10 + 2)
-        rows = visualization.traverse(vae, code, limit=2.0, n_steps=5)
-        with Image.open(io.BytesIO(png)) as image:
-            np.testing.assert_array_equal(
-                np.asarray(image.convert("RGB")), visualization.image_grid(rows)
-            )
+    for index in range(2):
+        drawn = events[f"traversal/{index}"]
+        assert [step for step, _ in drawn] == [0, 12, 24, 30]
+        for (_, (width, height, png)), expected in (
+            (drawn[0], untrained[index]),
+            (drawn[-1], at_the_end[index]),
+        ):
+            # Five steps and three latents of 8 pixels, and lines of 2 between them.
+            assert (int(width), int(height)) == (5 * 10 + 2, 3 * 10 + 2)
+            with Image.open(io.BytesIO(png)) as image:
+                np.testing.assert_array_equal(np.asarray(image.convert("RGB")), expected)
+        assert np.any(untrained[index] != at_the_end[index])
 
 
 # LatentActivity.
@@ -303,23 +342,38 @@ def test_kl_is_of_this_epoch_alone(tmp_path):
     np.testing.assert_allclose(total, history["kl_loss"], rtol=1e-4)
 
 
-def test_capacity_and_the_distance_to_it_are_written_in_nats(tmp_path):
+@pytest.mark.parametrize("validate", [False, True], ids=["training alone", "with validation"])
+def test_the_distance_to_the_capacity_is_that_of_the_epochs_means(tmp_path, validate):
     vae = frozen(Capacity(10.0, max_capacity=8.0, n_steps=12, min_capacity=2.0))
     kl = mean_kl(vae, bars().images_at(np.arange(N_IMAGES))).sum()
-    fit(vae, [LatentActivity(tmp_path)], epochs=3)
+    options = {"validation_data": (255 * np.ones((8, *SHAPE), "uint8"),)} if validate else {}
+    fit(vae, [LatentActivity(tmp_path)], epochs=3, **options)
     events = scalars(read_events(tmp_path / "latents"))
+    # C = 2 + step / 2 up to step 12. The target is C at the end of each six steps, but their
+    # KL is a mean, and what it is compared with is C's mean: over steps 0 to 5, 6 to 11.
     assert events["capacity/target"] == [(6, 5.0), (12, 8.0), (18, 8.0)]
     assert events["capacity/distance"] == [
-        (step, pytest.approx(abs(kl - target), rel=1e-4))
-        for step, target in ((6, 5), (12, 8), (18, 8))
+        (step, pytest.approx(abs(kl - mean_capacity), rel=1e-4))
+        for step, mean_capacity in ((6, 2 + 2.5 / 2), (12, 2 + 8.5 / 2), (18, 8))
     ]
+
+
+def test_the_distance_to_the_capacity_is_that_of_the_logs_while_the_kl_moves(tmp_path):
+    vae = tiny_vae(Capacity(10.0, 40.0, n_steps=18), optimizer=keras.optimizers.Adam(1e-2))
+    history = fit(vae, [LatentActivity(tmp_path, every_n_epochs=2)], epochs=4).history
+    events = scalars(read_events(tmp_path / "latents"))
+    distances = np.abs(np.subtract(history["kl_loss"], history["capacity"]))
+    assert [step for step, _ in events["capacity/distance"]] == [12, 24]
+    written = [value for _, value in events["capacity/distance"]]
+    np.testing.assert_allclose(written, distances[[1, 3]], rtol=1e-4)
+    assert len(set(history["capacity"])) == 4
 
 
 def test_active_units_are_logged_between_two_writings(tmp_path):
     callback = LatentActivity(tmp_path, every_n_epochs=3, threshold=-1.0)
-    history = fit(tiny_vae(), [callback], epochs=4).history
-    assert history["active_units"] == [3, 3, 3, 3]
-    assert [step for step, _ in read_events(tmp_path / "latents")["latents/kl"]] == [6, 18]
+    history = fit(tiny_vae(), [callback], epochs=7).history
+    assert history["active_units"] == [3] * 7
+    assert [step for step, _ in read_events(tmp_path / "latents")["latents/kl"]] == [18, 36]
 
 
 def test_without_a_folder_nothing_is_written(tmp_path, monkeypatch):
@@ -372,12 +426,39 @@ def test_saving_that_dies_half_way_leaves_the_last_whole_one(tmp_path, monkeypat
     monkeypatch.setattr(vae, "save", die)
     with pytest.raises(OSError, match="No space left"):
         fit(vae, [Checkpoint(tmp_path, keep=1)])
-    assert [path.name for path in tmp_path.glob("step-*")] == ["step-000000006.keras"]
+    assert [path.name for path in tmp_path.iterdir()] == ["step-000000006.keras"]
     loaded = keras.saving.load_model(Checkpoint.latest(tmp_path))
     assert int(loaded.optimizer.iterations) == 6
-    # The next training writes over what was left half-way, and nothing piles up.
     fit(loaded, [Checkpoint(tmp_path, keep=1)], epochs=1)
     assert [path.name for path in tmp_path.iterdir()] == ["step-000000012.keras"]
+
+
+def test_what_a_killed_process_left_half_saved_is_removed(tmp_path):
+    (tmp_path / "saving-step-000000003.keras").write_bytes(b"half")
+    (tmp_path / "saving-notes.txt").write_bytes(b"mine")
+    fit(tiny_vae(), [Checkpoint(tmp_path)], epochs=1)
+    names = ["saving-notes.txt", "step-000000006.keras"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == names
+
+
+def test_a_folder_with_later_checkpoints_is_refused(tmp_path):
+    vae = tiny_vae()
+    fit(vae, [Checkpoint(tmp_path)], epochs=2)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    fresh = tiny_vae()
+    start = weights_of(fresh)
+    with pytest.raises(FileExistsError, match=r"step-000000012\.keras is of a later step than 0,"):
+        fit(fresh, [Checkpoint(tmp_path)])
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+    for weight, other in zip(start, weights_of(fresh), strict=True):
+        np.testing.assert_array_equal(weight, other)
+    older = keras.saving.load_model(tmp_path / "step-000000006.keras")
+    with pytest.raises(FileExistsError, match="later step than 6,"):
+        fit(older, [Checkpoint(tmp_path)])
+    # The training that the latest is of may go on.
+    fit(vae, [Checkpoint(tmp_path)], epochs=1)
+    names = ["step-000000012.keras", "step-000000018.keras"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == names
 
 
 # Bad input.

@@ -120,7 +120,7 @@ def test_the_table_is_printed_with_what_it_does_not_mean(trained):
     words = " ".join(printed.split())
     assert f"Higgins protocol gives the trained β-VAE {ours['higgins']:.3f}" in words
     assert f"with {ours['active latents']} active latents" in words
-    assert f"with all five factors it is {ours['locatello']:.3f}" in words
+    assert f"with the shape as fifth factor it is {ours['higgins with shape']:.3f}" in words
     assert "It does not mean" in words
     assert list(table) == [
         "trained β-VAE", "untrained network", "PCA, 10 components", "ICA, 10 components",
@@ -143,14 +143,16 @@ def test_evaluate_takes_another_draw_when_asked(trained, capsys, monkeypatch):
     def score(vae, untrained, data, n_images, seed):
         asked.append((int(vae.optimizer.iterations), int(untrained.optimizer.iterations)))
         asked.append((n_images, seed))
-        row = {"higgins": 1.0, "locatello": 0.5, "scale_free": 0.75, "active latents": 2}
-        return {"trained β-VAE": row}
+        scores = dict(zip(runs.COLUMNS, (1.0, 0.625, 0.5, 0.75), strict=True))
+        return {"trained β-VAE": {**scores, "active latents": 2}}
 
     monkeypatch.setattr(runs, "score_with_controls", score)
     options = ["--n-images", "77", "--seed", "8"]
     assert cli.main(["evaluate", str(trained[0]), *options]) == 0
     assert asked == [(25, 0), (77, 8)]
-    assert "0.750" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "0.750" in printed
+    assert "with the shape as fifth factor\nit is 0.625" in printed
 
 
 def test_evaluate_refuses_to_encode_no_images(trained, capsys):
@@ -298,22 +300,101 @@ def test_a_damaged_model_is_named(trained, tmp_path, capsys, content):
     assert "model.keras" in line
 
 
+NO_GRID = [option for option in SMALL if not option.startswith("--grid")]
+
+
 @pytest.mark.parametrize(
-    "options",
+    ("options", "words"),
     [
-        ["--data", "dsprites", "--data-path", "absent.npz"],
-        ["--latent-dim", "0"],
-        ["--beta", "-1"],
-        ["--steps", "0"],
-        ["--grid", "4,2,4,4,4"],
+        ([*NO_GRID, "--data=dsprites", "--data-path=absent.npz"], r"absent\.npz"),
+        ([*SMALL, "--data=dsprites"], r"grid must be .* of dsprites"),
+        ([*SMALL, "--grid=4,2,4,4,4"], "at most 3 shapes.*got 4"),
+        ([*SMALL, "--grid=3,1,2,2,2"], "grid must be .* one value"),
+        ([*SMALL, "--latent-dim=0"], "latent_dim must be at least 1, got 0"),
+        ([*SMALL, "--beta=-1"], "beta must be .*got -1"),
+        ([*SMALL, "--steps=0"], "steps must be at least 1, got 0"),
+        ([*SMALL, "--learning-rate=0"], "learning_rate must be above 0, got 0"),
+        ([*SMALL, "--n-images=99"], "n_images must be at least 100, got 99"),
     ],
-    ids=lambda options: options[-2],
+    ids=lambda value: value[-1] if isinstance(value, list) else "",
 )
-def test_a_run_that_cannot_start_leaves_no_folder(tmp_path, capsys, monkeypatch, options):
+def test_a_run_that_cannot_start_leaves_no_folder(tmp_path, capsys, monkeypatch, options, words):
     monkeypatch.chdir(tmp_path)
-    line = failed(capsys, "train", *SMALL, *options, "--out", "run")
-    assert re.search(r"absent\.npz|latent_dim|beta|steps|shape", line)
+    line = failed(capsys, "train", *options, "--out", "run")
+    assert re.search(f"^keras-betavae: .*{words}", line)
     assert list(tmp_path.iterdir()) == []
+
+
+def unfinished(trained, folder):
+    """The run as it was before its last checkpoint."""
+    folder.mkdir()
+    for name in ("config.json", "metrics.csv"):
+        shutil.copy(trained[0] / name, folder)
+    shutil.copytree(trained[0] / "checkpoints", folder / "checkpoints")
+    (folder / "checkpoints" / "step-000000025.keras").unlink()
+    return folder
+
+
+def test_a_resumed_run_goes_on(trained, tmp_path, capsys):
+    folder = unfinished(trained, tmp_path / "run")
+    assert cli.main(["train", "--resume", str(folder), "--verbose", "0"]) == 0
+    assert f"Going on with {folder}" in capsys.readouterr().out
+    ours, theirs = (
+        keras.saving.load_model(path / "model.keras").get_weights() for path in (folder, trained[0])
+    )
+    for weight, other in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(weight, other, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("options", "names"),
+    [
+        (["--steps", "50"], "steps"),
+        (["--learning-rate", "1e-3"], "learning_rate"),
+        (["--seed", "0"], "seed"),
+        (["--preset", "burgess_dsprites"], "preset"),
+        (["--beta", "4", "--grid", "3,2,4,4,4"], "beta, grid"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else None,
+)
+def test_a_resumed_run_keeps_its_settings(trained, capsys, options, names):
+    folder = trained[0]
+    before = {path: path.stat().st_mtime for path in folder.rglob("*")}
+    line = failed(capsys, "train", "--resume", folder, *options)
+    assert line.endswith(f"--resume goes on with the run's own settings; leave out {names}")
+    assert {path: path.stat().st_mtime for path in folder.rglob("*")} == before
+
+
+@pytest.mark.parametrize("content", ["empty", "not a model", "half", "flipped"])
+def test_a_damaged_checkpoint_is_named_with_what_to_do(trained, tmp_path, capsys, content):
+    folder = unfinished(trained, tmp_path / "run")
+    path = folder / "checkpoints" / "step-000000020.keras"
+    shutil.copy(path, older := folder / "checkpoints" / "step-000000010.keras")
+    whole = path.read_bytes()
+    middle = len(whole) // 2
+    flipped = bytes(255 - byte for byte in whole[middle : middle + 64])
+    path.write_bytes(
+        {
+            "empty": b"",
+            "not a model": b"not a model",
+            "half": whole[:middle],
+            "flipped": whole[:middle] + flipped + whole[middle + 64 :],
+        }[content]
+    )
+    line = failed(capsys, "train", "--resume", folder, "--verbose", "0")
+    assert f"{path} is damaged or not a saved model; delete it" in line
+    assert not (folder / "model.keras").exists()
+    # That is enough to go on, from the older one.
+    path.unlink()
+    assert callbacks.Checkpoint.latest(folder / "checkpoints") == older
+    assert cli.main(["train", "--resume", str(folder), "--verbose", "0"]) == 0
+
+
+def test_logs_that_cannot_be_written_say_so(trained, tmp_path, capsys):
+    folder = unfinished(trained, tmp_path / "run")
+    (folder / "logs").write_text("")
+    line = failed(capsys, "train", "--resume", folder, "--verbose", "0")
+    assert str(folder / "logs") in line
 
 
 @pytest.mark.filterwarnings(*UNCLOSED)

@@ -98,7 +98,67 @@ def test_a_memory_map_is_read_and_not_copied(tmp_path):
     assert flat(order_of(data.to_tf_data(4, shuffle=False))) == list(range(6))
 
 
+def test_images_may_be_a_list():
+    images = list(numbered(6))
+    data = FactorDataset(images, "ab", (2, 3))
+    assert data.image_shape == (1, 2, 1)
+    assert numbers(data.images_at([4, 0])) == [4, 0]
+    images[4][:] = 255
+    assert numbers(data.images_at([4])) == [4]
+
+
+@pytest.mark.parametrize("kind", ["grid", "labelled", "packed"])
+def test_no_indices_give_no_images(kind):
+    data = {
+        "grid": lambda: grid(2, 3),
+        "labelled": lambda: labelled(np.zeros((6, 2), int), (2, 3)),
+        "packed": lambda: FactorDataset(
+            np.zeros((6, 2), "uint8"), "ab", (2, 3), packed_shape=(3, 5, 1)
+        ),
+    }[kind]()
+    for none in ([], (), np.array([], int)):
+        images, factors = data.images_at(none), data.factors_at(none)
+        assert images.shape == (0, *data.image_shape)
+        assert images.dtype == np.uint8
+        assert factors.shape == (0, 2)
+        assert factors.dtype.kind == "i"
+
+
+@pytest.mark.parametrize("kind", ["grid", "labelled"])
+@pytest.mark.parametrize(
+    ("indices", "words"),
+    [
+        ([-1], r"from 0 to 5, got \[-1\]"),
+        ([0, 6], r"from 0 to 5, got \[0 6\]"),
+        (np.array([6], "uint8"), r"from 0 to 5, got \[6\]"),
+        ([1.0], "integers, got float64"),
+        ([True] * 6, "integers, got bool"),
+        (["1"], "integers, got <U1"),
+    ],
+    ids=str,
+)
+def test_indices_of_no_image_are_refused(kind, indices, words):
+    data = grid(2, 3) if kind == "grid" else labelled(np.zeros((6, 2), int), (2, 3))
+    for method in (data.images_at, data.factors_at):
+        with pytest.raises(ValueError, match=words):
+            method(indices)
+
+
 # Draws.
+
+
+def test_sampled_indices_are_those_of_the_sampled_factors():
+    data = grid(3, 4, 5)
+    indices = data.sample_indices(50, seed=1)
+    assert indices.shape == (50,)
+    assert indices.dtype.kind == "i"
+    np.testing.assert_array_equal(data.factors_at(indices), data.sample_factors(50, seed=1))
+    # Labels that several images share do not say which was drawn; the indices do.
+    same = labelled(np.zeros((60, 2), int), (2, 3))
+    np.testing.assert_array_equal(same.sample_indices(50, seed=1), indices)
+    factors, codes = same.encode_with(as_function, n=50, seed=1)
+    np.testing.assert_array_equal(codes[:, 1], 2.0 * indices)
+    assert not factors.any()
 
 
 def test_sampled_factors_depend_on_the_seed_alone():
@@ -153,6 +213,16 @@ def test_models_are_handed_uint8_images_in_batches():
     seen = []
     grid(25).encode_with(lambda x: seen.append((x.dtype, len(x))) or as_function(x), batch_size=10)
     assert seen == [(np.uint8, 10), (np.uint8, 10), (np.uint8, 5)]
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "uint8"])
+def test_codes_keep_their_dtype_and_shape(dtype):
+    data = grid(25)
+    for batch_size in (10, 25):
+        _, codes = data.encode_with(lambda x: x[:, 0].astype(dtype), batch_size=batch_size)
+        assert codes.shape == (25, 2, 1)
+        assert codes.dtype == dtype
+        np.testing.assert_array_equal(codes[:, 1, 0], np.arange(25))
 
 
 # Streams.
@@ -307,6 +377,8 @@ def test_numbers_out_of_range_are_refused():
     data = grid(10)
     with pytest.raises(ValueError, match="n must be at least 1, got 0"):
         data.sample_factors(0, seed=0)
+    with pytest.raises(ValueError, match="n must be at least 1, got -1"):
+        data.sample_indices(-1, seed=0)
     with pytest.raises(ValueError, match="n must be at least 1, got 0"):
         data.encode_with(as_function, n=0)
     with pytest.raises(ValueError, match="batch_size must be at least 1, got 0"):

@@ -147,6 +147,35 @@ def test_parameters_count_as_by_hand(family):
     assert decoder_of(family, latent_dim, shape).count_params() == decoder_count
 
 
+@pytest.fixture
+def dtype_policy():
+    before = keras.config.dtype_policy()
+    yield keras.config.set_dtype_policy
+    keras.config.set_dtype_policy(before)
+
+
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+@pytest.mark.parametrize("family", PUBLISHED)
+def test_codes_and_parameters_are_float32_under_a_mixed_policy(dtype_policy, family, policy):
+    dtype_policy(policy)
+    shape, narrow = (32, 32, 1), {"units": (16,)} if family == "dense" else {}
+    encoder = encoder_of(family, shape, 3, **narrow)
+    decoder = decoder_of(family, 3, shape, **narrow)
+    outputs = encoder(np.random.default_rng(0).random((8, *shape), dtype="float32"))
+    params = decoder(outputs[0])
+    assert [keras.backend.standardize_dtype(x.dtype) for x in (*outputs, params)] == ["float32"] * 3
+    # They were computed in float32 and not cast to it: they are no numbers of 16 bits.
+    half = policy.removeprefix("mixed_")
+    for x in (*outputs, params):
+        assert np.any(keras.ops.cast(keras.ops.cast(x, half), "float32") != x)
+    # All before them is in 16 bits.
+    kinds = (keras.layers.Dense, keras.layers.Conv2D, keras.layers.Conv2DTranspose)
+    for model, n_last in ((encoder, 2), (decoder, 1)):
+        dtypes = [layer.compute_dtype for layer in model.layers if isinstance(layer, kinds)]
+        assert dtypes == [half] * (len(dtypes) - n_last) + ["float32"] * n_last
+        assert len(dtypes) > n_last
+
+
 @settings(max_examples=20, deadline=None)
 @given(
     shape=st.lists(st.integers(1, 6), min_size=1, max_size=4).map(tuple),

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from tensorflow_probability import distributions as tfd
 
 from keras_betavae import objectives
-from keras_betavae.objectives import Beta, Capacity, Objective, kl_per_latent
+from keras_betavae.objectives import Beta, Capacity, Objective, kl_per_latent, mean_kl
 from tests.helpers import patterns, tiny_vae
 
 EXAMPLES = {
@@ -171,7 +171,49 @@ def test_beta_of_one_is_the_negative_evidence_lower_bound_in_expectation():
 def test_capacity_rises_linearly_then_stays(step, expected):
     objective = Capacity(1.0, max_capacity=10.0, n_steps=100, min_capacity=2.0)
     assert float(objective.capacity(step)) == pytest.approx(expected)
-    assert float(objective.diagnostics(step)["capacity"]) == pytest.approx(expected)
+    # Its diagnostics read the step and nothing else.
+    for seed in (0, 1):
+        _, _, posterior, prior = gaussians(seed=seed)
+        z = posterior.sample(seed=[seed, 0])
+        diagnostics = objective.diagnostics(posterior, prior, z, tf.constant(step))
+        assert list(diagnostics) == ["capacity"]
+        assert float(diagnostics["capacity"]) == pytest.approx(expected)
+    assert float(objective.diagnostics(None, None, None, step)["capacity"]) == pytest.approx(
+        expected
+    )
+
+
+def test_beta_has_no_diagnostics():
+    _, _, posterior, prior = gaussians()
+    z = posterior.sample(seed=[0, 0])
+    assert Beta(4.0).diagnostics(posterior, prior, z, tf.constant(3)) == {}
+
+
+class Reporting(Beta):
+    """Watches what it is called with."""
+
+    def diagnostics(self, posterior, prior, z, step):
+        return {
+            "kl": mean_kl(posterior, prior),
+            "squared_code": tf.reduce_mean(tf.square(z)),
+            "at": tf.cast(step, "float32"),
+        }
+
+
+def test_an_objectives_diagnostics_see_what_it_sees_and_are_watched_beside_the_loss():
+    vae = tiny_vae(Reporting(2.0), optimizer="sgd")
+    vae.optimizer.learning_rate = 0.0
+    images = patterns(32)
+    history = vae.fit(images, batch_size=8, epochs=2, verbose=0, shuffle=False).history
+    names = ["loss", "reconstruction_loss", "kl_loss", "kl", "squared_code", "at"]
+    assert set(history) == set(names)
+    np.testing.assert_allclose(history["kl"], history["kl_loss"], rtol=1e-5)
+    np.testing.assert_allclose(history["at"], [1.5, 5.5])
+    # The codes' second moment is that of the posterior, but for the noise of 192 draws.
+    posterior = vae.posterior(images)
+    expected = np.mean(np.square(posterior.mean()) + posterior.variance())
+    np.testing.assert_allclose(history["squared_code"], expected, rtol=0.4)
+    assert {"kl", "squared_code", "at"} <= set(vae.compute_terms(images))
 
 
 @few

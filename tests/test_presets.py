@@ -98,6 +98,33 @@ def test_two_models_of_a_preset_share_neither_weights_nor_optimizer(name):
 
 
 @pytest.mark.parametrize("name", presets.names())
+def test_a_change_to_a_model_does_not_change_the_recipe(name):
+    recipe = presets.get(name)
+    before = [part.get_config() for part in (recipe.objective, recipe.likelihood)]
+    vae = BetaVAE.from_preset(name, input_shape=(32, 32, 1))
+    for part in (vae.objective, vae.likelihood):
+        for argument, value in part.get_config().items():
+            setattr(part, argument, value + 1.0)
+            assert part.get_config()[argument] == value + 1.0
+    parts = presets.get(name).objective, presets.get(name).likelihood
+    assert [part.get_config() for part in parts] == before
+    again = BetaVAE.from_preset(name, input_shape=(32, 32, 1))
+    assert [part.get_config() for part in (again.objective, again.likelihood)] == before
+
+
+def test_the_quick_recipes_learning_rate_has_fallen_to_0_when_its_steps_are_done():
+    recipe = presets.get("sprites_quick")
+    rate = recipe.optimizer()._learning_rate
+    rates = [float(rate(step)) for step in range(0, recipe.steps + 1, 100)]
+    highest = rates.index(max(rates))
+    assert 0 < highest < len(rates) - 1
+    assert rates[: highest + 1] == sorted(rates[: highest + 1])
+    assert rates[highest:] == sorted(rates[highest:], reverse=True)
+    assert rates[-2] > 0
+    assert rates[-1] == pytest.approx(0, abs=1e-9)
+
+
+@pytest.mark.parametrize("name", presets.names())
 def test_overrides_replace_the_recipe(name):
     objective, likelihood = Beta(7.0), likelihoods.Gaussian(0.5)
     optimizer = keras.optimizers.SGD(0.25)
@@ -112,8 +139,9 @@ def test_overrides_replace_the_recipe(name):
     )
     assert vae.image_shape == (32, 32, 4)
     assert vae.latent_dim == 3
-    assert vae.objective is objective
-    assert vae.likelihood is likelihood
+    for part, given in ((vae.objective, objective), (vae.likelihood, likelihood)):
+        assert type(part) is type(given)
+        assert part.get_config() == given.get_config()
     assert vae.optimizer is optimizer
     assert vae.log_var_limit == 5.0
     assert presets.get(name).latent_dim != 3

@@ -69,10 +69,23 @@ def test_settings_are_read_back_as_they_were_written(tmp_path, options):
     assert [path.name for path in folder.iterdir()] == ["config.json"]
 
 
-@pytest.mark.parametrize("name", ["batch_size", "steps", "every", "n_images"])
+@pytest.mark.parametrize("name", ["batch_size", "steps", "every"])
 def test_numbers_below_one_are_refused(name):
     with pytest.raises(ValueError, match=f"{name} must be at least 1, got 0"):
         small(**{name: 0})
+
+
+@pytest.mark.parametrize("n_images", [99, 1, 0, -5])
+def test_fewer_than_a_hundred_images_to_score_are_refused(n_images):
+    with pytest.raises(ValueError, match=f"n_images must be at least 100, got {n_images}"):
+        small(n_images=n_images)
+    assert small(n_images=100).n_images == 100
+
+
+@pytest.mark.parametrize("learning_rate", [0.0, -1e-3, float("nan")])
+def test_a_learning_rate_that_does_not_learn_is_refused(learning_rate):
+    with pytest.raises(ValueError, match=f"learning_rate must be above 0, got {learning_rate}"):
+        small(learning_rate=learning_rate)
 
 
 def test_an_unknown_preset_is_refused_with_those_there_are():
@@ -95,6 +108,14 @@ def test_settings_build_the_model_they_name():
     assert vae.objective.beta == 0.5
     assert float(vae.optimizer.learning_rate) == pytest.approx(3e-3)
     assert isinstance(small().build_model(data).objective, Capacity)
+
+
+def test_a_chosen_learning_rate_takes_the_place_of_a_schedule():
+    settings = runs.Settings.from_preset("sprites_quick", grid=GRID, learning_rate=2e-3)
+    vae = settings.build_model(settings.load_data())
+    for step in (0, 400, settings.steps):
+        vae.optimizer.iterations.assign(step)
+        assert float(vae.optimizer.learning_rate) == pytest.approx(2e-3)
 
 
 def test_the_same_seed_builds_the_same_model():
@@ -176,7 +197,7 @@ def test_rows_after_the_checkpoint_are_dropped(tmp_path):
 
 def test_the_kl_of_each_latent_is_the_models():
     vae, data = tiny_vae(), random_images()
-    images = data.images_at(data.index_of(data.sample_factors(1_000, seed=0)))
+    images = data.images_at(data.sample_indices(1_000, seed=0))
     expected = np.mean(kl_per_latent(vae.posterior(images), vae.prior), axis=0)
     np.testing.assert_allclose(runs.latent_kl(vae, data), expected, rtol=1e-5)
 
@@ -191,7 +212,7 @@ def test_pictures_are_drawn_with_the_strongest_latent_first(tmp_path):
     with Image.open(pictures / "traversal.png") as image:
         drawn = np.asarray(image)
     order = np.argsort(-runs.latent_kl(vae, data))
-    images = data.images_at(data.index_of(data.sample_factors(8, seed=1)))
+    images = data.images_at(data.sample_indices(8, seed=1))
     code = np.asarray(vae.encode(images[:1])[0])[0]
     rows = visualization.traverse(vae, code, latents=order)
     np.testing.assert_array_equal(drawn, visualization.image_grid(rows))
@@ -213,15 +234,20 @@ def test_the_table_holds_every_control_on_the_same_images():
         "raw pixels": pixels,
     }
     assert list(table) == list(codes)
+    columns = {
+        "higgins": (factors[:, 1:], "higgins"),
+        "higgins with shape": (factors, "higgins"),
+        "locatello": (factors, "locatello"),
+        "scale_free": (factors, "scale_free"),
+    }
+    assert list(runs.COLUMNS) == list(columns)
     for name in codes:
-        for protocol in ("higgins", "locatello", "scale_free"):
-            assert table[name][protocol] == metrics.beta_vae_score(
-                factors,
-                codes[name],
-                protocol=protocol,
-                factor_names=data.factor_names,
-                seed=3,
+        assert set(table[name]) - {"active latents"} == set(columns)
+        for column, (used, protocol) in columns.items():
+            assert table[name][column] == metrics.beta_vae_score(
+                used, codes[name], protocol=protocol, seed=3
             )
+    assert any(row["higgins"] != row["higgins with shape"] for row in table.values())
     for name, model in (("trained β-VAE", vae), ("untrained network", untrained)):
         assert table[name]["active latents"] == (runs.latent_kl(model, data) > 0.01).sum()
     assert "active latents" not in table["raw pixels"]
@@ -229,17 +255,28 @@ def test_the_table_holds_every_control_on_the_same_images():
 
 def test_the_table_is_aligned_markdown():
     table = {
-        "a model": {"higgins": 1.0, "locatello": 0.5, "scale_free": 0.25, "active latents": 3},
-        "ICA": {"higgins": 0.12345, "locatello": 0.0, "scale_free": 1.0},
+        "a model": {
+            "higgins": 1.0,
+            "higgins with shape": 0.75,
+            "locatello": 0.5,
+            "scale_free": 0.25,
+            "active latents": 3,
+        },
+        "ICA": {
+            "higgins": 0.12345,
+            "higgins with shape": 0.9876,
+            "locatello": 0.0,
+            "scale_free": 1.0,
+        },
     }
     lines = runs.format_table(table).splitlines()
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
     assert len({len(line) for line in lines}) == 1
     assert cells == [
-        ["", "higgins", "locatello", "scale_free", "active latents"],
-        ["---", "---:", "---:", "---:", "---:"],
-        ["a model", "1.000", "0.500", "0.250", "3"],
-        ["ICA", "0.123", "0.000", "1.000", ""],
+        ["", "higgins", "higgins with shape", "locatello", "scale_free", "active latents"],
+        ["---", "---:", "---:", "---:", "---:", "---:"],
+        ["a model", "1.000", "0.750", "0.500", "0.250", "3"],
+        ["ICA", "0.123", "0.988", "0.000", "1.000", ""],
     ]
 
 
@@ -306,7 +343,8 @@ def test_a_killed_training_goes_on_as_if_nothing_had_been(tmp_path):
         mean_step = (first + last) / 2
         assert float(row["capacity"]) == pytest.approx(25e-5 * mean_step, rel=1e-4)
 
-    unbroken = runs.train(runs.create(tmp_path / "unbroken", settings), verbose=0)
+    data = settings.load_data()
+    unbroken = runs.train(runs.create(tmp_path / "unbroken", settings), data, verbose=0)
     for weight, other in zip(weights_of(vae), weights_of(unbroken), strict=True):
         np.testing.assert_allclose(weight, other, atol=1e-5)
     for row, other in zip(rows, rows_of(tmp_path / "unbroken"), strict=True):
@@ -314,7 +352,7 @@ def test_a_killed_training_goes_on_as_if_nothing_had_been(tmp_path):
             assert float(row[name]) == pytest.approx(float(other[name]), rel=1e-4)
 
     # Once it has ended there is nothing left to train.
-    again = runs.train(tmp_path / "killed", verbose=0)
+    again = runs.train(tmp_path / "killed", data, verbose=0)
     for weight, other in zip(weights_of(vae), weights_of(again), strict=True):
         np.testing.assert_array_equal(weight, other)
     assert rows_of(tmp_path / "killed") == rows
@@ -326,6 +364,43 @@ def test_a_training_that_was_killed_before_its_first_checkpoint_starts_anew(tmp_
     (folder / "metrics.csv").write_text("epoch,loss\n0,1.0\n")
     (folder / "checkpoints").mkdir()
     (folder / "checkpoints" / "saving-step-000000001.keras").write_bytes(b"half a file")
-    vae = runs.train(folder, verbose=0)
+    vae = runs.train(folder, settings.load_data(), verbose=0)
     assert int(vae.optimizer.iterations) == 2
     assert [int(row["step"]) for row in rows_of(folder)] == [1, 2]
+    names = ["step-000000001.keras", "step-000000002.keras"]
+    assert sorted(path.name for path in (folder / "checkpoints").iterdir()) == names
+
+
+def damaged(content, tmp_path):
+    """A saved model's bytes, none, others, or only some of them."""
+    path = tmp_path / "whole.keras"
+    tiny_vae().save(path)
+    whole = path.read_bytes()
+    path.unlink()
+    middle = len(whole) // 2
+    return {
+        "empty": b"",
+        "not a model": b"not a model",
+        "half": whole[:middle],
+        "flipped": whole[:middle]
+        + bytes(255 - byte for byte in whole[middle : middle + 64])
+        + whole[middle + 64 :],
+    }[content]
+
+
+@pytest.mark.parametrize("content", ["empty", "not a model", "half", "flipped"])
+def test_a_damaged_checkpoint_is_named(tmp_path, content):
+    settings = small(steps=2, every=1)
+    folder = runs.create(tmp_path / "run", settings)
+    path = folder / "checkpoints" / "step-000000001.keras"
+    path.parent.mkdir()
+    path.write_bytes(damaged(content, tmp_path))
+    message = re.escape(f"{path} is damaged or not a saved model; delete it")
+    with pytest.raises(ValueError, match=message):
+        runs.load_model(folder)
+    with pytest.raises(ValueError, match=message):
+        runs.train(folder, settings.load_data(), verbose=0)
+    assert sorted(file.name for file in folder.iterdir()) == ["checkpoints", "config.json"]
+    # Without it the run begins anew, as the message says.
+    path.unlink()
+    assert int(runs.train(folder, settings.load_data(), verbose=0).optimizer.iterations) == 2

@@ -205,7 +205,14 @@ def test_a_model_in_mixed_precision_comes_back_and_trains_on(mixed_float16, tmp_
     vae = mixed_float16(trained)
     loaded = saved_and_loaded(vae, tmp_path)
     assert isinstance(loaded.optimizer, keras.optimizers.LossScaleOptimizer)
-    assert loaded.encoder.layers[-1].compute_dtype == "float16"
+    for network in ("encoder", "decoder"):
+        ours, theirs = (
+            {layer.name: layer.compute_dtype for layer in getattr(model, network).layers[1:]}
+            for model in (vae, loaded)
+        )
+        assert theirs == ours
+        # Its outputs are float32, and all that is in between is not.
+        assert set(theirs.values()) == {"float16", "float32"}
     for model in (vae, loaded):
         model.fit(patterns(24), batch_size=8, shuffle=False, verbose=0)
     assert_all_equal(weights_of(vae), weights_of(loaded))

@@ -131,6 +131,15 @@ def test_the_whole_grid_is_there(whole):
     assert whole._images.nbytes == 737_280 * 512
 
 
+def test_as_many_pixels_are_lit_as_in_the_released_images(whole):
+    # The mean of the released images' pixels is published with them.
+    published = 0.042494423521889584 * 737_280 * 4_096
+    blocks = np.array_split(whole._images, 64)
+    lit_pixels = sum(int(np.unpackbits(block).sum(dtype="int64")) for block in blocks)
+    assert abs(lit_pixels - published) <= 2
+    assert published == pytest.approx(128_328_862, abs=1e-3)
+
+
 def test_images_are_binary_uint8(whole):
     images = whole.images_at(np.arange(0, len(whole), 9_973))
     assert images.dtype == np.uint8

@@ -1,4 +1,5 @@
 import json
+import warnings
 
 import keras
 import numpy as np
@@ -87,7 +88,10 @@ def test_fit_learns_in_mixed_precision(dtype_policy, policy, jit_compile):
     assert isinstance(vae.optimizer, keras.optimizers.LossScaleOptimizer) == (
         policy == "mixed_float16"
     )
-    assert vae.encoder.layers[-1].compute_dtype == policy.removeprefix("mixed_")
+    half = policy.removeprefix("mixed_")
+    for network, n_last in ((vae.encoder, 2), (vae.decoder, 1)):
+        dtypes = [x.compute_dtype for x in network.layers if isinstance(x, layers.Dense)]
+        assert dtypes == [half] + ["float32"] * n_last
     for weight, before in zip(weights_of(vae), start, strict=True):
         assert weight.dtype == before.dtype == np.float32
         assert np.any(weight != before)
@@ -123,10 +127,33 @@ def test_fit_takes_tf_data(dtype, labelled):
     images, labels = patterns(80, dtype), np.full(80, 10**6)
     data = tf.data.Dataset.from_tensor_slices((images, labels) if labelled else images)
     vae = tiny_vae(optimizer=adam())
-    # Keras warns that it leaves a tf.data.Dataset unshuffled.
-    options = {"shuffle": False, "validation_data": data.batch(16)}
-    history = assert_learns(vae, data.batch(8), **options)
+    history = assert_learns(vae, data.batch(8), validation_data=data.batch(16))
     assert history["val_loss"][-1] < history["val_loss"][0]
+
+
+def test_fit_takes_tf_data_without_a_warning_and_in_its_own_order():
+    images = patterns(24)
+    data = tf.data.Dataset.from_tensor_slices(images).batch(8)
+    weights = []
+    for options in ({"x": data}, {"x": data, "shuffle": False}, {"x": images, "shuffle": False}):
+        vae = tiny_vae()
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            vae.fit(**options, batch_size=None if options["x"] is data else 8, verbose=0)
+        assert not [str(w.message) for w in caught if "shuffle" in str(w.message)]
+        weights.append(weights_of(vae))
+    assert_all_equal(weights[0], weights[1])
+    assert_all_equal(weights[0], weights[2])
+
+
+def test_arrays_are_shuffled_as_keras_does():
+    def trained(**options):
+        vae = tiny_vae()
+        vae.fit(patterns(40), batch_size=8, verbose=0, **options)
+        return weights_of(vae)
+
+    assert_all_equal(trained(), trained(shuffle=True))
+    assert np.any(trained()[0] != trained(shuffle=False)[0])
 
 
 def test_labels_are_not_used():
@@ -488,6 +515,30 @@ def test_checkpoints_on_disk_outlive_a_nan_loss(tmp_path):
 def test_fit_refuses_images_of_another_shape():
     with pytest.raises(ValueError, match=r"\(batch, 8, 8, 1\).*\(None, 8, 8, 3\)"):
         tiny_vae().fit(np.zeros((4, 8, 8, 3), "float32"), verbose=0)
+
+
+@pytest.mark.parametrize("images", [np.zeros((0, *SHAPE), "uint8"), tf.zeros((0, *SHAPE))])
+def test_fit_refuses_arrays_without_images(images):
+    vae = tiny_vae()
+    with pytest.raises(ValueError, match=r"x must hold images, got the shape \(0, 8, 8, 1\)"):
+        vae.fit(images, verbose=0)
+    assert int(vae.optimizer.iterations) == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "names"),
+    [
+        ({"loss": "mse"}, "loss"),
+        ({"metrics": ["mae"]}, "metrics"),
+        ({"loss": None, "loss_weights": [1.0]}, "loss, loss_weights"),
+    ],
+    ids=["loss", "metrics", "weights"],
+)
+def test_compile_takes_no_loss_since_the_model_has_its_own(options, names):
+    vae = BetaVAE(**tiny_networks())
+    with pytest.raises(TypeError, match=f"takes no {names}: the loss is the model's own"):
+        vae.compile(optimizer="adam", **options)
+    assert not vae.compiled
 
 
 def test_fit_needs_compile():

@@ -73,6 +73,21 @@ def test_a_vae_is_traversed_and_reconstructed():
     np.testing.assert_allclose(pairs[1], vae.reconstruct(images), rtol=1e-6)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64", "float16", "uint8"])
+def test_only_integer_images_count_in_255ths(dtype):
+    vae = tiny_vae()
+    levels = np.random.default_rng(0).integers(0, 256, (3, 8, 8, 1))
+    expected = (levels / 255).astype("float32")
+    images = levels.astype(dtype) if dtype == "uint8" else (levels / 255).astype(dtype)
+    before = images.copy()
+    pairs = visualization.reconstructions(vae, images)
+    assert pairs.dtype == np.float32
+    np.testing.assert_allclose(pairs[0], expected, atol=5e-4 if dtype == "float16" else 1e-6)
+    np.testing.assert_allclose(pairs[1], vae.reconstruct(images), rtol=1e-6)
+    assert np.all((pairs >= 0) & (pairs <= 1))
+    np.testing.assert_array_equal(images, before)
+
+
 @pytest.mark.parametrize(
     ("code", "options", "words"),
     [
@@ -111,6 +126,10 @@ def test_a_grid_is_exact_to_the_pixel(channels, padding, zoom):
     grid = visualization.image_grid(images, padding=padding, zoom=zoom)
     assert grid.dtype == np.uint8
     np.testing.assert_array_equal(grid, laid_out(images, padding, zoom))
+    # It is the caller's, to draw on.
+    before = images.copy()
+    grid[:] = 7
+    np.testing.assert_array_equal(images, before)
 
 
 def test_values_beyond_black_and_white_are_clipped():

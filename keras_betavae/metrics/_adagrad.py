@@ -1,6 +1,7 @@
 """The linear classifier of Higgins et al., as their paper trains it."""
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 LEARNING_RATE = 1e-2
 BATCH = 100
@@ -9,6 +10,7 @@ MIN_GAIN = 1e-3
 MAX_STEPS = 50_000
 
 
+@threadpool_limits.wrap(limits=1, user_api="blas")  # The products are too small to share.
 def fit_softmax(
     x: np.ndarray, labels: np.ndarray, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
