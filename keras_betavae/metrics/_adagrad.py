@@ -42,14 +42,14 @@ def fit_softmax(
     best, step = 0.0, 0
     while step < MAX_STEPS:
         order = rng.permutation(len(inputs))
-        shuffled_inputs, shuffled_targets = inputs[order], targets[order]
         for start in range(0, len(inputs), BATCH):
-            batch = shuffled_inputs[start : start + BATCH]
+            chosen = order[start : start + BATCH]
+            batch = inputs[chosen]
             probabilities = batch @ weights
             probabilities -= probabilities.max(axis=1, keepdims=True)
             np.exp(probabilities, out=probabilities)
             probabilities /= probabilities.sum(axis=1, keepdims=True)
-            probabilities -= shuffled_targets[start : start + BATCH]
+            probabilities -= targets[chosen]
             gradient = batch.T @ probabilities / len(batch)
             squares += gradient * gradient
             weights -= LEARNING_RATE * gradient / np.sqrt(squares)
