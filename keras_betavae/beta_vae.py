@@ -314,11 +314,16 @@ class BetaVAE(PersistentModel):
                 or NaN.
             FloatingPointError: If the loss or its gradients become NaN or infinite.
         """
-        if 0 in tuple(getattr(x, "shape", ())):
-            raise ValueError(f"x must hold images, got the shape {tuple(x.shape)}")
+        if hasattr(x, "shape"):
+            # The compiled step may have been traced for any shape by now.
+            self._check_shape(tf.TensorShape(x.shape))
         if isinstance(x, tf.data.Dataset) and len(args) < 8:  # The eighth is `shuffle`.
             # Keras would warn that it does not shuffle a dataset, which nobody asked it to.
             kwargs.setdefault("shuffle", False)
+        if 0 in getattr(x, "shape", ()) or (
+            isinstance(x, tf.data.Dataset) and int(x.cardinality()) == 0
+        ):
+            raise ValueError("x must hold images, got none")
         return super().fit(x, *args, **kwargs)
 
     def make_train_function(self, force: bool = False) -> None:
@@ -358,11 +363,7 @@ class BetaVAE(PersistentModel):
 
     def _scaled(self, x: tf.Tensor) -> tf.Tensor:
         x = tf.convert_to_tensor(x)
-        if not x.shape[1:].is_compatible_with(self.image_shape) or x.shape.rank == 0:
-            raise ValueError(
-                f"images must have the shape (batch, {', '.join(map(str, self.image_shape))}) "
-                f"that the encoder takes, got {tuple(x.shape)}"
-            )
+        self._check_shape(x.shape)
         scale = 1.0 / 255.0 if x.dtype.is_integer else 1.0
         return tf.cast(x, "float32") * scale
 
@@ -384,6 +385,13 @@ class BetaVAE(PersistentModel):
         )
         kl = tf.reduce_sum(kl_per_latent(posterior, prior), axis=-1)
         return log_likelihoods, log_ratios, kl
+
+    def _check_shape(self, shape: tf.TensorShape) -> None:
+        if shape.rank == 0 or not shape[1:].is_compatible_with(self.image_shape):
+            raise ValueError(
+                f"images must have the shape (batch, {', '.join(map(str, self.image_shape))}) "
+                f"that the encoder takes, got {tuple(shape)}"
+            )
 
     def _stateless_seed(self, seed: int | tf.Tensor | None, training: bool = False) -> tf.Tensor:
         """Returns the pair that TFP's stateless sampling wants."""
