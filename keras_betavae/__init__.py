@@ -20,6 +20,7 @@ with warnings.catch_warnings():
 from keras_betavae import (
     callbacks,
     datasets,
+    evaluation,
     likelihoods,
     metrics,
     networks,
@@ -29,11 +30,14 @@ from keras_betavae import (
     visualization,
 )
 from keras_betavae.beta_vae import BetaVAE
+from keras_betavae.evaluation import evaluate
 
 __all__ = [
     "BetaVAE",
     "callbacks",
     "datasets",
+    "evaluate",
+    "evaluation",
     "likelihoods",
     "metrics",
     "networks",

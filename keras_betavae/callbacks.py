@@ -1,8 +1,7 @@
 """Keras callbacks that score, watch and save a β-VAE while it trains."""
 
 import os
-from collections.abc import Callable, Mapping
-from functools import partial
+from collections.abc import Mapping
 from pathlib import Path
 
 import keras
@@ -12,10 +11,8 @@ import tensorflow as tf
 from keras_betavae import visualization
 from keras_betavae._files import moved_into_place
 from keras_betavae.datasets import FactorDataset
-from keras_betavae.metrics import beta_vae_score
+from keras_betavae.evaluation import Scores, evaluate
 from keras_betavae.objectives import Capacity
-
-Score = Callable[..., float]
 
 
 class _SummaryCallback(keras.callbacks.Callback):
@@ -70,8 +67,8 @@ class DisentanglementMetric(_SummaryCallback):
     Args:
         data: Images with factors.
         log_dir: TensorBoard's folder; None writes no summaries.
-        scores: Functions of `(factors, codes, seed=...)` by name, each returning a float;
-            `{"beta_vae_score": beta_vae_score}` with the data's factor names by default.
+        scores: As in `evaluate`: `"fast"` (every score that takes about a second or less),
+            `"all"`, names, or functions of `(factors, codes)` by name.
         every_n_epochs: Evaluates after every n-th epoch; None for never.
         every_n_steps: Evaluates besides whenever this many more training steps are done.
         n_images: Images that are drawn and encoded.
@@ -93,7 +90,7 @@ class DisentanglementMetric(_SummaryCallback):
         data: FactorDataset,
         log_dir: str | os.PathLike | None = None,
         *,
-        scores: Mapping[str, Score] | None = None,
+        scores: Scores = "fast",
         every_n_epochs: int | None = 1,
         every_n_steps: int | None = None,
         n_images: int = 20_000,
@@ -103,9 +100,8 @@ class DisentanglementMetric(_SummaryCallback):
         for name, value in (("every_n_steps", every_n_steps), ("n_images", n_images)):
             if value is not None and value < 1:
                 raise ValueError(f"{name} must be at least 1, got {value}")
-        default = partial(beta_vae_score, factor_names=data.factor_names)
         self.data = data
-        self.scores = {"beta_vae_score": default} if scores is None else dict(scores)
+        self.scores = scores
         self.every_n_steps = every_n_steps
         self.n_images = n_images
         self.seed = seed
@@ -134,15 +130,19 @@ class DisentanglementMetric(_SummaryCallback):
             logs.update(self._latest)
 
     def _evaluate(self) -> None:
-        factors, codes = self.data.encode_with(self.model, n=self.n_images, seed=self.seed)
+        table = evaluate(
+            self._encode, self.data, scores=self.scores, n=self.n_images, seed=self.seed
+        )
+        self._latest = dict(table)
+        self.write({f"disentanglement/{name}": value for name, value in table.items()})
+
+    def _encode(self, images: np.ndarray) -> np.ndarray:
+        codes = np.asarray(self.model.encode(images)[0])
         if not np.isfinite(codes).all():
             raise FloatingPointError(
                 f"the codes became NaN or infinite by step {self.step}; try a smaller learning rate"
             )
-        self._latest = {
-            name: score(factors, codes, seed=self.seed) for name, score in self.scores.items()
-        }
-        self.write({f"disentanglement/{name}": value for name, value in self._latest.items()})
+        return codes
 
 
 class LatentTraversal(_SummaryCallback):

@@ -12,15 +12,9 @@ import numpy as np
 from keras_betavae import callbacks, datasets, metrics, presets, visualization
 from keras_betavae._files import moved_into_place
 from keras_betavae.beta_vae import BetaVAE
-from keras_betavae.metrics.intervention import Protocol
+from keras_betavae.evaluation import evaluate_with_controls
 from keras_betavae.objectives import Beta, kl_per_latent
-
-COLUMNS: dict[str, tuple[Protocol, bool]] = {
-    "higgins": ("higgins", False),
-    "higgins with shape": ("higgins", True),
-    "locatello": ("locatello", True),
-    "scale_free": ("scale_free", True),
-}
+from keras_betavae.score_table import ScoreTable, side_by_side
 
 
 @dataclasses.dataclass(frozen=True)
@@ -247,80 +241,24 @@ def latent_kl(vae: BetaVAE, data: datasets.FactorDataset, n: int = 1_000) -> np.
     return np.mean(kl_per_latent(vae.posterior(images), vae.prior), axis=0)
 
 
-def score_with_controls(
-    vae: BetaVAE, untrained: BetaVAE, data: datasets.FactorDataset, n_images: int, seed: int = 0
-) -> dict[str, dict[str, float]]:
-    """Scores a model beside the controls that give its score a meaning.
-
-    Args:
-        vae: The trained model.
-        untrained: The same network with the weights that it started from.
-        data: Images with factors.
-        n_images: Images that are drawn and encoded, the same for all rows.
-        seed: Seed of the draw and of the scores.
-
-    Returns:
-        By row, then by column: `beta_vae_score` by each protocol (by "higgins" without
-        the shape, as published, and with it), and for the models the number of latents
-        whose KL is above 0.01 nats.
-    """
-    factors, pixels = data.encode_with(metrics.pixel_codes, n_images, seed)
-    models = {"trained β-VAE": vae, "untrained network": untrained}
-    codes = {name: data.encode_with(model, n_images, seed)[1] for name, model in models.items()}
-    codes["PCA, 10 components"] = metrics.pca_codes(pixels, seed=seed)
-    codes["ICA, 10 components"] = metrics.ica_codes(pixels, seed=seed)
-    codes["raw pixels"] = pixels
-    table: dict[str, dict[str, float]] = {}
-    for row, representation in codes.items():
-        table[row] = {
-            column: metrics.beta_vae_score(
-                factors,
-                representation,
-                protocol=protocol,
-                factor_names=None if with_shape else data.factor_names,
-                seed=seed,
-            )
-            for column, (protocol, with_shape) in COLUMNS.items()
-        }
-        if row in models:
-            table[row]["active latents"] = int((latent_kl(models[row], data) > 0.01).sum())
-    return table
-
-
-def format_table(table: dict[str, dict[str, float]]) -> str:
-    """Returns the scores as a Markdown table."""
-    columns = [*COLUMNS, "active latents"]
-    rows = [["", *columns], ["---"] + ["---:"] * len(columns)]
-    for name, scores in table.items():
-        cells = [scores.get(column, "") for column in columns]
-        rows.append([name, *(f"{x:.3f}" if isinstance(x, float) else str(x) for x in cells)])
-    width = max(len(row[0]) for row in rows)
-    widths = [width, *(max(len(column), 5) for column in columns)]
-    lines = (
-        " | ".join(cell.ljust(w) if n == 0 else cell.rjust(w) for n, (cell, w) in enumerate(pairs))
-        for pairs in (list(zip(row, widths, strict=True)) for row in rows)
-    )
-    return "\n".join(f"| {line} |" for line in lines)
-
-
 def finish(
     folder: str | os.PathLike, vae: BetaVAE, data: datasets.FactorDataset
-) -> dict[str, dict[str, float]]:
+) -> dict[str, ScoreTable]:
     """Draws, exports and scores a trained run.
 
     Writes `pictures/`, `saved_model/1/`, `scores.json` and `scores.md`.
 
     Returns:
-        The table of `score_with_controls`.
+        The tables of `evaluate_with_controls` for the scores of the group "fast".
     """
     folder, settings = Path(folder), load_settings(folder)
     draw(folder, vae, data)
     vae.export(folder / "saved_model" / "1", verbose=False)
     untrained = settings.build_model(data)
-    table = score_with_controls(vae, untrained, data, settings.n_images, settings.seed)
-    _write_json(folder / "scores.json", table)
-    (folder / "scores.md").write_text(format_table(table) + "\n", encoding="utf-8")
-    return table
+    tables = evaluate_with_controls(vae, untrained, data, n=settings.n_images, seed=settings.seed)
+    _write_json(folder / "scores.json", tables)
+    (folder / "scores.md").write_text(side_by_side(tables) + "\n", encoding="utf-8")
+    return tables
 
 
 class _StopAtStep(keras.callbacks.Callback):

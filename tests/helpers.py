@@ -1,14 +1,18 @@
 """Small models and data that the tests of the model share."""
 
+import contextlib
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import keras
 import numpy as np
+import pytest
 
-from keras_betavae import BetaVAE, networks
+from keras_betavae import BetaVAE, evaluation, metrics, networks
+from keras_betavae.metrics import _linear
 
 SHAPE = (8, 8, 1)
 
@@ -39,6 +43,25 @@ def patterns(n=64, dtype="float32", seed=0):
 
 def weights_of(vae):
     return [weight.numpy() for weight in vae.weights]
+
+
+@contextlib.contextmanager
+def quick_scores():
+    """Few scores of few points each, where their values do not matter."""
+    quick = partial(metrics.beta_vae_score, n_pairs=8, n_train=200, n_test=200)
+    scores = {
+        "beta_vae_score": metrics.Score(quick, ""),
+        **{
+            f"beta_vae_score_{protocol}": metrics.Score(partial(quick, protocol=protocol), "")
+            for protocol in ("locatello", "scale_free")
+        },
+        **{name: metrics.SCORES[name] for name in ("mig_score", "active_units")},
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(evaluation, "SCORES", scores)
+        patch.setattr(_linear, "CHECK_EVERY", 100)
+        patch.setattr(_linear, "MAX_STEPS", 200)
+        yield
 
 
 def run_python(script, *arguments, **environment):

@@ -9,7 +9,7 @@ from scipy import stats
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 
-from keras_betavae.metrics import _adagrad, beta_vae_score, intervention
+from keras_betavae.metrics import _linear, beta_vae_score, intervention
 
 PROTOCOLS = ("higgins", "locatello", "scale_free")
 DSPRITES = (3, 6, 40, 32, 32)
@@ -40,8 +40,8 @@ MIXED = standardised(FACTORS, (4, 5, 6)) @ MIXTURE
 @pytest.fixture
 def quick_softmax(monkeypatch):
     """Fewer steps for the Adagrad classifier, where only its inputs matter."""
-    monkeypatch.setattr(_adagrad, "MAX_STEPS", 400)
-    monkeypatch.setattr(_adagrad, "CHECK_EVERY", 200)
+    monkeypatch.setattr(_linear, "MAX_STEPS", 400)
+    monkeypatch.setattr(_linear, "CHECK_EVERY", 200)
 
 
 # The ends of the scale.
@@ -137,8 +137,8 @@ def test_a_table_of_20000_images_scores_as_fresh_pairs_do(protocol, monkeypatch)
     n_train, n_test, n_pairs = 5_000, 20_000, 8
     if protocol == "higgins":
         # The same steps for both, since where the training stops is a draw as well.
-        monkeypatch.setattr(_adagrad, "MAX_STEPS", 4_000)
-        monkeypatch.setattr(_adagrad, "CHECK_EVERY", 4_000)
+        monkeypatch.setattr(_linear, "MAX_STEPS", 4_000)
+        monkeypatch.setattr(_linear, "CHECK_EVERY", 4_000)
     table = drawn_factors(DSPRITES, 20_000, seed=4)
     score = beta_vae_score(
         table,
@@ -161,7 +161,7 @@ def test_a_table_of_20000_images_scores_as_fresh_pairs_do(protocol, monkeypatch)
         second[columns == k, :, k] = first[columns == k, :, k]
     x = np.abs(represent(first) - represent(second)).mean(axis=1)
     if protocol == "higgins":
-        weights, bias = _adagrad.fit_softmax(x[:n_train], labels[:n_train], rng)
+        weights, bias = _linear.fit_softmax(x[:n_train], labels[:n_train], rng)
         expected = np.mean((x[n_train:] @ weights + bias).argmax(axis=1) == labels[n_train:])
     else:
         penalty = {"C": 1.0} if protocol == "locatello" else {"C": np.inf}
@@ -384,11 +384,11 @@ def test_the_users_classifier_sees_raw_differences():
 
 
 def test_fit_softmax_takes_the_steps_of_keras_adagrad(monkeypatch):
-    monkeypatch.setattr(_adagrad, "MAX_STEPS", 12)
-    monkeypatch.setattr(_adagrad, "BATCH", 10)
+    monkeypatch.setattr(_linear, "MAX_STEPS", 12)
+    monkeypatch.setattr(_linear, "BATCH", 10)
     rng = np.random.default_rng(0)
     x, labels = rng.normal(size=(30, 4)).astype("float32"), np.arange(30) % 3
-    weights, bias = _adagrad.fit_softmax(x, labels, np.random.default_rng(7))
+    weights, bias = _linear.fit_softmax(x, labels, np.random.default_rng(7))
 
     model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, "softmax")])
     model.layers[-1].set_weights([np.zeros((4, 3)), np.zeros(3)])
@@ -406,10 +406,10 @@ def test_fit_softmax_takes_the_steps_of_keras_adagrad(monkeypatch):
 
 
 def test_fit_softmax_descends_the_likelihood_as_a_plain_loop_does(monkeypatch):
-    monkeypatch.setattr(_adagrad, "MAX_STEPS", 30)
+    monkeypatch.setattr(_linear, "MAX_STEPS", 30)
     rng = np.random.default_rng(1)
     x, labels = rng.normal(size=(100, 2)), np.arange(100) % 2
-    weights, bias = _adagrad.fit_softmax(x, labels, rng)
+    weights, bias = _linear.fit_softmax(x, labels, rng)
 
     # One batch holds all the points, so their order does not matter.
     w, b = np.zeros((2, 2)), np.zeros(2)
@@ -455,13 +455,13 @@ def test_fit_softmax_stops_when_the_accuracy_does_not_rise(
 ):
     # 10 batches a pass. Separable points are told apart at the first check, after which
     # the second brings no gain; a constant input never gains at all.
-    monkeypatch.setattr(_adagrad, "CHECK_EVERY", 100)
-    monkeypatch.setattr(_adagrad, "MIN_GAIN", min_gain)
-    monkeypatch.setattr(_adagrad, "MAX_STEPS", max_steps)
+    monkeypatch.setattr(_linear, "CHECK_EVERY", 100)
+    monkeypatch.setattr(_linear, "MIN_GAIN", min_gain)
+    monkeypatch.setattr(_linear, "MAX_STEPS", max_steps)
     labels = np.arange(1_000) % 2
     x = np.where(labels, 1.0, -1.0)[:, None] * separable
     counter = Counter()
-    _adagrad.fit_softmax(x, labels, counter)
+    _linear.fit_softmax(x, labels, counter)
     assert counter.passes == passes
 
 
@@ -483,8 +483,8 @@ def changed(array, value):
     [
         (CLASSES, changed(GOOD, np.nan), {}, "NaN or infinite in 1 rows, first in row 4"),
         (CLASSES, changed(GOOD, -np.inf), {}, "NaN or infinite in 1 rows, first in row 4"),
-        (CLASSES[:5], GOOD, {}, "same samples, at least 2, got 5 and 6"),
-        (CLASSES[:1], GOOD[:1], {}, "at least 2, got 1 and 1"),
+        (CLASSES[:5], GOOD, {}, "same samples, got 5 and 6"),
+        (CLASSES[:1], GOOD[:1], {}, "at least 2 samples, got 1"),
         (CLASSES.astype(float), GOOD, {}, "integer classes .* float64"),
         (CLASSES[:, 0], GOOD, {}, r"factors .* got int64 \(6,\)"),
         (CLASSES, GOOD[:, 0], {}, r"codes .* got float64 \(6,\)"),

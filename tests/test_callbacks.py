@@ -125,9 +125,9 @@ def test_the_first_score_is_that_of_the_untrained_model(tmp_path):
 
 
 def test_by_default_it_is_the_score_of_the_paper_without_the_shape(monkeypatch):
-    from keras_betavae.metrics import _adagrad
+    from keras_betavae.metrics import _linear
 
-    monkeypatch.setattr(_adagrad, "MAX_STEPS", 300)
+    monkeypatch.setattr(_linear, "MAX_STEPS", 300)
     vae, data = tiny_vae(), bars()
     data = FactorDataset(data.images_at(range(48)), ("shape", "x", "y"), (2, 4, 6), factors=None)
     history = fit(vae, [DisentanglementMetric(data, n_images=100)], epochs=1)

@@ -4,7 +4,6 @@ import re
 import shutil
 import subprocess
 import sys
-from functools import partial
 from pathlib import Path
 
 import keras
@@ -15,9 +14,8 @@ from PIL import Image
 
 from keras_betavae import callbacks, cli, metrics, runs
 from keras_betavae.datasets import dsprites
-from keras_betavae.metrics import _adagrad
+from tests.helpers import quick_scores
 
-QUICK = {"n_pairs": 8, "n_train": 200, "n_test": 200}
 SMALL = ["--preset=burgess_dsprites", "--grid=3,2,4,4,4", "--batch-size=32", "--n-images=200"]
 SEED = 3
 # Keras does not close its CSV file when a training fails.
@@ -25,14 +23,8 @@ UNCLOSED = ("ignore:unclosed file", "ignore::pytest.PytestUnraisableExceptionWar
 
 
 @pytest.fixture(scope="module", autouse=True)
-def quick_scores():
-    """Fewer points for the scores, whose values do not matter here."""
-    quick = partial(metrics.beta_vae_score, **QUICK)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(metrics, "beta_vae_score", quick)
-        patch.setattr(callbacks, "beta_vae_score", quick)
-        patch.setattr(_adagrad, "CHECK_EVERY", 100)
-        patch.setattr(_adagrad, "MAX_STEPS", 200)
+def quick():
+    with quick_scores():
         yield
 
 
@@ -113,19 +105,22 @@ def test_the_model_is_the_last_checkpoint_and_the_saved_model(trained):
 
 def test_the_table_is_printed_with_what_it_does_not_mean(trained):
     folder, printed = trained
-    table = json.loads((folder / "scores.json").read_text())
-    assert runs.format_table(table) in printed
-    assert runs.format_table(table) + "\n" == (folder / "scores.md").read_text()
-    ours = table["trained β-VAE"]
-    words = " ".join(printed.split())
-    assert f"Higgins protocol gives the trained β-VAE {ours['higgins']:.3f}" in words
-    assert f"with {ours['active latents']} active latents" in words
-    assert f"with the shape as fifth factor it is {ours['higgins with shape']:.3f}" in words
-    assert "It does not mean" in words
-    assert list(table) == [
-        "trained β-VAE", "untrained network", "PCA, 10 components", "ICA, 10 components",
-        "raw pixels",
+    tables = json.loads((folder / "scores.json").read_text())
+    table = (folder / "scores.md").read_text()
+    assert table in printed
+    assert list(tables) == [
+        "trained", "untrained", "PCA, 10 components", "ICA, 10 components", "raw pixels",
     ]  # fmt: skip
+    ours = tables["trained"]
+    for name, value in ours.items():
+        (line,) = (line for line in table.splitlines() if line.startswith(f"| {name} "))
+        shown = line.split("|")[3].strip()
+        assert float(shown) == pytest.approx(value, abs=5e-4)
+    words = " ".join(printed.split())
+    assert f"leaves the shape out, beta_vae_score is {ours['beta_vae_score']:.3f}" in words
+    assert f"with {ours['active_units']:.0f} active latents" in words
+    assert f"with all factors (Locatello) {ours['beta_vae_score_locatello']:.3f}" in words
+    assert "It saturates" in words
 
 
 # The other commands.
@@ -137,22 +132,57 @@ def test_evaluate_prints_the_scores_of_the_training_again(trained, capsys):
     assert (folder / "scores.md").read_text() in capsys.readouterr().out
 
 
-def test_evaluate_takes_another_draw_when_asked(trained, capsys, monkeypatch):
-    asked = []
-
-    def score(vae, untrained, data, n_images, seed):
-        asked.append((int(vae.optimizer.iterations), int(untrained.optimizer.iterations)))
-        asked.append((n_images, seed))
-        scores = dict(zip(runs.COLUMNS, (1.0, 0.625, 0.5, 0.75), strict=True))
-        return {"trained β-VAE": {**scores, "active latents": 2}}
-
-    monkeypatch.setattr(runs, "score_with_controls", score)
-    options = ["--n-images", "77", "--seed", "8"]
-    assert cli.main(["evaluate", str(trained[0]), *options]) == 0
-    assert asked == [(25, 0), (77, 8)]
+def test_evaluate_takes_other_scores_and_draws_when_asked(trained, capsys, tmp_path):
+    folder, path = trained[0], tmp_path / "scores.csv"
+    options = "--scores mig_score,active_units --n-images 177 --seed 8 --n-seeds 2 --no-controls"
+    assert cli.main(["evaluate", str(folder), *options.split(), "--out", str(path)]) == 0
+    data = runs.load_settings(folder).load_data()
+    expected = [
+        metrics.mig_score(*data.encode_with(runs.load_model(folder), 177, seed), seed=seed)
+        for seed in (8, 9)
+    ]
+    with open(path, newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["name"] for row in rows] == ["mig_score", "active_units"]
+    assert float(rows[0]["value"]) == pytest.approx(np.mean(expected))
+    assert (rows[0]["seed"], rows[0]["n_seeds"], rows[0]["n_images"]) == ("8", "2", "177")
     printed = capsys.readouterr().out
-    assert "0.750" in printed
-    assert "with the shape as fifth factor\nit is 0.625" in printed
+    assert f"{np.mean(expected):.3f}" in printed
+    assert "untrained" not in printed
+    assert printed.endswith(f"{path}\n")
+
+
+def test_evaluate_with_controls_writes_the_models_table(trained, capsys, tmp_path):
+    folder, path = trained[0], tmp_path / "scores.md"
+    options = ["--scores", "mig_score", "--out", str(path)]
+    assert cli.main(["evaluate", str(folder), *options]) == 0
+    assert "untrained" in capsys.readouterr().out
+    header, _, row = path.read_text().splitlines()
+    assert header.split("|")[1].strip() == "score"
+    assert row.startswith("| mig_score")
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--scores", "mig"], "must be all, fast or of beta_vae_score, .*got 'mig'"),
+        (["--n-seeds", "0"], "n_seeds must be at least 1, got 0"),
+        (
+            ["--out", "scores.txt", "--scores=active_units"],
+            r"\.csv, \.json or \.md, got 'scores.txt'",
+        ),
+    ],
+)
+def test_evaluate_says_what_it_cannot_do(trained, tmp_path, capsys, monkeypatch, options, words):
+    monkeypatch.chdir(tmp_path)
+    assert re.search(words, failed(capsys, "evaluate", trained[0], "--no-controls", *options))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_scores_lists_them(capsys):
+    assert cli.main(["scores"]) == 0
+    printed = capsys.readouterr().out
+    assert all(f"`{name}`" in printed for name in metrics.SCORES)
 
 
 def test_evaluate_refuses_to_encode_no_images(trained, capsys):
@@ -213,7 +243,9 @@ def test_the_module_runs_as_a_program():
         assert word in result.stdout
 
 
-@pytest.mark.parametrize("command", ["train", "evaluate", "traverse", "export", "datasets"])
+@pytest.mark.parametrize(
+    "command", ["train", "evaluate", "traverse", "export", "scores", "datasets"]
+)
 def test_every_command_has_help(command, capsys):
     with pytest.raises(SystemExit) as stopped:
         cli.main([command, "--help"])

@@ -1,13 +1,16 @@
 """Scores that fix one factor and look at which codes stay."""
 
-import warnings
 from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
 
-from keras_betavae.metrics import _adagrad
-from keras_betavae.metrics._check import check_factors_and_codes
+from keras_betavae.metrics import _linear
+from keras_betavae.metrics._samples import (
+    as_classes,
+    check_counts,
+    check_factors_and_codes,
+)
 
 Protocol = Literal["higgins", "locatello", "scale_free"]
 
@@ -86,57 +89,136 @@ def beta_vae_score(
         1.0
     """
     factors, codes = check_factors_and_codes(factors, codes)
-    if protocol not in _CLASSIFIERS:
-        raise ValueError(f"protocol must be one of {', '.join(_CLASSIFIERS)}, got {protocol!r}")
-    for name, value in (("n_pairs", n_pairs), ("n_train", n_train), ("n_test", n_test)):
-        if value < 1:
-            raise ValueError(f"{name} must be at least 1, got {value}")
-    factors = factors[:, _factors_in_use(factors, protocol, factor_names)]
+    if protocol not in _linear.PROTOCOLS:
+        raise ValueError(
+            f"protocol must be one of {', '.join(_linear.PROTOCOLS)}, got {protocol!r}"
+        )
+    check_counts(n_pairs=n_pairs, n_train=n_train, n_test=n_test)
+    names = range(factors.shape[1]) if factor_names is None else list(factor_names)
+    if len(names) != factors.shape[1]:
+        raise ValueError(f"factor_names has {len(names)} names for {factors.shape[1]} factors")
+    used = [k for k, name in enumerate(names) if protocol != "higgins" or name != "shape"]
+    used_names = [names[k] for k in used]
+    factors = as_classes(factors[:, used], n_factors=2, in_pairs=True, names=used_names)
     rng = np.random.default_rng(seed)
     labels = rng.integers(factors.shape[1], size=n_train + n_test)
     first, second = _draw_pairs(factors, labels, n_pairs, rng)
     z_diff = _mean_differences(codes, first, second)
     points = z_diff[:n_train], labels[:n_train], z_diff[n_train:], labels[n_train:]
     if classifier is not None:
-        return _accuracy(classifier, *points)
-    return float(_CLASSIFIERS[protocol](*points, rng))
+        return _linear.accuracy(classifier, *points)
+    return float(_linear.PROTOCOLS[protocol](*points, rng))
 
 
-def _factors_in_use(factors, protocol, factor_names) -> list[int]:
-    names = range(factors.shape[1]) if factor_names is None else list(factor_names)
-    if len(names) != factors.shape[1]:
-        raise ValueError(f"factor_names has {len(names)} names for {factors.shape[1]} factors")
-    used = [k for k, name in enumerate(names) if protocol != "higgins" or name != "shape"]
-    if len(used) < 2:
-        raise ValueError(f"the score tells factors apart and needs two, got {len(used)}")
-    for k in used:
-        counts = np.unique(factors[:, k], return_counts=True)[1]
-        if len(counts) == 1:
-            raise ValueError(f"factor {names[k]!r} has one value; leave its column out")
-        if counts.min() == 1:
-            raise ValueError(
-                f"factor {names[k]!r} has a value of one image, which makes no pair; encode more "
-                "images"
-            )
-    return used
+def factor_vae_score(
+    factors: np.ndarray,
+    codes: np.ndarray,
+    *,
+    n_per_vote: int = 64,
+    n_train: int = 10_000,
+    n_test: int = 5_000,
+    min_std: float = 0.05,
+    seed: int = 0,
+) -> float:
+    r"""Returns the disentanglement score of the FactorVAE paper.
+
+    .. math::
+        d = \operatorname{argmin}_j \,
+        \frac{\operatorname{Var}_{x | y_k = y}(z_j)}{\operatorname{Var}_x(z_j)}
+
+    Each vote draws a factor k and images that share one value of it; d is the code that
+    varies least among them, relative to all images. A majority vote of the training votes
+    assigns a factor to each d; the score is its accuracy on votes of its own.
+
+    Args:
+        factors: Integer classes, (n_samples, n_factors).
+        codes: Codes of the same images, (n_samples, latent_dim).
+        n_per_vote: L, images per vote, drawn with replacement.
+        n_train: Votes that assign the factors.
+        n_test: Votes that are scored.
+        min_std: Codes whose standard deviation is below this, in the codes' units, take no
+            part: a dead code would win every vote.
+        seed: Seed of the draws.
+
+    Returns:
+        The accuracy, from 0 to 1 (best), 0 where no code takes part. Chance is about one
+        over the number of factors. A code that follows two factors can still give each
+        other code a factor, so 1 does not mean that no code is mixed. Apart from
+        `min_std`, no rescaling of a code changes the score.
+
+        With few images per value the score of noise comes out too high, since images that
+        share a value come up again in both halves of the votes.
+
+    Raises:
+        ValueError: If the arrays do not fit each other or hold NaN, there are fewer than
+            two factors, one has one value or a value of one image, or a number is out of
+            range.
+
+    References:
+        Kim & Mnih, Disentangling by Factorising, ICML 2018, section 4. Locatello et al.
+        2019, appendix C (the numbers of images and votes, `min_std`).
+
+    Example:
+        >>> factors = np.stack(np.meshgrid(range(8), range(8)), -1).reshape(-1, 2)
+        >>> factor_vae_score(factors, factors / 8.0, n_train=500, n_test=200)
+        1.0
+    """
+    factors, codes = check_factors_and_codes(factors, codes)
+    factors = as_classes(factors, n_factors=2, in_pairs=True)
+    check_counts(n_per_vote=n_per_vote - 1, n_train=n_train, n_test=n_test)
+    std = codes.std(axis=0, dtype=np.float64)
+    active = (std >= min_std) & (np.ptp(codes, axis=0) > 0)
+    if not active.any():
+        return 0.0
+    # Centred first: in float32 a large mean would drown the variance.
+    codes = (codes[:, active] - codes[:, active].mean(axis=0, dtype=np.float64)) / std[active]
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(factors.shape[1], size=n_train + n_test)
+    least = _least_varying(codes.astype(np.float32), _draw_groups(factors, labels, n_per_vote, rng))
+    votes = np.zeros((factors.shape[1], codes.shape[1]), np.intp)
+    np.add.at(votes, (labels[:n_train], least[:n_train]), 1)
+    return float(np.mean(votes.argmax(axis=0)[least[n_train:]] == labels[n_train:]))
+
+
+class _Ranking:
+    """The images sorted by each factor, and where each image's value begins and ends."""
+
+    def __init__(self, factors: np.ndarray):
+        self.order = np.argsort(factors, axis=0, kind="stable")
+        ranked = np.take_along_axis(factors, self.order, axis=0)
+        pairs = list(zip(ranked.T, factors.T, strict=True))
+        self.starts = np.stack([np.searchsorted(column, values) for column, values in pairs])
+        self.ends = np.stack([np.searchsorted(column, values, "right") for column, values in pairs])
 
 
 def _draw_pairs(factors, labels, n_pairs, rng) -> tuple[np.ndarray, np.ndarray]:
     """Draws (n_points, n_pairs) pairs of two images that share the factor of the label."""
-    n_samples, n_factors = factors.shape
-    # Per factor: the images sorted by value, and where each image's value begins and ends.
-    order = np.argsort(factors, axis=0, kind="stable")
-    ranked = np.take_along_axis(factors, order, axis=0)
-    own_rank = np.empty_like(order)
-    np.put_along_axis(own_rank, order, np.arange(n_samples)[:, None], axis=0)
-    columns = range(n_factors)
-    starts = np.stack([np.searchsorted(ranked[:, k], factors[:, k]) for k in columns])
-    ends = np.stack([np.searchsorted(ranked[:, k], factors[:, k], "right") for k in columns])
+    n_samples = len(factors)
+    ranking = _Ranking(factors)
+    own_rank = np.empty_like(ranking.order)
+    np.put_along_axis(own_rank, ranking.order, np.arange(n_samples)[:, None], axis=0)
     first = rng.integers(n_samples, size=(len(labels), n_pairs))
     factor = labels[:, None]
-    rank = rng.integers(starts[factor, first], ends[factor, first] - 1)
+    rank = rng.integers(ranking.starts[factor, first], ranking.ends[factor, first] - 1)
     rank += rank >= own_rank[first, factor]
-    return first, order[rank, factor]
+    return first, ranking.order[rank, factor]
+
+
+def _draw_groups(factors, labels, size, rng) -> np.ndarray:
+    """Draws (n_points, size) images that share one value of the factor of the label."""
+    ranking = _Ranking(factors)
+    first = rng.integers(len(factors), size=len(labels))
+    factor, first = labels[:, None], first[:, None]
+    shape = len(labels), size
+    rank = rng.integers(ranking.starts[factor, first], ranking.ends[factor, first], shape)
+    return ranking.order[rank, factor]
+
+
+def _least_varying(codes, groups) -> np.ndarray:
+    """Returns the code of least variance in each group, in bounded memory."""
+    block = max(1, _BLOCK_VALUES // (groups.shape[1] * codes.shape[1]))
+    parts = (groups[start : start + block] for start in range(0, len(groups), block))
+    return np.concatenate([codes[part].var(axis=1).argmin(axis=1) for part in parts])
 
 
 def _mean_differences(codes, first, second) -> np.ndarray:
@@ -152,45 +234,3 @@ def _mean_differences(codes, first, second) -> np.ndarray:
         difference -= codes[second[start:stop]]
         np.abs(difference, out=difference).mean(axis=1, out=z_diff[start:stop])
     return z_diff
-
-
-def _higgins(x_train, y_train, x_test, y_test, rng) -> float:
-    weights, bias = _adagrad.fit_softmax(x_train, y_train, rng)
-    return np.mean((x_test @ weights + bias).argmax(axis=1) == y_test)
-
-
-def _locatello(x_train, y_train, x_test, y_test, rng) -> float:
-    from sklearn.linear_model import LogisticRegression
-
-    del rng
-    return _accuracy(LogisticRegression(), x_train, y_train, x_test, y_test)
-
-
-def _scale_free(x_train, y_train, x_test, y_test, rng) -> float:
-    from sklearn.linear_model import LogisticRegression
-
-    del rng
-    x_train, x_test = x_train.astype(np.float64), x_test.astype(np.float64)
-    mean, std = x_train.mean(axis=0), x_train.std(axis=0)
-    alive = std > 1e-12 * np.abs(x_train).max(axis=0)
-    if not alive.any():
-        return np.mean(np.bincount(y_train).argmax() == y_test)
-    # Rounding to float32 hides the last bits, in which rescaled codes differ.
-    x_train, x_test = (
-        ((x[:, alive] - mean[alive]) / std[alive]).astype(np.float32) for x in (x_train, x_test)
-    )
-    classifier = LogisticRegression(C=np.inf)
-    return _accuracy(classifier, x_train, y_train, x_test, y_test)
-
-
-def _accuracy(classifier: Any, x_train, y_train, x_test, y_test) -> float:
-    from sklearn.base import clone
-    from sklearn.exceptions import ConvergenceWarning
-
-    with warnings.catch_warnings():
-        # The protocols take the classifier as it is after its iterations.
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        return float(clone(classifier).fit(x_train, y_train).score(x_test, y_test))
-
-
-_CLASSIFIERS = {"higgins": _higgins, "locatello": _locatello, "scale_free": _scale_free}

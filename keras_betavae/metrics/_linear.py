@@ -1,7 +1,11 @@
-"""The linear classifier of Higgins et al., as their paper trains it."""
+"""The linear classifiers of beta_vae_score's protocols."""
+
+from typing import Any
 
 import numpy as np
 from threadpoolctl import threadpool_limits
+
+from keras_betavae.metrics._estimators import fit
 
 LEARNING_RATE = 1e-2
 BATCH = 100
@@ -55,8 +59,47 @@ def fit_softmax(
             weights -= LEARNING_RATE * gradient / np.sqrt(squares)
             step += 1
             if step % CHECK_EVERY == 0:
-                accuracy = np.mean((inputs @ weights).argmax(axis=1) == labels)
-                if accuracy < best + MIN_GAIN:
+                score = np.mean((inputs @ weights).argmax(axis=1) == labels)
+                if score < best + MIN_GAIN:
                     return weights[:-1], weights[-1]
-                best = max(best, accuracy)
+                best = max(best, score)
     return weights[:-1], weights[-1]
+
+
+def _higgins(x_train, y_train, x_test, y_test, rng) -> float:
+    weights, bias = fit_softmax(x_train, y_train, rng)
+    return np.mean((x_test @ weights + bias).argmax(axis=1) == y_test)
+
+
+def _locatello(x_train, y_train, x_test, y_test, rng) -> float:
+    from sklearn.linear_model import LogisticRegression
+
+    del rng
+    return accuracy(LogisticRegression(), x_train, y_train, x_test, y_test)
+
+
+def _scale_free(x_train, y_train, x_test, y_test, rng) -> float:
+    from sklearn.linear_model import LogisticRegression
+
+    del rng
+    x_train, x_test = x_train.astype(np.float64), x_test.astype(np.float64)
+    mean, std = x_train.mean(axis=0), x_train.std(axis=0)
+    alive = std > 1e-12 * np.abs(x_train).max(axis=0)
+    if not alive.any():
+        return np.mean(np.bincount(y_train).argmax() == y_test)
+    # Rounding to float32 hides the last bits, in which rescaled codes differ.
+    x_train, x_test = (
+        ((x[:, alive] - mean[alive]) / std[alive]).astype(np.float32) for x in (x_train, x_test)
+    )
+    classifier = LogisticRegression(C=np.inf)
+    return accuracy(classifier, x_train, y_train, x_test, y_test)
+
+
+def accuracy(classifier: Any, x_train, y_train, x_test, y_test) -> float:
+    """Returns the test accuracy of a fresh copy of a scikit-learn classifier."""
+    from sklearn.base import clone
+
+    return float(fit(clone(classifier), x_train, y_train).score(x_test, y_test))
+
+
+PROTOCOLS = {"higgins": _higgins, "locatello": _locatello, "scale_free": _scale_free}

@@ -1,0 +1,221 @@
+"""Scoring a model by many scores from one encoding."""
+
+import inspect
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from keras_betavae import metrics
+from keras_betavae.metrics import SCORES, Score
+from keras_betavae.metrics._samples import split_sizes
+from keras_betavae.score_table import Row, ScoreTable
+
+Scores = str | Iterable[str] | Mapping[str, Callable]
+PROTOCOLS = ("beta_vae_score", "beta_vae_score_locatello", "beta_vae_score_scale_free")
+
+
+def evaluate(
+    model_or_codes: Any,
+    data: Any = None,
+    *,
+    scores: Scores = "all",
+    n: int = 20_000,
+    seed: int = 0,
+    n_seeds: int = 1,
+    factor_names: Iterable[str] | None = None,
+    n_jobs: int | None = None,
+) -> ScoreTable:
+    """Scores a model or codes by many scores, from one encoding.
+
+    Args:
+        model_or_codes: Anything that `FactorDataset.encode_with` takes (a model with a
+            method `encode`, or a function from uint8 images to codes), or codes
+            (n_samples, latent_dim).
+        data: For a model a `FactorDataset`. For codes the factors (n_samples, n_factors)
+            of the same images, or the `FactorDataset` of which they encode every image in
+            order, or None, which leaves the scores that need no factors. Factors of size
+            1 in a `FactorDataset` are left out.
+        scores: `"all"` (many minutes: gradient boosting), `"fast"` (seconds), names of
+            `metrics.SCORES`, or functions of `(factors, codes)` by name of your own,
+            which are handed `seed` and `factor_names` if they take them and return a
+            number, or several in a named tuple or a dict. The two groups leave out what
+            the data has no factors for.
+        n: Images that are drawn and encoded; codes are taken whole.
+        seed: Seed of the draw and of every score.
+        n_seeds: With more than one, everything (for codes, only the scores' own draws) is
+            done with each of the seeds seed, seed + 1, ...; the value is the mean, and
+            the interval its 95 % bootstrap percentile interval over the seeds.
+        factor_names: A name for each column of a factors array; `beta_vae_score` leaves
+            out the one named "shape".
+        n_jobs: Threads of the scores that fit many estimators; None is 1, -1 all cores.
+
+    Returns:
+        A dict of the values that prints as a table; a composite score such as
+        `dci_scores` has rows `dci_disentanglement` and so on.
+
+    Raises:
+        ValueError: If a score is unknown, or its data does not do; the message names the
+            score.
+
+    Example:
+        >>> factors = np.stack(np.meshgrid(range(8), range(8)), -1).reshape(-1, 2)
+        >>> evaluate(factors / 8.0, factors, scores=["mig_score"])["mig_score"]
+        1.0
+    """
+    if n_seeds < 1:
+        raise ValueError(f"n_seeds must be at least 1, got {n_seeds}")
+    seconds: dict[str, float] = {}
+    values: dict[str, tuple[str, list[float]]] = {}
+    chosen: Mapping[str, Score] = {}
+    codes = np.empty((0, 0))
+    for number in range(seed, seed + n_seeds):
+        if number == seed or not _are_codes(model_or_codes):
+            factors, codes, names = _encode(model_or_codes, data, n, number, factor_names)
+            chosen = _choose(scores, 0 if factors is None else factors.shape[1])
+        for score_name, score in chosen.items():
+            start = time.perf_counter()
+            options = {"seed": number, "factor_names": names, "n_jobs": n_jobs}
+            result = _compute(score_name, score, factors, codes, options)
+            seconds[score_name] = seconds.get(score_name, 0.0) + time.perf_counter() - start
+            for name, value in _flatten(score_name, result):
+                values.setdefault(name, (score_name, []))[1].append(float(value))
+    rows = []
+    for name, (score_name, found) in values.items():
+        n_train, n_test = _sample_sizes(chosen[score_name].function, len(codes))
+        low, high = _interval(found, seed)
+        mean = float(np.mean(found))
+        made = seed, n_seeds, len(codes), n_train, n_test, seconds[score_name]
+        rows.append(Row(name, score_name, mean, low, high, *made))
+    return ScoreTable(rows)
+
+
+def evaluate_with_controls(
+    model: Any,
+    untrained: Any,
+    data: Any,
+    *,
+    scores: Scores = "fast",
+    n: int = 20_000,
+    seed: int = 0,
+    n_seeds: int = 1,
+    n_jobs: int | None = None,
+) -> dict[str, ScoreTable]:
+    """Scores a model beside the controls that give its scores a meaning.
+
+    Args:
+        model: The trained model.
+        untrained: The same network with the weights that it started from.
+        data: A `FactorDataset`.
+        scores: As in `evaluate`.
+        n: Images that are drawn and encoded, the same for all.
+        seed: Seed of the draw and of every score.
+        n_seeds: As in `evaluate`; the images of the PCA, ICA and pixels are drawn once.
+        n_jobs: As in `evaluate`.
+
+    Returns:
+        Tables by name: both models, PCA and ICA with 10 components, and raw pixels, which
+        are too many codes for all but `beta_vae_score` by its protocols. `side_by_side`
+        prints them.
+    """
+    options: dict[str, Any] = {"seed": seed, "n_seeds": n_seeds, "n_jobs": n_jobs}
+    factors, pixels, names = _encode(metrics.pixel_codes, data, n, seed, None)
+    controls = {
+        "PCA, 10 components": (metrics.pca_codes(pixels, seed=seed), scores),
+        "ICA, 10 components": (metrics.ica_codes(pixels, seed=seed), scores),
+        "raw pixels": (pixels, PROTOCOLS),
+    }
+    tables = {
+        name: evaluate(each, data, scores=scores, n=n, **options)
+        for name, each in (("trained", model), ("untrained", untrained))
+    }
+    for name, (codes, chosen) in controls.items():
+        tables[name] = evaluate(codes, factors, scores=chosen, factor_names=names, **options)
+    return tables
+
+
+def _are_codes(model_or_codes: Any) -> bool:
+    return not callable(getattr(model_or_codes, "encode", model_or_codes))
+
+
+def _encode(model_or_codes, data, n, seed, factor_names):
+    """Returns factors (None without), codes, and the factors' names (None without)."""
+    if hasattr(data, "encode_with"):
+        if _are_codes(model_or_codes):
+            codes, factors = np.asarray(model_or_codes), data.factors_at(np.arange(len(data)))
+        else:
+            factors, codes = data.encode_with(model_or_codes, n, seed)
+        kept = [k for k, size in enumerate(data.factor_sizes) if size > 1]
+        return factors[:, kept], codes, [data.factor_names[k] for k in kept]
+    if not _are_codes(model_or_codes):
+        raise ValueError("data must be a FactorDataset where a model is to encode its images")
+    factors = None if data is None else np.asarray(data)
+    names = None if factor_names is None else list(factor_names)
+    return factors, np.asarray(model_or_codes), names
+
+
+def _choose(scores: Scores, n_factors: int) -> dict[str, Score]:
+    if isinstance(scores, Mapping):
+        return {name: Score(function, "", needs="factors") for name, function in scores.items()}
+    if scores in ("all", "fast"):
+        n_needed = {"codes": 0, "factors": 1, "two factors": 2, "several models": np.inf}
+        return {
+            name: score
+            for name, score in SCORES.items()
+            if n_needed[score.needs] <= n_factors and scores in ("all", score.group)
+        }
+    names = [scores] if isinstance(scores, str) else list(scores)
+    for name in names:
+        if name not in SCORES or SCORES[name].needs == "several models":
+            known = (n for n, score in SCORES.items() if score.needs != "several models")
+            raise ValueError(f"scores must be all, fast or of {', '.join(known)}, got {name!r}")
+    return {name: SCORES[name] for name in names}
+
+
+def _compute(name: str, score: Score, factors, codes, options: dict[str, Any]) -> Any:
+    taken = inspect.signature(score.function).parameters
+    options = {key: value for key, value in options.items() if key in taken}
+    if score.needs != "codes" and factors is None:
+        raise ValueError(f"{name} needs factors, and data has none")
+    arrays = (codes,) if score.needs == "codes" else (factors, codes)
+    try:
+        return score.function(*arrays, **options)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from error
+
+
+def _flatten(name: str, result: Any) -> Iterable[tuple[str, float]]:
+    if hasattr(result, "_asdict"):
+        result = result._asdict()
+    if not isinstance(result, Mapping):
+        yield name, result
+        return
+    for key, value in result.items():
+        yield from _flatten(f"{name.removesuffix('_scores')}_{key}", value)
+
+
+def _sample_sizes(function: Callable, n_codes: int) -> tuple[int, int | None]:
+    taken = {
+        name: parameter.default
+        for name, parameter in inspect.signature(function).parameters.items()
+    }
+    if "sizes" in taken:
+        return max(taken["sizes"]), min(taken["n_test"], n_codes // 3)
+    if "n_pairs" in taken or "n_per_vote" in taken:
+        return taken["n_train"], taken["n_test"]
+    if "n_test" in taken:
+        return split_sizes(n_codes, taken["n_train"], taken["n_test"])
+    return min(n_codes, taken.get("n_samples", n_codes)), None
+
+
+def _interval(values: list[float], seed: int) -> tuple[float | None, float | None]:
+    if len(values) == 1:
+        return None, None
+    from scipy.stats import bootstrap
+
+    # The percentile method has no acceleration, which equal values would make undefined.
+    interval = bootstrap(
+        (np.array(values),), np.mean, method="percentile", rng=np.random.default_rng(seed)
+    ).confidence_interval
+    return float(interval.low), float(interval.high)

@@ -1,0 +1,54 @@
+"""The scikit-learn estimators of the scores."""
+
+import warnings
+from typing import Any
+
+import numpy as np
+
+ESTIMATORS = ("gradient_boosting", "random_forest", "lasso", "logistic_regression")
+
+
+def make_estimator(estimator: Any, seed: int) -> Any:
+    """Returns a fresh scikit-learn estimator, seeded.
+
+    Args:
+        estimator: One of `ESTIMATORS`, or a scikit-learn estimator, which is copied.
+        seed: For `random_state`, where the estimator has one that is None.
+
+    Raises:
+        ValueError: If the name is none of these.
+    """
+    from sklearn.base import clone
+
+    estimator = clone(_named(estimator) if isinstance(estimator, str) else estimator)
+    if estimator.get_params(deep=False).get("random_state", 0) is None:
+        estimator.set_params(random_state=seed)
+    return estimator
+
+
+def fit(estimator: Any, x: np.ndarray, y: np.ndarray) -> Any:
+    """Fits an estimator; one that has not converged is taken as it is, as in published tables."""
+    from sklearn.exceptions import ConvergenceWarning
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return estimator.fit(x, y)
+
+
+def _named(name: str) -> Any:
+    from sklearn.ensemble import GradientBoostingClassifier, RandomForestClassifier
+    from sklearn.linear_model import Lasso, LogisticRegression
+
+    match name:
+        case "gradient_boosting":
+            return GradientBoostingClassifier()
+        case "random_forest":
+            return RandomForestClassifier()
+        case "lasso":
+            return Lasso(alpha=0.02)
+        case "logistic_regression":
+            return LogisticRegression(max_iter=1_000)
+    raise ValueError(
+        f"estimator must be a scikit-learn estimator or one of {', '.join(ESTIMATORS)}, got "
+        f"{name!r}"
+    )

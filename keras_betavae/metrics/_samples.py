@@ -1,0 +1,161 @@
+"""What every score does with its two arguments first: check them and draw from them."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+
+def check_codes(codes: np.ndarray) -> np.ndarray:
+    """Returns the codes as an array.
+
+    Raises:
+        ValueError: If they are not (n, latent_dim) finite numbers with n of at least 2.
+    """
+    codes = np.asarray(codes)
+    if codes.ndim != 2 or not codes.shape[1] or codes.dtype.kind not in "iuf":
+        raise ValueError(
+            "codes must be numbers of shape (n_samples, latent_dim), got "
+            f"{codes.dtype} {codes.shape}"
+        )
+    if len(codes) < 2:
+        raise ValueError(f"codes must hold at least 2 samples, got {len(codes)}")
+    if codes.dtype.kind == "f" and not np.isfinite(codes).all():
+        rows = np.flatnonzero(~np.isfinite(codes).all(axis=1))
+        raise ValueError(f"codes are NaN or infinite in {len(rows)} rows, first in row {rows[0]}")
+    return codes
+
+
+def check_factors_and_codes(
+    factors: np.ndarray, codes: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns both as arrays.
+
+    Raises:
+        ValueError: If they are not (n, n_factors) integers and (n, latent_dim) finite
+            numbers of one length of at least 2.
+    """
+    factors, codes = np.asarray(factors), check_codes(codes)
+    if factors.ndim != 2 or not factors.shape[1] or factors.dtype.kind not in "iu":
+        raise ValueError(
+            "factors must be integer classes of shape (n_samples, n_factors), got "
+            f"{factors.dtype} {factors.shape}"
+        )
+    if len(factors) != len(codes):
+        raise ValueError(
+            f"factors and codes must hold the same samples, got {len(factors)} and {len(codes)}"
+        )
+    return factors, codes
+
+
+def as_classes(
+    factors: np.ndarray,
+    *,
+    n_factors: int = 1,
+    in_pairs: bool = False,
+    names: Sequence | None = None,
+) -> np.ndarray:
+    """Numbers the values of each factor from 0, in order.
+
+    Raises:
+        ValueError: If there are fewer than `n_factors` factors, or one has a single value
+            or, where images are needed `in_pairs`, a value of one image.
+    """
+    if factors.shape[1] < n_factors:
+        raise ValueError(f"the score tells factors apart and needs two, got {factors.shape[1]}")
+    names = range(factors.shape[1]) if names is None else names
+    classes = np.empty(factors.shape, np.intp)
+    for k, name in enumerate(names):
+        values, classes[:, k], counts = np.unique(
+            factors[:, k], return_inverse=True, return_counts=True
+        )
+        if len(values) == 1:
+            raise ValueError(f"factor {name!r} has one value; leave its column out")
+        if in_pairs and counts.min() == 1:
+            raise ValueError(
+                f"factor {name!r} has a value of one image, which makes no pair; encode more images"
+            )
+    return classes
+
+
+def check_counts(**counts: int) -> None:
+    """Raises ValueError, with its name, if a number is below 1."""
+    for name, value in counts.items():
+        if value < 1:
+            raise ValueError(f"{name} must be at least 1, got {value}")
+
+
+def draw(
+    factors: np.ndarray, codes: np.ndarray, n_samples: int, seed: int, *, n_factors: int = 1
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the classes and float64 codes of at most `n_samples` samples.
+
+    Raises:
+        ValueError: If the arrays cannot be scored, or `n_samples` is below 1.
+    """
+    factors, codes = check_factors_and_codes(factors, codes)
+    check_counts(n_samples=n_samples)
+    if n_samples < len(codes):
+        rows = np.random.default_rng(seed).permutation(len(codes))[:n_samples]
+        factors, codes = factors[rows], codes[rows]
+    return as_classes(factors, n_factors=n_factors), codes.astype(np.float64)
+
+
+def draw_split(
+    factors: np.ndarray,
+    codes: np.ndarray,
+    n_train: int,
+    n_test: int,
+    seed: int,
+    *,
+    n_factors: int = 1,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Returns the classes and float64 codes of samples to fit to and to test on.
+
+    Where there are fewer than `n_train + n_test` samples, both shrink in proportion.
+
+    Returns:
+        `(y_train, x_train, y_test, x_test)`.
+
+    Raises:
+        ValueError: If the arrays cannot be scored, a number is below 1, or a factor has
+            one value among the training samples.
+    """
+    factors, codes = check_factors_and_codes(factors, codes)
+    n_train, n_test = split_sizes(len(codes), n_train, n_test)
+    rows = np.random.default_rng(seed).permutation(len(codes))[: n_train + n_test]
+    classes = as_classes(factors[rows], n_factors=n_factors)
+    for k, column in enumerate(classes[:n_train].T):
+        if (column == column[0]).all():
+            raise ValueError(
+                f"factor {k} has one value among the {n_train} samples to fit to; encode more "
+                "images"
+            )
+    codes = codes[rows].astype(np.float64)
+    return classes[:n_train], codes[:n_train], classes[n_train:], codes[n_train:]
+
+
+def split_sizes(n_samples: int, n_train: int, n_test: int) -> tuple[int, int]:
+    """Returns both sizes, shrunk in proportion where there are fewer samples.
+
+    Raises:
+        ValueError: If a size is below 1, or there are fewer than 3 samples.
+    """
+    check_counts(n_train=n_train, n_test=n_test)
+    if n_samples < 3:
+        raise ValueError(f"the score needs samples to fit to and to test on, got {n_samples}")
+    if n_samples < n_train + n_test:
+        n_test = max(1, round(n_samples * n_test / (n_train + n_test)))
+        n_train = n_samples - n_test
+    return n_train, n_test
+
+
+def standardize(x: np.ndarray, *others: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Returns all arrays with each column in units of its mean and deviation in the first.
+
+    A column that is constant in the first becomes 0.
+    """
+    x = x.astype(np.float64)
+    mean, std = x.mean(axis=0), x.std(axis=0)
+    constant = np.ptp(x, axis=0) == 0
+    std[constant] = 1.0
+    return tuple(np.where(constant, 0.0, (other - mean) / std) for other in (x, *others))

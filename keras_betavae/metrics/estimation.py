@@ -1,0 +1,119 @@
+"""Estimates of the mutual information between single codes and single factors."""
+
+from typing import Literal
+
+import numpy as np
+
+from keras_betavae.metrics._bins import equal_width
+from keras_betavae.metrics._samples import draw
+
+Estimator = Literal["histogram", "corrected", "knn"]
+ESTIMATORS = ("histogram", "corrected", "knn")
+
+
+def mutual_information(
+    factors: np.ndarray,
+    codes: np.ndarray,
+    *,
+    estimator: Estimator = "histogram",
+    n_bins: int = 20,
+    n_samples: int = 10_000,
+    seed: int = 0,
+) -> np.ndarray:
+    r"""Returns the mutual information of each code and each factor.
+
+    .. math:: I(z_j; y_k) = H(z_j) + H(y_k) - H(z_j, y_k)
+
+    Args:
+        factors: Integer classes, (n_samples, n_factors).
+        codes: Codes of the same images, (n_samples, latent_dim).
+        estimator: How the entropies are estimated:
+
+            - `"histogram"`: from the counts in bins of equal width, as published. The
+              estimate is too high, by about (bins - 1)(values - 1) / 2N where the two are
+              independent: 0.037 nats for 20 bins, 40 values and 10,000 samples.
+            - `"corrected"`: the same counts with Miller and Madow's correction, which
+              adds (occupied cells - 1) / 2N to each entropy.
+            - `"knn"`: without bins, from the distances to the 3 nearest neighbours, by
+              scikit-learn's `mutual_info_classif` (Ross 2014).
+        n_bins: Bins per code.
+        n_samples: Samples drawn, or all if there are fewer.
+        seed: Seed of the draw, and of the noise that `"knn"` adds to break ties.
+
+    Returns:
+        Nats, at least 0, (latent_dim, n_factors). A constant code gives 0.
+
+    Raises:
+        ValueError: If the arrays do not fit each other or hold NaN, a factor has one
+            value, or an option is out of range.
+
+    References:
+        Chen et al. 2018, section 4. Miller, Note on the bias of information estimates,
+        1955. Ross, Mutual Information between Discrete and Continuous Data Sets, PLoS ONE
+        2014.
+
+    Example:
+        >>> factors = np.stack(np.meshgrid(range(4), range(2)), -1).reshape(-1, 2)
+        >>> mutual_information(factors, factors * 1.0).round(3)
+        array([[1.386, 0.   ],
+               [0.   , 0.693]])
+    """
+    factors, codes = draw(factors, codes, n_samples, seed)
+    return information_and_entropy(factors, codes, estimator, n_bins, seed)[0]
+
+
+def information_and_entropy(
+    factors: np.ndarray, codes: np.ndarray, estimator: Estimator, n_bins: int, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the information (latent_dim, n_factors) and the factors' entropies, in nats."""
+    if estimator not in ESTIMATORS:
+        raise ValueError(f"estimator must be one of {', '.join(ESTIMATORS)}, got {estimator!r}")
+    if estimator == "knn":
+        entropy = np.array([plug_in_entropy(column)[0] for column in factors.T])
+        information = knn_information(factors, codes, n_neighbors=3, seed=seed)
+    else:
+        bins = equal_width(codes, n_bins)
+        information, entropy = binned_information(factors, bins, estimator == "corrected")
+    return information.clip(0, entropy), entropy
+
+
+def binned_information(
+    factors: np.ndarray, bins: np.ndarray, corrected: bool = False
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the information of two sets of labels and the factors' entropies."""
+
+    def entropy(*labels: np.ndarray) -> float:
+        plug_in, n_cells = plug_in_entropy(*labels)
+        return plug_in + (n_cells - 1) / (2 * len(labels[0])) if corrected else plug_in
+
+    of_codes = np.array([entropy(column) for column in bins.T])
+    of_factors = np.array([entropy(column) for column in factors.T])
+    joint = np.array([[entropy(b, f) for f in factors.T] for b in bins.T])
+    return of_codes[:, None] + of_factors - joint, of_factors
+
+
+def knn_information(
+    factors: np.ndarray, codes: np.ndarray, n_neighbors: int, seed: int
+) -> np.ndarray:
+    """Returns scikit-learn's estimate by nearest neighbours, 0 for constant codes."""
+    from sklearn.feature_selection import mutual_info_classif
+
+    information = np.zeros((codes.shape[1], factors.shape[1]))
+    alive = np.ptp(codes, axis=0) > 0
+    for k, classes in enumerate(factors.T):
+        information[alive, k] = mutual_info_classif(
+            codes[:, alive],
+            classes,
+            discrete_features=False,
+            n_neighbors=n_neighbors,
+            random_state=seed,
+        )
+    return information
+
+
+def plug_in_entropy(*labels: np.ndarray) -> tuple[float, int]:
+    """Returns the plug-in entropy of labels, joint if several, and how many cells are filled."""
+    cells = np.ravel_multi_index(labels, [label.max() + 1 for label in labels])
+    counts = np.bincount(cells)
+    p = counts[counts > 0] / len(cells)
+    return float(-(p * np.log(p)).sum()), len(p)

@@ -1,0 +1,79 @@
+"""A score of how far the other factors can move a code."""
+
+import numpy as np
+
+from keras_betavae.metrics._bins import equal_width
+from keras_betavae.metrics._samples import draw
+
+
+def irs_score(
+    factors: np.ndarray,
+    codes: np.ndarray,
+    *,
+    quantile: float = 0.99,
+    n_bins: int | None = 20,
+    n_samples: int = 10_000,
+    seed: int = 0,
+) -> float:
+    r"""Returns the interventional robustness score.
+
+    .. math::
+        \mathrm{IRS}_{jk} = 1 - \frac{\mathbb{E}_{y_k} \,
+        Q_{x | y_k}\left(|z_j - \mathbb{E}[z_j | y_k]|\right)}{\max_x |z_j - \mathbb{E}[z_j]|}
+
+    where Q is the `quantile` over images that share factor k: how far interventions on
+    the other factors can move code j while k stays. The score is the mean over codes of
+    :math:`\max_k \mathrm{IRS}_{jk}`, weighted by the largest deviation of each code.
+
+    Args:
+        factors: Integer classes, (n_samples, n_factors).
+        codes: Codes of the same images, (n_samples, latent_dim).
+        quantile: The paper takes the maximum, 1; published tables take 0.99, which one
+            outlier cannot spoil.
+        n_bins: Values of each factor are put into this many bins of equal width, as in
+            disentanglement_lib. None takes each value by itself, as the paper does: with
+            20 bins for the 40 orientations of dSprites, two neighbours count as one value
+            and a perfect code of orientation alone scores 0.974 instead of 1.
+        n_samples: Samples drawn, or all if there are fewer.
+        seed: Seed of the draw.
+
+    Returns:
+        From 0 to 1 (best), 0 where every code is constant; constant codes take no part.
+        Noise does not score 0, since its largest deviation among all images exceeds the
+        quantile within a value: about 0.4 for normal and 0 for uniform noise; with few
+        images per value more. The weights follow the codes' scale, so rescaling one code
+        against another changes the score; rescaling all alike does not.
+
+    Raises:
+        ValueError: If the arrays do not fit each other or hold NaN, a factor has one
+            value, or an option is out of range.
+
+    References:
+        Suter et al., Robustly Disentangled Causal Mechanisms, ICML 2019. Locatello et al.
+        2019, appendix C.
+
+    Example:
+        >>> factors = np.stack(np.meshgrid(range(8), range(8)), -1).reshape(-1, 2)
+        >>> irs_score(factors, factors / 8.0)
+        1.0
+    """
+    if not 0 < quantile <= 1:
+        raise ValueError(f"quantile must be above 0 and at most 1, got {quantile}")
+    factors, codes = draw(factors, codes, n_samples, seed)
+    codes = codes[:, np.ptp(codes, axis=0) > 0]
+    if not codes.shape[1]:
+        return 0.0
+    if n_bins is not None:
+        factors = equal_width(factors, n_bins)
+    largest = np.abs(codes - codes.mean(axis=0)).max(axis=0)
+    moved = np.stack([_moved(codes, column, quantile) for column in factors.T])
+    robustness = (1 - moved / largest).max(axis=0)
+    return float(np.average(robustness, weights=largest))
+
+
+def _moved(codes, classes, quantile) -> np.ndarray:
+    """Returns the mean over a factor's values of each code's quantile of deviations."""
+    groups = (codes[classes == value] for value in np.unique(classes))
+    return np.mean(
+        [np.quantile(np.abs(g - g.mean(axis=0)), quantile, axis=0) for g in groups], axis=0
+    )
