@@ -79,7 +79,7 @@ def evaluate(
             options = {"seed": number, "factor_names": names, "n_jobs": n_jobs}
             result = _compute(score_name, score, factors, codes, options)
             seconds[score_name] = seconds.get(score_name, 0.0) + time.perf_counter() - start
-            for name, value in _flatten(score_name, result):
+            for name, value in flatten(score_name, result):
                 values.setdefault(name, (score_name, []))[1].append(float(value))
     rows = []
     for name, (score_name, found) in values.items():
@@ -185,14 +185,15 @@ def _compute(name: str, score: Score, factors, codes, options: dict[str, Any]) -
         raise ValueError(f"{name}: {error}") from error
 
 
-def _flatten(name: str, result: Any) -> Iterable[tuple[str, float]]:
+def flatten(name: str, result: Any) -> Iterable[tuple[str, float]]:
+    """Yields the name and value of each number of a score's result."""
     if hasattr(result, "_asdict"):
         result = result._asdict()
     if not isinstance(result, Mapping):
         yield name, result
         return
     for key, value in result.items():
-        yield from _flatten(f"{name.removesuffix('_scores')}_{key}", value)
+        yield from flatten(f"{name.removesuffix('_scores')}_{key}", value)
 
 
 def _sample_sizes(function: Callable, n_codes: int) -> tuple[int, int | None]:

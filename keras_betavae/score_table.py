@@ -78,7 +78,7 @@ class ScoreTable(dict[str, float]):
         cells = [
             [
                 row.name,
-                _arrow(row.score),
+                _arrow(row.name),
                 _number(row.value),
                 _interval(row),
                 f"{row.n_images:,}",
@@ -134,14 +134,11 @@ def side_by_side(tables: Mapping[str, Mapping[str, float]]) -> str:
         | --------- | - | ----: | ----: |
         | mig_score | ↑ | 0.500 | 0.250 |
     """
-    by_row = {
-        row.name: row.score for table in tables.values() for row in getattr(table, "rows", ())
-    }
     names = list(dict.fromkeys(name for table in tables.values() for name in table))
     lines = [
         [
             name,
-            _arrow(by_row.get(name, name)),
+            _arrow(name),
             *(_number(table[name]) if name in table else "" for table in tables.values()),
         ]
         for name in names
@@ -171,7 +168,8 @@ def score_list() -> str:
 
 
 def _arrow(name: str) -> str:
-    score = SCORES.get(name)
+    # A composite score's row is named after it: dci_completeness after dci_scores.
+    score = SCORES.get(name) or SCORES.get(f"{name.split('_')[0]}_scores")
     return "" if score is None else {True: "↑", False: "↓", None: ""}[score.larger_is_better]
 
 

@@ -95,12 +95,18 @@ def binned_information(
 def knn_information(
     factors: np.ndarray, codes: np.ndarray, n_neighbors: int, seed: int
 ) -> np.ndarray:
-    """Returns scikit-learn's estimate by nearest neighbours, 0 for constant codes."""
+    """Returns scikit-learn's estimate by nearest neighbours, 0 for constant codes.
+
+    Raises:
+        ValueError: If no two samples share a value of a factor.
+    """
     from sklearn.feature_selection import mutual_info_classif
 
     information = np.zeros((codes.shape[1], factors.shape[1]))
     alive = np.ptp(codes, axis=0) > 0
     for k, classes in enumerate(factors.T):
+        if np.bincount(classes).max() == 1:
+            raise ValueError(f"no two samples share a value of factor {k}; encode more images")
         information[alive, k] = mutual_info_classif(
             codes[:, alive],
             classes,

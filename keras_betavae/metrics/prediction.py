@@ -261,6 +261,9 @@ def explicitness_score(
         is_value = y_new[:, None] == model.classes_
         shown = is_value.any(axis=0) & ~is_value.all(axis=0)
         if not shown.any():
-            raise ValueError(f"the {len(y_new)} samples to test on show too few values of a factor")
+            raise ValueError(
+                f"the {len(y_new)} samples to test on show too few values of a factor; encode "
+                "more images"
+            )
         areas.append(roc_auc_score(is_value[:, shown], probabilities[:, shown]))
     return float(np.mean(areas))

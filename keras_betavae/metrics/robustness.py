@@ -23,7 +23,7 @@ def irs_score(
 
     where Q is the `quantile` over images that share factor k: how far interventions on
     the other factors can move code j while k stays. The score is the mean over codes of
-    :math:`\max_k \mathrm{IRS}_{jk}`, weighted by the largest deviation of each code.
+    :math:`\max_k \mathrm{IRS}_{jk}`, at least 0, weighted by the largest deviation of each code.
 
     Args:
         factors: Integer classes, (n_samples, n_factors).
@@ -67,7 +67,7 @@ def irs_score(
         factors = equal_width(factors, n_bins)
     largest = np.abs(codes - codes.mean(axis=0)).max(axis=0)
     moved = np.stack([_moved(codes, column, quantile) for column in factors.T])
-    robustness = (1 - moved / largest).max(axis=0)
+    robustness = (1 - moved / largest).max(axis=0).clip(min=0)
     return float(np.average(robustness, weights=largest))
 
 

@@ -1,0 +1,355 @@
+import csv
+import io
+import json
+import math
+from functools import partial
+
+import numpy as np
+import pytest
+
+import keras_betavae as kbv
+from keras_betavae import evaluation, metrics, score_table
+from keras_betavae.datasets import FactorDataset
+from keras_betavae.evaluation import evaluate, evaluate_with_controls
+from keras_betavae.score_table import Row, ScoreTable, score_list, side_by_side
+from tests.helpers import SHAPE, quick_scores, tiny_vae
+
+NAMES = ("shape", "x", "y")
+SIZES = (2, 4, 6)
+
+
+def dataset(sizes=SIZES, names=NAMES):
+    images = np.random.default_rng(0).integers(0, 2, (math.prod(sizes), *SHAPE), dtype="uint8")
+    return FactorDataset(255 * images, names, sizes)
+
+
+def brightness(images):
+    """A representation that is a function: the light in four strips."""
+    return images.reshape(len(images), 4, -1).mean(axis=2) / 255
+
+
+def count(factors, codes):
+    return float(len(codes))
+
+
+# What is scored.
+
+
+def test_a_model_a_function_and_their_codes_score_the_same():
+    vae, data = tiny_vae(), dataset()
+    names = ["mig_score", "active_units", "sap_score"]
+    table = evaluate(vae, data, scores=names, n=200, seed=3)
+    factors, codes = data.encode_with(vae, 200, 3)
+    assert table == evaluate(vae.encode, data, scores=names, n=200, seed=3)
+    assert table == evaluate(codes, factors, scores=names, seed=3)
+    assert table == {
+        "mig_score": metrics.mig_score(factors, codes, seed=3),
+        "active_units": metrics.active_units(codes),
+        "sap_score": metrics.sap_score(factors, codes, seed=3),
+    }
+
+
+def test_codes_of_every_image_go_with_a_dataset():
+    data = dataset()
+    factors, codes = data.encode_with(brightness)
+    assert evaluate(codes, data, scores=["mig_score"]) == evaluate(
+        codes, factors, scores=["mig_score"]
+    )
+    with pytest.raises(ValueError, match=r"mig_score: .*same samples, got 48 and 47"):
+        evaluate(codes[1:], data, scores=["mig_score"])
+
+
+def test_the_images_are_encoded_once_for_all_scores():
+    encoded = []
+
+    def encode(images):
+        encoded.append(len(images))
+        return brightness(images)
+
+    evaluate(encode, dataset(), scores={"one": count, "two": count, "three": count}, n=1_500)
+    assert sum(encoded) == 1_500
+
+
+def test_factors_of_one_value_are_left_out_of_a_dataset():
+    data = dataset((1, 4, 6), ("shape", "x", "y"))
+    factors, codes = data.encode_with(brightness, 300, 0)
+    table = evaluate(brightness, data, scores=["mig_score"], n=300)
+    assert table["mig_score"] == metrics.mig_score(factors[:, 1:], codes)
+
+
+def test_the_shape_is_left_out_where_factors_are_named():
+    factors, codes = dataset().encode_with(brightness, 400, 0)
+    quick = {"beta": partial(metrics.beta_vae_score, n_pairs=4, n_train=100, n_test=100)}
+    named = evaluate(codes, factors, scores=quick, factor_names=NAMES)
+    assert named["beta"] == quick["beta"](factors[:, 1:], codes)
+    assert evaluate(codes, factors, scores=quick)["beta"] == quick["beta"](factors, codes)
+    assert evaluate(brightness, dataset(), scores=quick, n=400) == named
+
+
+# Which scores.
+
+
+def test_groups_hold_what_the_data_can_give(monkeypatch):
+    monkeypatch.setattr(evaluation, "_compute", lambda *_: 0.5)
+    factors, codes = dataset().encode_with(brightness, 100, 0)
+    everything = {n for n, s in metrics.SCORES.items() if s.needs != "several models"}
+    fast = {n for n in everything if metrics.SCORES[n].group == "fast"}
+    assert set(evaluate(codes, factors)) == everything
+    assert set(evaluate(codes, factors, scores="fast")) == fast < everything
+    of_codes = {n for n in everything if metrics.SCORES[n].needs == "codes"}
+    assert set(evaluate(codes)) == of_codes
+    one_factor = {n for n in everything if metrics.SCORES[n].needs == "factors"} | of_codes
+    assert set(evaluate(codes, factors[:, :1])) == one_factor
+
+
+@pytest.mark.slow
+def test_all_scores_of_a_small_model_lie_in_their_ranges():
+    vae, data = tiny_vae(), dataset()
+    table = evaluate(vae, data, n=20_000, n_jobs=2)
+    for row in table.rows:
+        low, high = metrics.SCORES[row.score].range
+        assert low <= row.value <= high
+    assert {row.score for row in table.rows} == set(metrics.SCORES) - {"udr_scores"}
+
+
+def test_a_name_alone_is_one_score():
+    factors, codes = dataset().encode_with(brightness, 100, 0)
+    assert list(evaluate(codes, factors, scores="mig_score")) == ["mig_score"]
+
+
+@pytest.mark.parametrize("scores", ["mig", ["mig_score", "mig"], ["udr_scores"]])
+def test_an_unknown_score_is_refused_with_those_there_are(scores):
+    with pytest.raises(ValueError, match=r"must be all, fast or of .*mig_score.*, got '(mig'|udr_)"):
+        evaluate(np.eye(5), np.arange(5)[:, None], scores=scores)
+
+
+def test_composite_scores_have_a_row_for_each_number():
+    factors, codes = dataset().encode_with(brightness, 600, 0)
+    lasso = partial(metrics.dci_scores, estimator="lasso")
+    downstream = partial(metrics.downstream_scores, sizes=(5, 50), estimator="logistic_regression")
+    table = evaluate(codes, factors, scores={"dci_scores": lasso, "downstream_scores": downstream})
+    dci, accuracy = lasso(factors, codes), downstream(factors, codes)
+    assert table == {
+        "dci_disentanglement": dci.disentanglement,
+        "dci_completeness": dci.completeness,
+        "dci_informativeness": dci.informativeness,
+        "downstream_accuracy_5": accuracy.accuracy[5],
+        "downstream_accuracy_50": accuracy.accuracy[50],
+        "downstream_efficiency_5": accuracy.efficiency[5],
+    }
+    assert {row.score for row in table.rows} == {"dci_scores", "downstream_scores"}
+
+
+def test_functions_get_only_what_they_take():
+    def seeded(factors, codes, *, seed):
+        return seed
+
+    def named(factors, codes, factor_names=None):
+        return {"first": len(factor_names[0]), "n": len(factor_names)}
+
+    table = evaluate(
+        brightness, dataset(), scores={"count": count, "seeded": seeded, "names": named}, n=70,
+        seed=9,
+    )  # fmt: skip
+    assert table == {"count": 70, "seeded": 9, "names_first": len("shape"), "names_n": 3}
+
+
+def test_what_fails_names_the_score():
+    factors, codes = dataset().encode_with(brightness, 100, 0)
+    codes[3] = np.nan
+    with pytest.raises(ValueError, match="mig_score: codes are NaN or infinite in 1 rows"):
+        evaluate(codes, factors, scores=["mig_score"])
+    with pytest.raises(ValueError, match="mig_score needs factors, and data has none"):
+        evaluate(codes, scores=["mig_score"])
+    with pytest.raises(ValueError, match="data must be a FactorDataset where a model"):
+        evaluate(brightness, factors)
+    with pytest.raises(ValueError, match="n_seeds must be at least 1, got 0"):
+        evaluate(codes, factors, n_seeds=0)
+
+
+# Several seeds.
+
+
+def test_the_value_is_the_mean_over_seeds_and_lies_in_its_interval():
+    data = dataset()
+    table = evaluate(brightness, data, scores=["mig_score"], n=150, seed=4, n_seeds=6)
+    values = [
+        metrics.mig_score(*data.encode_with(brightness, 150, seed), seed=seed)
+        for seed in range(4, 10)
+    ]
+    (row,) = table.rows
+    assert row.value == table["mig_score"] == pytest.approx(np.mean(values))
+    # Resampled means are normal enough: within the data's extremes, and about as wide as
+    # the normal interval of six values.
+    assert min(values) <= row.low < row.value < row.high <= max(values)
+    normal = 2 * 1.96 * np.std(values) / np.sqrt(6)
+    assert (row.high - row.low) == pytest.approx(normal, rel=0.35)
+    assert (row.seed, row.n_seeds) == (4, 6)
+
+
+def test_equal_values_have_an_interval_of_no_width():
+    factors, codes = dataset().encode_with(brightness, 100, 0)
+    (row,) = evaluate(codes, factors, scores=["active_units"], n_seeds=3).rows
+    assert row.low == row.value == row.high
+
+
+def test_one_seed_has_no_interval():
+    (row,) = evaluate(np.eye(5), scores=["active_units"]).rows
+    assert (row.low, row.high) == (None, None)
+
+
+# What a row tells.
+
+
+@pytest.mark.parametrize(
+    ("name", "n", "expected"),
+    [
+        ("mig_score", 20_000, (10_000, None)),
+        ("mig_score", 60, (60, None)),
+        ("total_correlation", 60, (60, None)),
+        ("sap_score", 20_000, (10_000, 5_000)),
+        ("sap_score", 60, (40, 20)),
+        ("factor_vae_score", 60, (10_000, 5_000)),
+        ("downstream_scores", 20_000, (10_000, 5_000)),
+    ],
+)
+def test_the_sample_sizes_are_those_that_the_score_uses(name, n, expected):
+    assert evaluation._sample_sizes(metrics.SCORES[name].function, n) == expected
+
+
+def test_sizes_that_a_user_chose_are_told():
+    factors, codes = dataset().encode_with(brightness, 300, 0)
+    own = {"mine": partial(metrics.sap_score, n_train=100, n_test=30), "count": count}
+    sap, counted = evaluate(codes, factors, scores=own).rows
+    assert (sap.n_images, sap.n_train, sap.n_test) == (300, 100, 30)
+    assert (counted.n_images, counted.n_train, counted.n_test) == (300, 300, None)
+    assert sap.seconds > 0
+
+
+ROWS = (
+    Row("mig_score", "mig_score", 0.5, 0.25, 0.75, 0, 3, 20_000, 10_000, None, 0.125),
+    Row("total_correlation", "total_correlation", math.inf, 1.0, math.inf, 0, 3, 99, 99, None, 0),
+    Row("dci_completeness", "dci_scores", 1.0, 1.0, 1.0, 0, 3, 99, 66, 33, 2.0),
+    Row("mine", "mine", 12.0, 11.0, 13.5, 0, 3, 99, 99, None, 0.0),
+)
+
+
+def test_the_table_is_a_dict_that_prints_as_markdown():
+    table = ScoreTable(ROWS)
+    assert table == {
+        "mig_score": 0.5, "total_correlation": math.inf, "dci_completeness": 1.0, "mine": 12.0
+    }  # fmt: skip
+    assert table.rows == ROWS
+    lines = str(table).splitlines()
+    assert repr(table) == str(table) == table.to_markdown()
+    assert len({len(line) for line in lines}) == 1
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    assert cells == [
+        ["score", "", "value", "95 % interval", "images", "train", "test", "seconds"],
+        [cells[1][0], "-", *cells[1][2:]],
+        ["mig_score", "↑", "0.500", "0.250 to 0.750", "20,000", "10,000", "", "0.12"],
+        ["total_correlation", "↓", "∞", "1.000 to ∞", "99", "99", "", "0.00"],
+        ["dci_completeness", "↑", "1.000", "1.000 to 1.000", "99", "66", "33", "2.00"],
+        ["mine", "", "12", "11 to 13.500", "99", "99", "", "0.00"],
+    ]
+    assert all(set(cell) <= set("-:") for cell in cells[1])
+
+
+def test_without_intervals_their_column_is_left_out():
+    factors, codes = dataset().encode_with(brightness, 100, 0)
+    header = str(evaluate(codes, factors, scores="mig_score")).splitlines()[0]
+    assert "interval" not in header
+    assert "seconds" in header
+
+
+def test_csv_and_json_hold_every_row(tmp_path):
+    table = ScoreTable(ROWS)
+    for read in (table.to_csv(), saved(table, tmp_path / "a.csv")):
+        rows = list(csv.DictReader(io.StringIO(read)))
+        assert [row["name"] for row in rows] == [row.name for row in ROWS]
+        assert float(rows[1]["value"]) == math.inf
+        assert rows[0]["n_test"] == ""
+        assert float(rows[0]["low"]) == 0.25
+    for read in (table.to_json(), saved(table, tmp_path / "a.json")):
+        # JSON knows no infinity.
+        rows = json.loads(read, parse_constant=pytest.fail)
+        assert rows[0] == {
+            "name": "mig_score", "score": "mig_score", "value": 0.5, "low": 0.25, "high": 0.75,
+            "seed": 0, "n_seeds": 3, "n_images": 20_000, "n_train": 10_000, "n_test": None,
+            "seconds": 0.125,
+        }  # fmt: skip
+        assert rows[1]["value"] is None
+    assert saved(table, tmp_path / "a.md") == str(table) + "\n"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.csv", "a.json", "a.md"]
+
+
+def saved(table, path):
+    table.save(path)
+    return path.read_text(encoding="utf-8")
+
+
+def test_other_files_are_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"must end in \.csv, \.json or \.md, got 'scores\.xlsx'"):
+        ScoreTable(ROWS).save(tmp_path / "scores.xlsx")
+    assert list(tmp_path.iterdir()) == []
+
+
+# Tables beside each other.
+
+
+def test_side_by_side_has_a_column_for_each_table():
+    other = {"mig_score": 0.125, "beta_vae_score": 1.0}
+    lines = side_by_side({"ours": ScoreTable(ROWS), "theirs": other}).splitlines()
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    assert cells[0] == ["score", "", "ours", "theirs"]
+    assert cells[2:] == [
+        ["mig_score", "↑", "0.500", "0.125"],
+        ["total_correlation", "↓", "∞", ""],
+        ["dci_completeness", "↑", "1.000", ""],
+        ["mine", "", "12", ""],
+        ["beta_vae_score", "↑", "", "1.000"],
+    ]
+
+
+def test_the_controls_are_scored_on_the_same_images():
+    vae, untrained, data = tiny_vae(seed=1), tiny_vae(seed=2), dataset()
+    with quick_scores():
+        tables = evaluate_with_controls(vae, untrained, data, n=200, seed=3)
+        factors, pixels = data.encode_with(metrics.pixel_codes, 200, 3)
+        codes = {
+            "trained": data.encode_with(vae, 200, 3)[1],
+            "untrained": data.encode_with(untrained, 200, 3)[1],
+            "PCA, 10 components": metrics.pca_codes(pixels, seed=3),
+            "ICA, 10 components": metrics.ica_codes(pixels, seed=3),
+            "raw pixels": pixels,
+        }
+        assert list(tables) == list(codes)
+        for name, table in tables.items():
+            scores = list(evaluation.PROTOCOLS) if name == "raw pixels" else "fast"
+            options = {"scores": scores, "factor_names": NAMES, "seed": 3}
+            assert table == evaluate(codes[name], factors, **options)
+    assert len({table["beta_vae_score"] for table in tables.values()}) > 1
+
+
+# The registry.
+
+
+def test_the_list_of_scores_has_a_line_for_each():
+    header, _, *lines = score_list().splitlines()
+    assert [line.split("`")[1] for line in lines] == list(metrics.SCORES)
+    assert "range" in header
+    (line,) = (line for line in lines if "`unfairness_score`" in line)
+    cells = [cell.strip() for cell in line.strip("|").split("|")]
+    assert cells == [
+        "`unfairness_score`", "↓", "0 to 1", "two factors", "slow", "Locatello et al., NeurIPS 2019"
+    ]  # fmt: skip
+
+
+def test_the_registry_cannot_be_changed():
+    with pytest.raises(TypeError):
+        metrics.SCORES["mig_score"] = None
+
+
+def test_evaluate_is_at_the_top_level():
+    assert kbv.evaluate is evaluate
+    assert score_table.ScoreTable is ScoreTable
