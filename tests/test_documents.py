@@ -18,6 +18,12 @@ SMALLER = {
     r"SEEDS = \(0, 1, 2\)": "SEEDS = (0,)",
     r"STEPS_PER_EPOCH = 100": "STEPS_PER_EPOCH = 2",
     r"every_n_steps=500": "every_n_steps=1",
+    r'scores="fast"\)': 'scores="fast", n=300)',
+    r"n_seeds=5": "n_seeds=2, n=300",
+    r"STEPS = 2_500": "STEPS = 2",
+    r"N_TRAIN, N_TEST = 10_000, 5_000": "N_TRAIN, N_TEST = 200, 100",
+    r"TRAINING_STEPS = 800": "TRAINING_STEPS = 2",
+    r"EPOCHS_BETWEEN_CHECKS = 100": "EPOCHS_BETWEEN_CHECKS = 1",
 }
 
 

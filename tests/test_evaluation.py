@@ -119,7 +119,7 @@ def test_a_name_alone_is_one_score():
 
 @pytest.mark.parametrize("scores", ["mig", ["mig_score", "mig"], ["udr_scores"]])
 def test_an_unknown_score_is_refused_with_those_there_are(scores):
-    with pytest.raises(ValueError, match=r"must be all, fast or of .*mig_score.*, got '(mig'|udr_)"):
+    with pytest.raises(ValueError, match=r"must be all, fast or of .*mig_sc.*, got '(mig'|udr_)"):
         evaluate(np.eye(5), np.arange(5)[:, None], scores=scores)
 
 

@@ -1,9 +1,11 @@
 """The scikit-learn estimators of the scores."""
 
+import contextlib
 import warnings
+from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
+from threadpoolctl import threadpool_limits
 
 ESTIMATORS = ("gradient_boosting", "random_forest", "lasso", "logistic_regression")
 
@@ -22,17 +24,23 @@ def make_estimator(estimator: Any, seed: int) -> Any:
 
     estimator = clone(_named(estimator) if isinstance(estimator, str) else estimator)
     if estimator.get_params(deep=False).get("random_state", 0) is None:
-        estimator.set_params(random_state=seed)
+        estimator.set_params(random_state=seed % 2**32)
     return estimator
 
 
-def fit(estimator: Any, x: np.ndarray, y: np.ndarray) -> Any:
-    """Fits an estimator; one that has not converged is taken as it is, as in published tables."""
+@contextlib.contextmanager
+def fitting() -> Iterator[None]:
+    """Holds while estimators are fitted.
+
+    One thread for linear algebra: the products are too small to share, and a score does
+    not depend on the number of cores. A fit that has not converged is taken as it is, as
+    in published tables. Not to be entered in threads, which share both settings.
+    """
     from sklearn.exceptions import ConvergenceWarning
 
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), threadpool_limits(limits=1, user_api="blas"):
         warnings.simplefilter("ignore", ConvergenceWarning)
-        return estimator.fit(x, y)
+        yield
 
 
 def _named(name: str) -> Any:

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from keras_betavae.metrics._estimators import fit
+from keras_betavae.metrics._estimators import fitting
 
 LEARNING_RATE = 1e-2
 BATCH = 100
@@ -40,8 +40,9 @@ def fit_softmax(
         Methods for Online Learning and Stochastic Optimization, JMLR 2011.
     """
     inputs = np.concatenate([x, np.ones((len(x), 1))], axis=1, dtype=np.float32)
-    targets = np.eye(labels.max() + 1, dtype=np.float32)[labels]
-    weights = np.zeros((inputs.shape[1], targets.shape[1]), np.float32)
+    targets = np.eye(labels.max() + 1, dtype=np.float32)[labels].T
+    # Classes come first throughout: sums over them then run along the long side.
+    weights = np.zeros((len(targets), inputs.shape[1]), np.float32)
     squares = np.full_like(weights, 1e-7)
     best, step = 0.0, 0
     while step < MAX_STEPS:
@@ -49,21 +50,24 @@ def fit_softmax(
         for start in range(0, len(inputs), BATCH):
             chosen = order[start : start + BATCH]
             batch = inputs[chosen]
-            probabilities = batch @ weights
-            probabilities -= probabilities.max(axis=1, keepdims=True)
+            probabilities = weights @ batch.T
+            probabilities -= np.maximum.reduce(probabilities)
             np.exp(probabilities, out=probabilities)
-            probabilities /= probabilities.sum(axis=1, keepdims=True)
-            probabilities -= targets[chosen]
-            gradient = batch.T @ probabilities / len(batch)
+            probabilities /= np.add.reduce(probabilities)
+            probabilities -= targets[:, chosen]
+            gradient = probabilities @ batch
+            gradient /= len(batch)
             squares += gradient * gradient
-            weights -= LEARNING_RATE * gradient / np.sqrt(squares)
+            gradient /= np.sqrt(squares)
+            gradient *= LEARNING_RATE
+            weights -= gradient
             step += 1
             if step % CHECK_EVERY == 0:
-                score = np.mean((inputs @ weights).argmax(axis=1) == labels)
+                score = np.mean((weights @ inputs.T).argmax(axis=0) == labels)
                 if score < best + MIN_GAIN:
-                    return weights[:-1], weights[-1]
+                    return weights[:, :-1].T, weights[:, -1]
                 best = max(best, score)
-    return weights[:-1], weights[-1]
+    return weights[:, :-1].T, weights[:, -1]
 
 
 def _higgins(x_train, y_train, x_test, y_test, rng) -> float:
@@ -99,7 +103,8 @@ def accuracy(classifier: Any, x_train, y_train, x_test, y_test) -> float:
     """Returns the test accuracy of a fresh copy of a scikit-learn classifier."""
     from sklearn.base import clone
 
-    return float(fit(clone(classifier), x_train, y_train).score(x_test, y_test))
+    with fitting():
+        return float(clone(classifier).fit(x_train, y_train).score(x_test, y_test))
 
 
 PROTOCOLS = {"higgins": _higgins, "locatello": _locatello, "scale_free": _scale_free}

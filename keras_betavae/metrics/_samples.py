@@ -108,6 +108,7 @@ def draw_split(
     seed: int,
     *,
     n_factors: int = 1,
+    all_vary: bool = True,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Returns the classes and float64 codes of samples to fit to and to test on.
 
@@ -117,15 +118,15 @@ def draw_split(
         `(y_train, x_train, y_test, x_test)`.
 
     Raises:
-        ValueError: If the arrays cannot be scored, a number is below 1, or a factor has
-            one value among the training samples.
+        ValueError: If the arrays cannot be scored, a number is below 1, or, unless
+            `all_vary` is False, a factor has one value among the training samples.
     """
     factors, codes = check_factors_and_codes(factors, codes)
     n_train, n_test = split_sizes(len(codes), n_train, n_test)
     rows = np.random.default_rng(seed).permutation(len(codes))[: n_train + n_test]
     classes = as_classes(factors[rows], n_factors=n_factors)
     for k, column in enumerate(classes[:n_train].T):
-        if (column == column[0]).all():
+        if all_vary and (column == column[0]).all():
             raise ValueError(
                 f"factor {k} has one value among the {n_train} samples to fit to; encode more "
                 "images"

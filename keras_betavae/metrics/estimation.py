@@ -41,7 +41,8 @@ def mutual_information(
         seed: Seed of the draw, and of the noise that `"knn"` adds to break ties.
 
     Returns:
-        Nats, at least 0, (latent_dim, n_factors). A constant code gives 0.
+        Nats, from 0 to the factor's entropy, (latent_dim, n_factors). A constant code
+        gives 0.
 
     Raises:
         ValueError: If the arrays do not fit each other or hold NaN, a factor has one
@@ -112,7 +113,7 @@ def knn_information(
             classes,
             discrete_features=False,
             n_neighbors=n_neighbors,
-            random_state=seed,
+            random_state=seed % 2**32,
         )
     return information
 

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from keras_betavae.metrics._estimators import fit
+from keras_betavae.metrics._estimators import fitting
 from keras_betavae.metrics._samples import check_counts, draw, standardize
 from keras_betavae.metrics.estimation import knn_information
 
@@ -62,7 +62,9 @@ def infomec_scores(
         to the modularity, a factor of which no code tells anything 0 to the compactness.
         With one active code the compactness is 1; with none all three are 0. The
         explicitness is that of the samples that the regression was fitted to: with few of
-        them it is too high.
+        them it is too high. Noise does not score 0, since estimates are cut off at 0 and
+        what is left has a largest share: with the factors of dSprites 0.65 in modularity
+        and, among ten codes, 0.46 in compactness.
 
     Raises:
         ValueError: If the arrays do not fit each other or hold NaN, there are fewer than
@@ -109,7 +111,8 @@ def _explained(codes, classes) -> float:
     from sklearn.linear_model import LogisticRegression
     from sklearn.metrics import log_loss
 
-    model = fit(LogisticRegression(C=np.inf, class_weight="balanced"), codes, classes)
+    with fitting():
+        model = LogisticRegression(C=np.inf, class_weight="balanced").fit(codes, classes)
     loss = log_loss(classes, model.predict_proba(codes), labels=model.classes_)
     # With unbalanced values the weighted fit's plain loss may exceed that of no codes.
     return max(0.0, 1 - loss / np.log(len(model.classes_)))

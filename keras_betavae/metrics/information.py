@@ -192,7 +192,8 @@ def jemmig_score(
         From 0 to 1 (best; the paper's own number, in nats, is better the smaller it is).
         A single code counts as if a constant one stood beside it. A code that says
         nothing of any factor scores 0 if it fills its bins evenly, and more if not: a
-        constant code 1/2 where a factor has as many values as there are bins.
+        constant code 1/2 where a factor has as many values, equally frequent, as there are
+        bins.
 
     Raises:
         ValueError: If the arrays do not fit each other or hold NaN, a factor has one
@@ -211,11 +212,10 @@ def jemmig_score(
     bins = equal_width(codes, n_bins)
     information, entropy = information_and_entropy(factors, codes, "histogram", n_bins, seed)
     first, second = _top_two(information)
-    own = information.argmax(axis=0)
-    joint = [
-        plug_in_entropy(bins[:, j], column)[0] for j, column in zip(own, factors.T, strict=True)
-    ]
-    jemmig = joint - first + second
+    of_codes = np.array([plug_in_entropy(column)[0] for column in bins.T])[:, None]
+    # Of codes that know equally much, the one that holds least else.
+    own = np.where(information > first - 1e-12, of_codes, np.inf).min(axis=0)
+    jemmig = own + entropy - 2 * first + second
     return float(np.mean(1 - jemmig / (entropy + np.log(n_bins))))
 
 
@@ -244,9 +244,10 @@ def modularity_score(
         seed: Seed of the draw.
 
     Returns:
-        From 0 to 1 (best); a constant code adds 0 to the mean. Noise scores high, 0.7 and
-        more, since the histogram's bias is larger for a factor of more values and so
-        stands out as if it were information.
+        From 0 to 1 (best); a constant code adds 0 to the mean. Noise scores high, since
+        the histogram's bias is larger for a factor of more values and looks like a
+        preference: 0.65 with the factors of dSprites, 0.99 where one factor has by far
+        the most values, 0.2 where all have ten.
 
     Raises:
         ValueError: If the arrays do not fit each other or hold NaN, there are fewer than

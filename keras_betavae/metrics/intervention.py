@@ -10,6 +10,7 @@ from keras_betavae.metrics._samples import (
     as_classes,
     check_counts,
     check_factors_and_codes,
+    standardize,
 )
 
 Protocol = Literal["higgins", "locatello", "scale_free"]
@@ -165,13 +166,16 @@ def factor_vae_score(
     """
     factors, codes = check_factors_and_codes(factors, codes)
     factors = as_classes(factors, n_factors=2, in_pairs=True)
-    check_counts(n_per_vote=n_per_vote - 1, n_train=n_train, n_test=n_test)
-    std = codes.std(axis=0, dtype=np.float64)
-    active = (std >= min_std) & (np.ptp(codes, axis=0) > 0)
-    if not active.any():
+    check_counts(n_train=n_train, n_test=n_test)
+    if n_per_vote < 2:
+        raise ValueError(f"n_per_vote must be at least 2, got {n_per_vote}")
+    if not min_std >= 0:
+        raise ValueError(f"min_std must be at least 0, got {min_std}")
+    codes = codes.astype(np.float64)
+    codes = codes[:, (codes.std(axis=0) >= min_std) & (np.ptp(codes, axis=0) > 0)]
+    if not codes.shape[1]:
         return 0.0
-    # Centred first: in float32 a large mean would drown the variance.
-    codes = (codes[:, active] - codes[:, active].mean(axis=0, dtype=np.float64)) / std[active]
+    (codes,) = standardize(codes)
     rng = np.random.default_rng(seed)
     labels = rng.integers(factors.shape[1], size=n_train + n_test)
     least = _least_varying(codes.astype(np.float32), _draw_groups(factors, labels, n_per_vote, rng))

@@ -3,7 +3,7 @@
 import numpy as np
 
 from keras_betavae.metrics._bins import equal_width
-from keras_betavae.metrics._samples import draw
+from keras_betavae.metrics._samples import check_counts, draw
 
 
 def irs_score(
@@ -40,9 +40,9 @@ def irs_score(
     Returns:
         From 0 to 1 (best), 0 where every code is constant; constant codes take no part.
         Noise does not score 0, since its largest deviation among all images exceeds the
-        quantile within a value: about 0.4 for normal and 0 for uniform noise; with few
-        images per value more. The weights follow the codes' scale, so rescaling one code
-        against another changes the score; rescaling all alike does not.
+        quantile within a value: about 0.4 for normal and 0 for uniform noise. The weights
+        follow the codes' scale, so rescaling one code against another changes the score;
+        rescaling all alike does not.
 
     Raises:
         ValueError: If the arrays do not fit each other or hold NaN, a factor has one
@@ -59,6 +59,8 @@ def irs_score(
     """
     if not 0 < quantile <= 1:
         raise ValueError(f"quantile must be above 0 and at most 1, got {quantile}")
+    if n_bins is not None:
+        check_counts(n_bins=n_bins)
     factors, codes = draw(factors, codes, n_samples, seed)
     codes = codes[:, np.ptp(codes, axis=0) > 0]
     if not codes.shape[1]:

@@ -38,10 +38,11 @@ def udr_scores(
         threshold: A latent is informative above this.
 
     Returns:
-        A score per model, from 0 to 1 (best), in the order of `codes`; 0 for a model
-        without informative latents. The penalty keeps `"lasso"` at 0.9 where seeds agree
-        wholly. Scores of models with few informative latents come out higher, also when
-        they miss factors: compare reconstructions too.
+        A score per model, from 0 to 1 (best), in the order of `codes`. A model without
+        informative latents agrees with none: it scores 0, and is a 0 among the others'
+        values. The penalty keeps `"lasso"` at 0.9 where seeds find the same uncorrelated
+        latents. Models with few informative latents score higher, also when they miss
+        factors: compare reconstructions too.
 
     Raises:
         ValueError: If there are fewer than two models, codes are no finite numbers or of
@@ -60,6 +61,8 @@ def udr_scores(
     """
     if method not in ("lasso", "spearman"):
         raise ValueError(f"method must be lasso or spearman, got {method!r}")
+    if not threshold >= 0:
+        raise ValueError(f"threshold must be at least 0, got {threshold}")
     informative = _informative(codes, latent_kl, threshold)
     similarity = _lasso if method == "lasso" else _spearman
     n_models = len(informative)
@@ -91,6 +94,8 @@ def _informative(codes, latent_kl, threshold) -> list[np.ndarray]:
             f"latent_kl must have a value for each latent of each model, got shapes {shapes} for "
             f"codes {[c.shape for c in codes]}"
         )
+    if not all(np.isfinite(kl).all() for kl in latent_kl):
+        raise ValueError("latent_kl must be finite")
     return [standardize(c[:, kl > threshold])[0] for c, kl in zip(codes, latent_kl, strict=True)]
 
 

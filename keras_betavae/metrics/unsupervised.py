@@ -155,10 +155,10 @@ def active_units(codes: np.ndarray, *, threshold: float = 0.01) -> int:
 
 def _covariance(codes: np.ndarray) -> np.ndarray:
     """Returns the covariance of the codes that are not constant."""
-    codes = check_codes(codes)
+    codes = check_codes(codes).astype(np.float64)
     if len(codes) <= codes.shape[1]:
         raise ValueError(
             f"codes must hold more samples than codes, got {len(codes)} and {codes.shape[1]}"
         )
-    alive = codes[:, np.ptp(codes, axis=0) > 0].astype(np.float64)
+    alive = codes[:, np.ptp(codes, axis=0) > 0]
     return np.cov(alive, rowvar=False).reshape(alive.shape[1], alive.shape[1])
