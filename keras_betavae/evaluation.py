@@ -12,7 +12,7 @@ from keras_betavae.metrics import SCORES, Score
 from keras_betavae.metrics._samples import split_sizes
 from keras_betavae.score_table import Row, ScoreTable
 
-Scores = str | Iterable[str] | Mapping[str, Callable]
+Scores = str | Iterable[str] | Mapping[str, Callable] | Mapping[str, Score]
 PROTOCOLS = ("beta_vae_score", "beta_vae_score_locatello", "beta_vae_score_scale_free")
 
 
@@ -115,23 +115,25 @@ def evaluate_with_controls(
         n_jobs: As in `evaluate`.
 
     Returns:
-        Tables by name: both models, PCA and ICA with 10 components, and raw pixels, which
-        are too many codes for all but `beta_vae_score` by its protocols. `side_by_side`
-        prints them.
+        Tables by name: both models, PCA and ICA with 10 components, and, where
+        `beta_vae_score` is chosen, raw pixels, which are too many codes for the others.
+        `side_by_side` prints them.
     """
     options: dict[str, Any] = {"seed": seed, "n_seeds": n_seeds, "n_jobs": n_jobs}
     factors, pixels, names = _encode(metrics.pixel_codes, data, n, seed, None)
+    scores = _choose(scores, factors.shape[1])
     controls = {
         "PCA, 10 components": (metrics.pca_codes(pixels, seed=seed), scores),
         "ICA, 10 components": (metrics.ica_codes(pixels, seed=seed), scores),
-        "raw pixels": (pixels, PROTOCOLS),
+        "raw pixels": (pixels, {k: score for k, score in scores.items() if k in PROTOCOLS}),
     }
     tables = {
         name: evaluate(each, data, scores=scores, n=n, **options)
         for name, each in (("trained", model), ("untrained", untrained))
     }
     for name, (codes, chosen) in controls.items():
-        tables[name] = evaluate(codes, factors, scores=chosen, factor_names=names, **options)
+        if chosen:
+            tables[name] = evaluate(codes, factors, scores=chosen, factor_names=names, **options)
     return tables
 
 
@@ -157,7 +159,10 @@ def _encode(model_or_codes, data, n, seed, factor_names):
 
 def _choose(scores: Scores, n_factors: int) -> dict[str, Score]:
     if isinstance(scores, Mapping):
-        return {name: Score(function, "", needs="factors") for name, function in scores.items()}
+        return {
+            name: each if isinstance(each, Score) else Score(each, "", needs="factors")
+            for name, each in scores.items()
+        }
     if scores in ("all", "fast"):
         n_needed = {"codes": 0, "factors": 1, "two factors": 2, "several models": np.inf}
         return {
@@ -174,7 +179,7 @@ def _choose(scores: Scores, n_factors: int) -> dict[str, Score]:
 
 
 def _compute(name: str, score: Score, factors, codes, options: dict[str, Any]) -> Any:
-    taken = inspect.signature(score.function).parameters
+    taken = _parameters(score.function)
     options = {key: value for key, value in options.items() if key in taken}
     if score.needs != "codes" and factors is None:
         raise ValueError(f"{name} needs factors, and data has none")
@@ -197,10 +202,7 @@ def flatten(name: str, result: Any) -> Iterable[tuple[str, float]]:
 
 
 def _sample_sizes(function: Callable, n_codes: int) -> tuple[int, int | None]:
-    taken = {
-        name: parameter.default
-        for name, parameter in inspect.signature(function).parameters.items()
-    }
+    taken = _parameters(function)
     if "sizes" in taken:
         return max(taken["sizes"]), min(taken["n_test"], n_codes // 3)
     if "n_pairs" in taken or "n_per_vote" in taken:
@@ -210,8 +212,17 @@ def _sample_sizes(function: Callable, n_codes: int) -> tuple[int, int | None]:
     return min(n_codes, taken.get("n_samples", n_codes)), None
 
 
+def _parameters(function: Callable) -> dict[str, Any]:
+    """Returns a function's parameters and their defaults."""
+    try:
+        parameters = inspect.signature(function).parameters
+    except ValueError:  # Some that are written in C do not tell.
+        return {}
+    return {name: parameter.default for name, parameter in parameters.items()}
+
+
 def _interval(values: list[float], seed: int) -> tuple[float | None, float | None]:
-    if len(values) == 1:
+    if len(values) == 1 or not np.isfinite(values).all():
         return None, None
     from scipy.stats import bootstrap
 

@@ -14,7 +14,7 @@ from keras_betavae._files import moved_into_place
 from keras_betavae.beta_vae import BetaVAE
 from keras_betavae.evaluation import evaluate_with_controls
 from keras_betavae.objectives import Beta, kl_per_latent
-from keras_betavae.score_table import ScoreTable, side_by_side
+from keras_betavae.score_table import ScoreTable, finite_or_none, side_by_side
 
 
 @dataclasses.dataclass(frozen=True)
@@ -256,7 +256,11 @@ def finish(
     vae.export(folder / "saved_model" / "1", verbose=False)
     untrained = settings.build_model(data)
     tables = evaluate_with_controls(vae, untrained, data, n=settings.n_images, seed=settings.seed)
-    _write_json(folder / "scores.json", tables)
+    values = {
+        name: {score: finite_or_none(value) for score, value in table.items()}
+        for name, table in tables.items()
+    }
+    _write_json(folder / "scores.json", values)
     (folder / "scores.md").write_text(side_by_side(tables) + "\n", encoding="utf-8")
     return tables
 

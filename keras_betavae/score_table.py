@@ -22,7 +22,7 @@ class Row:
         name: The row's name; a composite score has a row for each of its numbers.
         score: The score's name in `metrics.SCORES`, or the one that the user gave it.
         value: The mean over seeds.
-        low: Lower end of the 95 % interval; None with one seed.
+        low: Lower end of the 95 % interval; None with one seed or a value that is not finite.
         high: Upper end.
         seed: The first seed.
         n_seeds: How many seeds, counted up from the first.
@@ -102,10 +102,11 @@ class ScoreTable(dict[str, float]):
         return out.getvalue()
 
     def to_json(self) -> str:
-        """Returns a list of rows; infinity is null."""
+        """Returns a list of rows; infinity and NaN are null."""
         rows = [dataclasses.asdict(row) for row in self.rows]
-        finite = [{k: None if v in (np.inf, -np.inf) else v for k, v in r.items()} for r in rows]
-        return json.dumps(finite, indent=2, ensure_ascii=False)
+        for row in rows:
+            row |= {name: finite_or_none(row[name]) for name in ("value", "low", "high")}
+        return json.dumps(rows, indent=2, ensure_ascii=False)
 
     def save(self, path: str | os.PathLike) -> None:
         """Writes the table to a file ending in .csv, .json or .md.
@@ -119,6 +120,11 @@ class ScoreTable(dict[str, float]):
             raise ValueError(f"the file must end in .csv, .json or .md, got {path.name!r}")
         with moved_into_place(path) as aside:
             aside.write_text(formats[path.suffix]().rstrip("\n") + "\n", encoding="utf-8")
+
+
+def finite_or_none(value: float | None) -> float | None:
+    """Returns what JSON can hold."""
+    return None if value is None or not np.isfinite(value) else value
 
 
 def side_by_side(tables: Mapping[str, Mapping[str, float]]) -> str:

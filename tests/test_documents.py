@@ -5,6 +5,9 @@ from pathlib import Path
 
 import pytest
 
+import keras_betavae as kbv
+from keras_betavae.score_table import score_list
+
 # Keras 3.15 says so of every tf.data input.
 pytestmark = pytest.mark.filterwarnings("ignore:`shuffle=True` was passed")
 
@@ -22,6 +25,8 @@ SMALLER = {
     r"n_seeds=5": "n_seeds=2, n=300",
     r"STEPS = 2_500": "STEPS = 2",
     r"N_TRAIN, N_TEST = 10_000, 5_000": "N_TRAIN, N_TEST = 200, 100",
+    r"N_MORE = 20_000": "N_MORE = 50",
+    r"N_RUNS = 5": "N_RUNS = 1",
     r"TRAINING_STEPS = 800": "TRAINING_STEPS = 2",
     r"EPOCHS_BETWEEN_CHECKS = 100": "EPOCHS_BETWEEN_CHECKS = 1",
 }
@@ -48,6 +53,32 @@ def test_python_blocks_run_in_order(name, tmp_path, monkeypatch):
     assert (tmp_path / "saved_model" / "1" / "saved_model.pb").is_file()
 
 
+def test_python_blocks_of_the_scores_run_in_order(tmp_path, monkeypatch):
+    code = smaller(python_blocks(ROOT / "docs" / "scores.md"))
+    monkeypatch.chdir(tmp_path)
+    data = kbv.datasets.load_sprites(scale=2, orientation=4, pos_x=4, pos_y=4)
+    names = {"kbv": kbv, "data": data, "vae": kbv.BetaVAE.from_preset("sprites_quick")}
+    exec(compile(code, "docs/scores.md", "exec"), names)
+    assert 0 <= names["table"]["mig_score"] <= 1
+    assert (tmp_path / "scores.csv").is_file()
+
+
+def test_the_benchmark_of_the_scores_runs(capsys):
+    path = ROOT / "benchmarks" / "scores.py"
+    exec(compile(smaller(path.read_text("utf-8")), str(path), "exec"), {"__name__": "__main__"})
+    printed = capsys.readouterr().out
+    rows = [line.split("|") for line in printed.splitlines() if line.startswith("| ")][2:]
+    assert [row[1].strip() for row in rows] == [
+        name
+        for name, score in kbv.metrics.SCORES.items()
+        if score.group == "fast" and score.needs != "several models"
+    ]
+    # What the library and the plain loops compute from the same images is the same.
+    exact = [row for row in rows if "±" not in row[-2] and "sap" not in row[1]]
+    assert len(exact) > 10
+    assert all(float(row[-2]) < 1e-6 for row in exact)
+
+
 @pytest.mark.parametrize("path", sorted((ROOT / "examples").glob("*.py")), ids=lambda p: p.stem)
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_example_runs(path, tmp_path, monkeypatch, capsys):
@@ -62,8 +93,12 @@ def test_readme_has_two_shell_commands():
     assert commands == ["make demo", "make test"]
 
 
-def test_readme_lists_every_preset():
-    from keras_betavae import presets
-
+def test_readme_lists_every_preset_and_score():
     text = (ROOT / "README.md").read_text("utf-8")
-    assert not [name for name in presets.names() if f"`{name}`" not in text]
+    assert not [name for name in kbv.presets.names() if f"`{name}`" not in text]
+    scores = {getattr(s.function, "func", s.function) for s in kbv.metrics.SCORES.values()}
+    assert not [score for score in scores if f"`{score.__name__}`" not in text]
+
+
+def test_the_docs_table_of_scores_is_made_from_the_registry():
+    assert score_list() in (ROOT / "docs" / "scores.md").read_text("utf-8")

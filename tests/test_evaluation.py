@@ -154,6 +154,14 @@ def test_functions_get_only_what_they_take():
     assert table == {"count": 70, "seeded": 9, "names_first": len("shape"), "names_n": 3}
 
 
+def test_entries_of_the_registry_are_taken_too():
+    factors, codes = dataset().encode_with(brightness, 100, 0)
+    some = {name: metrics.SCORES[name] for name in ("mig_score", "active_units")}
+    assert evaluate(codes, factors, scores=some) == evaluate(codes, factors, scores=list(some))
+    # Of what does not tell what it takes, nothing is assumed.
+    assert evaluation._parameters(max) == {}
+
+
 def test_what_fails_names_the_score():
     factors, codes = dataset().encode_with(brightness, 100, 0)
     codes[3] = np.nan
@@ -329,6 +337,13 @@ def test_the_controls_are_scored_on_the_same_images():
             options = {"scores": scores, "factor_names": NAMES, "seed": 3}
             assert table == evaluate(codes[name], factors, **options)
     assert len({table["beta_vae_score"] for table in tables.values()}) > 1
+
+
+def test_raw_pixels_are_left_out_where_no_score_can_take_so_many_codes():
+    data = dataset()
+    tables = evaluate_with_controls(tiny_vae(), tiny_vae(), data, scores=["mig_score"], n=200)
+    assert list(tables) == ["trained", "untrained", "PCA, 10 components", "ICA, 10 components"]
+    assert all(list(table) == ["mig_score"] for table in tables.values())
 
 
 # The registry.
