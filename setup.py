@@ -23,6 +23,8 @@ setup(
         "tensorflow-probability[tf]>=0.25",
         "numpy>=2.0",
         "scikit-learn>=1.8",
+        "scipy>=1.15",
+        "joblib>=1.3",
         "tensorboard>=2.18",
         "pillow>=10",
         "threadpoolctl>=3.1",

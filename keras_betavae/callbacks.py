@@ -11,7 +11,7 @@ import tensorflow as tf
 from keras_betavae import visualization
 from keras_betavae._files import moved_into_place
 from keras_betavae.datasets import FactorDataset
-from keras_betavae.evaluation import Scores, evaluate
+from keras_betavae.evaluation import Scores, choose, evaluate
 from keras_betavae.objectives import Capacity
 
 
@@ -75,7 +75,7 @@ class DisentanglementMetric(_SummaryCallback):
         seed: Seed of the draw and of the scores.
 
     Raises:
-        ValueError: If a number is below 1.
+        ValueError: If a number is below 1, or a score is unknown.
 
     Example:
         >>> from keras_betavae.datasets import load_sprites
@@ -101,7 +101,8 @@ class DisentanglementMetric(_SummaryCallback):
             if value is not None and value < 1:
                 raise ValueError(f"{name} must be at least 1, got {value}")
         self.data = data
-        self.scores = scores
+        self.scores = scores if isinstance(scores, str | Mapping) else list(scores)
+        choose(self.scores, len(data.factor_names))
         self.every_n_steps = every_n_steps
         self.n_images = n_images
         self.seed = seed
@@ -207,7 +208,7 @@ class LatentActivity(_SummaryCallback):
 
     Writes the KL of each latent over the epoch, in nats, as scalars `latents/kl_<i>` and
     as the histogram `latents/kl`, the number of active ones (also into `logs`, as
-    `active_units`), and, under `Capacity`, `capacity/target` (C at the epoch's end) and
+    `active_latents`), and, under `Capacity`, `capacity/target` (C at the epoch's end) and
     `capacity/distance` (between the epoch's mean KL and mean C). It reads the means that
     training has kept and encodes nothing.
 
@@ -248,11 +249,11 @@ class LatentActivity(_SummaryCallback):
         """Writes the summaries if `every_n_epochs` says so."""
         kl = np.asarray(self.model.latent_kl) if self._latent_kl is None else self._latent_kl
         active = int((kl > self.threshold).sum())
-        logs["active_units"] = active
+        logs["active_latents"] = active
         if not self.is_due(epoch):
             return
         scalars = {f"latents/kl_{index}": value for index, value in enumerate(kl)}
-        scalars["latents/active_units"] = active
+        scalars["latents/active_latents"] = active
         objective = self.model.objective
         if isinstance(objective, Capacity):
             scalars["capacity/target"] = float(objective.capacity(self.step))

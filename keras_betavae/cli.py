@@ -78,13 +78,15 @@ def _train(options: argparse.Namespace) -> None:
 
 
 def _evaluate(options: argparse.Namespace) -> None:
-    from keras_betavae import evaluation, runs
+    from keras_betavae import evaluation, runs, score_table
 
     settings = runs.load_settings(options.run)
+    if options.out is not None:
+        score_table.check_path(options.out)
     data = settings.load_data()
     vae = runs.load_model(options.run)
     chosen: dict[str, Any] = {
-        "scores": options.scores if len(options.scores) > 1 else options.scores[0],
+        "scores": options.scores,
         "n": settings.n_images if options.n_images is None else options.n_images,
         "seed": settings.seed if options.seed is None else options.seed,
         "n_seeds": options.n_seeds,
@@ -244,10 +246,11 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("run", type=Path, metavar="RUN")
     evaluate.add_argument(
         "--scores",
-        type=lambda text: text.split(","),
+        type=lambda text: [name.strip() for name in text.split(",")],
         default=["fast"],
         metavar="fast|all|NAME,NAME",
-        help="which (default: fast; all takes many minutes); keras-betavae scores lists them",
+        help="which (default: fast); all takes many minutes, and four times that with the "
+        "controls; keras-betavae scores lists them",
     )
     evaluate.add_argument("--n-images", type=int, metavar="N", help="instead of the run's")
     evaluate.add_argument("--seed", type=int, metavar="N", help="instead of the run's")

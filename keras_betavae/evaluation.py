@@ -9,11 +9,11 @@ import numpy as np
 
 from keras_betavae import metrics
 from keras_betavae.metrics import SCORES, Score
-from keras_betavae.metrics._samples import split_sizes
+from keras_betavae.metrics._samples import check_codes, check_factors_and_codes, split_sizes
 from keras_betavae.score_table import Row, ScoreTable
 
 Scores = str | Iterable[str] | Mapping[str, Callable] | Mapping[str, Score]
-PROTOCOLS = ("beta_vae_score", "beta_vae_score_locatello", "beta_vae_score_scale_free")
+OF_MANY_CODES = ("beta_vae_score", "beta_vae_score_locatello", "beta_vae_score_scale_free")
 
 
 def evaluate(
@@ -39,14 +39,15 @@ def evaluate(
             1 in a `FactorDataset` are left out.
         scores: `"all"` (many minutes: gradient boosting), `"fast"` (seconds), names of
             `metrics.SCORES`, or functions of `(factors, codes)` by name of your own,
-            which are handed `seed` and `factor_names` if they take them and return a
-            number, or several in a named tuple or a dict. The two groups leave out what
-            the data has no factors for.
+            which are handed `seed`, `factor_names` and `n_jobs` where they take them (and
+            no `partial` has bound them) and return a number, or several in a named tuple
+            or a dict. The two groups leave out what the data has no factors for.
         n: Images that are drawn and encoded; codes are taken whole.
         seed: Seed of the draw and of every score.
         n_seeds: With more than one, everything (for codes, only the scores' own draws) is
             done with each of the seeds seed, seed + 1, ...; the value is the mean, and
-            the interval its 95 % bootstrap percentile interval over the seeds.
+            the interval its 95 % bootstrap percentile interval over the seeds, which of
+            few seeds is too narrow.
         factor_names: A name for each column of a factors array; `beta_vae_score` leaves
             out the one named "shape".
         n_jobs: Threads of the scores that fit many estimators; None is 1, -1 all cores.
@@ -67,27 +68,27 @@ def evaluate(
     if n_seeds < 1:
         raise ValueError(f"n_seeds must be at least 1, got {n_seeds}")
     seconds: dict[str, float] = {}
-    values: dict[str, tuple[str, list[float]]] = {}
-    chosen: Mapping[str, Score] = {}
+    values: dict[tuple[str, str], list[float]] = {}
+    chosen: dict[str, Score] = {}
     codes = np.empty((0, 0))
-    for number in range(seed, seed + n_seeds):
+    for number in range(int(seed), int(seed) + n_seeds):
         if number == seed or not _are_codes(model_or_codes):
             factors, codes, names = _encode(model_or_codes, data, n, number, factor_names)
-            chosen = _choose(scores, 0 if factors is None else factors.shape[1])
+        chosen = chosen or choose(scores, 0 if factors is None else factors.shape[1], names)
         for score_name, score in chosen.items():
             start = time.perf_counter()
             options = {"seed": number, "factor_names": names, "n_jobs": n_jobs}
-            result = _compute(score_name, score, factors, codes, options)
+            for name, value in _compute(score_name, score, factors, codes, options):
+                values.setdefault((score_name, name), []).append(value)
             seconds[score_name] = seconds.get(score_name, 0.0) + time.perf_counter() - start
-            for name, value in flatten(score_name, result):
-                values.setdefault(name, (score_name, []))[1].append(float(value))
     rows = []
-    for name, (score_name, found) in values.items():
-        n_train, n_test = _sample_sizes(chosen[score_name].function, len(codes))
-        low, high = _interval(found, seed)
-        mean = float(np.mean(found))
-        made = seed, n_seeds, len(codes), n_train, n_test, seconds[score_name]
-        rows.append(Row(name, score_name, mean, low, high, *made))
+    for (score_name, name), found in values.items():
+        score = chosen[score_name]
+        n_train, n_test = _sample_sizes(score.function, len(codes))
+        low, high = _interval(found, int(seed))
+        made = int(seed), len(found), len(codes), n_train, n_test, seconds[score_name]
+        mean, better = float(np.mean(found)), score.larger_is_better
+        rows.append(Row(name, score_name, mean, low, high, better, *made))
     return ScoreTable(rows)
 
 
@@ -121,11 +122,13 @@ def evaluate_with_controls(
     """
     options: dict[str, Any] = {"seed": seed, "n_seeds": n_seeds, "n_jobs": n_jobs}
     factors, pixels, names = _encode(metrics.pixel_codes, data, n, seed, None)
-    scores = _choose(scores, factors.shape[1])
+    scores = choose(scores, factors.shape[1], names)
+    of_pixels = {name: score for name, score in scores.items() if name in OF_MANY_CODES}
+    k = min(10, *pixels.shape)
     controls = {
-        "PCA, 10 components": (metrics.pca_codes(pixels, seed=seed), scores),
-        "ICA, 10 components": (metrics.ica_codes(pixels, seed=seed), scores),
-        "raw pixels": (pixels, {k: score for k, score in scores.items() if k in PROTOCOLS}),
+        f"PCA, {k} components": (metrics.pca_codes(pixels, k, seed), scores),
+        f"ICA, {k} components": (metrics.ica_codes(pixels, k, seed), scores),
+        "raw pixels": (pixels, of_pixels),
     }
     tables = {
         name: evaluate(each, data, scores=scores, n=n, **options)
@@ -144,50 +147,85 @@ def _are_codes(model_or_codes: Any) -> bool:
 def _encode(model_or_codes, data, n, seed, factor_names):
     """Returns factors (None without), codes, and the factors' names (None without)."""
     if hasattr(data, "encode_with"):
+        if factor_names is not None:
+            raise ValueError("factor_names go with an array of factors; a dataset has its own")
         if _are_codes(model_or_codes):
             codes, factors = np.asarray(model_or_codes), data.factors_at(np.arange(len(data)))
         else:
             factors, codes = data.encode_with(model_or_codes, n, seed)
+        factors, codes = check_factors_and_codes(factors, codes)
         kept = [k for k, size in enumerate(data.factor_sizes) if size > 1]
         return factors[:, kept], codes, [data.factor_names[k] for k in kept]
     if not _are_codes(model_or_codes):
         raise ValueError("data must be a FactorDataset where a model is to encode its images")
-    factors = None if data is None else np.asarray(data)
+    if data is None:
+        return None, check_codes(model_or_codes), None
+    factors, codes = check_factors_and_codes(data, model_or_codes)
     names = None if factor_names is None else list(factor_names)
-    return factors, np.asarray(model_or_codes), names
+    if names is not None and len(names) != factors.shape[1]:
+        raise ValueError(f"factor_names has {len(names)} names for {factors.shape[1]} factors")
+    return factors, codes, names
 
 
-def _choose(scores: Scores, n_factors: int) -> dict[str, Score]:
+def choose(
+    scores: Scores, n_factors: int, factor_names: Iterable[str] | None = None
+) -> dict[str, Score]:
+    """Returns what `scores` of `evaluate` names.
+
+    Raises:
+        ValueError: If a name is unknown, or a score compares several models.
+    """
     if isinstance(scores, Mapping):
-        return {
+        chosen = {
             name: each if isinstance(each, Score) else Score(each, "", needs="factors")
             for name, each in scores.items()
         }
-    if scores in ("all", "fast"):
-        n_needed = {"codes": 0, "factors": 1, "two factors": 2, "several models": np.inf}
-        return {
-            name: score
-            for name, score in SCORES.items()
-            if n_needed[score.needs] <= n_factors and scores in ("all", score.group)
-        }
-    names = [scores] if isinstance(scores, str) else list(scores)
-    for name in names:
-        if name not in SCORES or SCORES[name].needs == "several models":
-            known = (n for n, score in SCORES.items() if score.needs != "several models")
-            raise ValueError(f"scores must be all, fast or of {', '.join(known)}, got {name!r}")
-    return {name: SCORES[name] for name in names}
+    else:
+        chosen = {}
+        for name in [scores] if isinstance(scores, str) else scores:
+            if name in ("all", "fast"):
+                chosen |= _group(name, n_factors, list(factor_names or ()))
+            elif name in SCORES:
+                chosen[name] = SCORES[name]
+            else:
+                known = ", ".join(n for n, s in SCORES.items() if s.needs != "several models")
+                raise ValueError(f"scores must be all, fast or of {known}, got {name!r}")
+    for name, score in chosen.items():
+        if score.needs == "several models":
+            raise ValueError(f"{name} compares several models; call it with the codes of each")
+    return chosen
 
 
-def _compute(name: str, score: Score, factors, codes, options: dict[str, Any]) -> Any:
-    taken = _parameters(score.function)
-    options = {key: value for key, value in options.items() if key in taken}
+def _group(group: str, n_factors: int, factor_names: list[str]) -> dict[str, Score]:
+    """Returns the scores of a group that so many factors will do for."""
+    n_needed = {"codes": 0, "factors": 1, "two factors": 2, "several models": np.inf}
+    chosen = {
+        name: score
+        for name, score in SCORES.items()
+        if n_needed[score.needs] <= n_factors and group in ("all", score.group)
+    }
+    if n_factors == 2 and "shape" in factor_names:
+        chosen.pop("beta_vae_score", None)  # It leaves the shape out.
+    return chosen
+
+
+def _compute(
+    name: str, score: Score, factors, codes, options: dict[str, Any]
+) -> list[tuple[str, float]]:
+    bound = getattr(score.function, "keywords", {})
+    taken = _parameters(score.function).keys() - bound.keys()
+    options = {k: value for k, value in options.items() if k in taken and value is not None}
     if score.needs != "codes" and factors is None:
         raise ValueError(f"{name} needs factors, and data has none")
     arrays = (codes,) if score.needs == "codes" else (factors, codes)
     try:
-        return score.function(*arrays, **options)
+        result = score.function(*arrays, **options)
+        return [(row, float(value)) for row, value in flatten(name, result)]
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from error
+    except Exception as error:
+        error.add_note(f"in the score {name}")
+        raise
 
 
 def flatten(name: str, result: Any) -> Iterable[tuple[str, float]]:
@@ -203,8 +241,12 @@ def flatten(name: str, result: Any) -> Iterable[tuple[str, float]]:
 
 def _sample_sizes(function: Callable, n_codes: int) -> tuple[int, int | None]:
     taken = _parameters(function)
+    known = {getattr(score.function, "func", score.function) for score in SCORES.values()}
+    if getattr(function, "func", function) not in known:
+        return n_codes, None
     if "sizes" in taken:
-        return max(taken["sizes"]), min(taken["n_test"], n_codes // 3)
+        n_test = max(1, min(taken["n_test"], n_codes // 3))
+        return max(size for size in taken["sizes"] if size <= n_codes - n_test), n_test
     if "n_pairs" in taken or "n_per_vote" in taken:
         return taken["n_train"], taken["n_test"]
     if "n_test" in taken:

@@ -261,7 +261,8 @@ def finish(
         for name, table in tables.items()
     }
     _write_json(folder / "scores.json", values)
-    (folder / "scores.md").write_text(side_by_side(tables) + "\n", encoding="utf-8")
+    with moved_into_place(folder / "scores.md") as aside:
+        aside.write_text(side_by_side(tables) + "\n", encoding="utf-8")
     return tables
 
 

@@ -13,6 +13,8 @@ import numpy as np
 from keras_betavae._files import moved_into_place
 from keras_betavae.metrics import SCORES
 
+_ARROWS = {True: "↑", False: "↓", None: ""}
+
 
 @dataclasses.dataclass(frozen=True)
 class Row:
@@ -24,6 +26,7 @@ class Row:
         value: The mean over seeds.
         low: Lower end of the 95 % interval; None with one seed or a value that is not finite.
         high: Upper end.
+        larger_is_better: None where neither is better, or unknown.
         seed: The first seed.
         n_seeds: How many seeds, counted up from the first.
         n_images: Encoded images that the score could draw from.
@@ -37,6 +40,7 @@ class Row:
     value: float
     low: float | None
     high: float | None
+    larger_is_better: bool | None
     seed: int
     n_seeds: int
     n_images: int
@@ -54,6 +58,9 @@ class ScoreTable(dict[str, float]):
     Args:
         rows: In the order of the table.
 
+    Raises:
+        ValueError: If two rows have one name.
+
     Example:
         >>> from keras_betavae import evaluate
         >>> codes = np.random.default_rng(0).normal(size=(1_000, 3))
@@ -64,6 +71,10 @@ class ScoreTable(dict[str, float]):
 
     def __init__(self, rows: Iterable[Row]):
         self.rows = tuple(rows)
+        names = [row.name for row in self.rows]
+        if len(set(names)) < len(names):
+            twice = next(name for name in names if names.count(name) > 1)
+            raise ValueError(f"two scores have a row {twice!r}; name them otherwise")
         super().__init__((row.name, row.value) for row in self.rows)
 
     def __str__(self) -> str:
@@ -78,7 +89,7 @@ class ScoreTable(dict[str, float]):
         cells = [
             [
                 row.name,
-                _arrow(row.name),
+                _ARROWS[row.larger_is_better],
                 _number(row.value),
                 _interval(row),
                 f"{row.n_images:,}",
@@ -113,13 +124,29 @@ class ScoreTable(dict[str, float]):
 
         Raises:
             ValueError: If the name ends otherwise.
+            FileNotFoundError: If its folder is not there.
         """
-        formats = {".csv": self.to_csv, ".json": self.to_json, ".md": self.to_markdown}
-        path = Path(path)
-        if path.suffix not in formats:
-            raise ValueError(f"the file must end in .csv, .json or .md, got {path.name!r}")
+        path = check_path(path)
+        text = {".csv": self.to_csv, ".json": self.to_json, ".md": self.to_markdown}[
+            path.suffix.lower()
+        ]()
         with moved_into_place(path) as aside:
-            aside.write_text(formats[path.suffix]().rstrip("\n") + "\n", encoding="utf-8")
+            aside.write_text(text.rstrip("\n") + "\n", encoding="utf-8")
+
+
+def check_path(path: str | os.PathLike) -> Path:
+    """Returns where a table can be saved.
+
+    Raises:
+        ValueError: If the name does not end in .csv, .json or .md.
+        FileNotFoundError: If its folder is not there.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in (".csv", ".json", ".md"):
+        raise ValueError(f"the file must end in .csv, .json or .md, got {path.name!r}")
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"there is no folder {path.parent}")
+    return path
 
 
 def finite_or_none(value: float | None) -> float | None:
@@ -141,10 +168,15 @@ def side_by_side(tables: Mapping[str, Mapping[str, float]]) -> str:
         | mig_score | ↑ | 0.500 | 0.250 |
     """
     names = list(dict.fromkeys(name for table in tables.values() for name in table))
+    arrows = {
+        row.name: _ARROWS[row.larger_is_better]
+        for table in tables.values()
+        for row in getattr(table, "rows", ())
+    }
     lines = [
         [
             name,
-            _arrow(name),
+            arrows.get(name, _arrow(name)),
             *(_number(table[name]) if name in table else "" for table in tables.values()),
         ]
         for name in names
@@ -176,7 +208,7 @@ def score_list() -> str:
 def _arrow(name: str) -> str:
     # A composite score's row is named after it: dci_completeness after dci_scores.
     score = SCORES.get(name) or SCORES.get(f"{name.split('_')[0]}_scores")
-    return "" if score is None else {True: "↑", False: "↓", None: ""}[score.larger_is_better]
+    return "" if score is None else _ARROWS[score.larger_is_better]
 
 
 def _interval(row: Row) -> str:
@@ -188,11 +220,15 @@ def _interval(row: Row) -> str:
 def _number(value: float) -> str:
     if np.isinf(value):
         return "∞" if value > 0 else "-∞"
+    if value and not 5e-4 <= abs(value) < 1e6:
+        return f"{value:.1e}"
     return f"{value:.0f}" if value >= 2 and float(value).is_integer() else f"{value:.3f}"
 
 
 def _markdown(header: list[str], lines: list[list[str]], numbers: bool = True) -> str:
-    widths = [max(map(len, column)) for column in zip(header, *lines, strict=True)]
+    lines = [[cell.replace("|", "\\|") for cell in line] for line in lines]
+    # GitHub takes no rule without a dash.
+    widths = [max(1, *map(len, column)) for column in zip(header, *lines, strict=True)]
     left = [not numbers or n < 2 for n in range(len(header))]
     rule = [
         "-" * w if is_left else "-" * (w - 1) + ":" for w, is_left in zip(widths, left, strict=True)

@@ -255,7 +255,7 @@ def test_tensorboard_finds_every_tag_at_its_true_step(tmp_path):
     tags = {run: set(kinds["tensors"]) for run, kinds in board.Runs().items()}
     assert tags["disentanglement"] == {"disentanglement/beta_vae_score"}
     assert tags["traversal"] == {"traversal/0", "traversal/1"}
-    assert tags["latents"] == {"latents/kl", "latents/active_units"} | {
+    assert tags["latents"] == {"latents/kl", "latents/active_latents"} | {
         f"latents/kl_{index}" for index in range(3)
     }
     assert "epoch_beta_vae_score" in tags["train"]
@@ -320,12 +320,12 @@ def test_kl_of_each_latent_is_the_training_epochs_mean(tmp_path, validate):
     options = {"validation_data": (255 * np.ones((8, *SHAPE), "uint8"),)} if validate else {}
     threshold = float(np.sort(expected)[:2].mean())
     history = fit(vae, [LatentActivity(tmp_path, threshold=threshold)], epochs=1, **options).history
-    assert history["active_units"] == [2]
+    assert history["active_latents"] == [2]
     assert ("val_loss" in history) == validate
     events = read_events(tmp_path / "latents")
     for index, value in enumerate(expected):
         assert scalars(events)[f"latents/kl_{index}"] == [(6, pytest.approx(value, rel=1e-4))]
-    assert scalars(events)["latents/active_units"] == [(6, 2.0)]
+    assert scalars(events)["latents/active_latents"] == [(6, 2.0)]
     assert not any(tag.startswith("capacity") for tag in events)
     # The histogram's buckets (left, right, count) hold the same three numbers.
     ((_, buckets),) = events["latents/kl"]
@@ -369,17 +369,17 @@ def test_the_distance_to_the_capacity_is_that_of_the_logs_while_the_kl_moves(tmp
     assert len(set(history["capacity"])) == 4
 
 
-def test_active_units_are_logged_between_two_writings(tmp_path):
+def test_active_latents_are_logged_between_two_writings(tmp_path):
     callback = LatentActivity(tmp_path, every_n_epochs=3, threshold=-1.0)
     history = fit(tiny_vae(), [callback], epochs=7).history
-    assert history["active_units"] == [3] * 7
+    assert history["active_latents"] == [3] * 7
     assert [step for step, _ in read_events(tmp_path / "latents")["latents/kl"]] == [18, 36]
 
 
 def test_without_a_folder_nothing_is_written(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     history = fit(tiny_vae(), [metric(), LatentActivity()], epochs=1).history
-    assert {"beta_vae_score", "active_units"} <= set(history)
+    assert {"beta_vae_score", "active_latents"} <= set(history)
     assert list(tmp_path.iterdir()) == []
 
 

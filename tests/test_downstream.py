@@ -622,7 +622,6 @@ def test_what_is_no_classifier_is_refused(name, estimator, words):
         ((), r"sizes must be from 1 to 8, the samples beside the 4 that are scored, got \(\)"),
         ((0, 4), r"sizes must be from 1 to 8, .*got \(0, 4\)"),
         ((-1,), r"sizes must be from 1 to 8, .*got \(-1,\)"),
-        ((4, 9), r"got \(4, 9\); encode more images or ask for fewer labels"),
     ],
 )
 def test_sizes_beyond_the_samples_are_refused(sizes, words):
@@ -630,10 +629,12 @@ def test_sizes_beyond_the_samples_are_refused(sizes, words):
         downstream_scores(CLASSES, GOOD, sizes=sizes, estimator=TREE)
 
 
-def test_the_default_sizes_need_15000_samples():
-    # 10,000 to fit to and a third to score.
-    with pytest.raises(ValueError, match=r"sizes must be from 1 to 9999, .* the 4999 "):
-        downstream_scores(FACTORS[np.arange(14_998) % 450], MIXED[np.arange(14_998) % 450])
+def test_sizes_beyond_the_samples_are_left_out():
+    factors = drawn_factors((2, 3), 300)
+    scores = downstream_scores(factors, factors * 1.0, estimator="logistic_regression")
+    # A third is scored.
+    assert list(scores.accuracy) == [10, 100]
+    assert list(scores.efficiency) == [10]
 
 
 @pytest.mark.parametrize(

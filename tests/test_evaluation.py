@@ -55,7 +55,7 @@ def test_codes_of_every_image_go_with_a_dataset():
     assert evaluate(codes, data, scores=["mig_score"]) == evaluate(
         codes, factors, scores=["mig_score"]
     )
-    with pytest.raises(ValueError, match=r"mig_score: .*same samples, got 48 and 47"):
+    with pytest.raises(ValueError, match="same samples, got 48 and 47"):
         evaluate(codes[1:], data, scores=["mig_score"])
 
 
@@ -90,7 +90,7 @@ def test_the_shape_is_left_out_where_factors_are_named():
 
 
 def test_groups_hold_what_the_data_can_give(monkeypatch):
-    monkeypatch.setattr(evaluation, "_compute", lambda *_: 0.5)
+    monkeypatch.setattr(evaluation, "_compute", lambda name, *_: [(name, 0.5)])
     factors, codes = dataset().encode_with(brightness, 100, 0)
     everything = {n for n, s in metrics.SCORES.items() if s.needs != "several models"}
     fast = {n for n in everything if metrics.SCORES[n].group == "fast"}
@@ -117,9 +117,9 @@ def test_a_name_alone_is_one_score():
     assert list(evaluate(codes, factors, scores="mig_score")) == ["mig_score"]
 
 
-@pytest.mark.parametrize("scores", ["mig", ["mig_score", "mig"], ["udr_scores"]])
+@pytest.mark.parametrize("scores", ["mig", ["mig_score", "mig"], ("fast", "mig")])
 def test_an_unknown_score_is_refused_with_those_there_are(scores):
-    with pytest.raises(ValueError, match=r"must be all, fast or of .*mig_sc.*, got '(mig'|udr_)"):
+    with pytest.raises(ValueError, match=r"must be all, fast or of .*mig_sc.*, got 'mig'"):
         evaluate(np.eye(5), np.arange(5)[:, None], scores=scores)
 
 
@@ -138,6 +138,40 @@ def test_composite_scores_have_a_row_for_each_number():
         "downstream_efficiency_5": accuracy.efficiency[5],
     }
     assert {row.score for row in table.rows} == {"dci_scores", "downstream_scores"}
+
+
+def test_what_a_partial_has_bound_is_left_alone():
+    factors, codes = dataset().encode_with(brightness, 400, 0)
+    bound = partial(metrics.mig_score, seed=7, n_samples=100)
+    assert evaluate(codes, factors, scores={"mine": bound})["mine"] == bound(factors, codes)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda factors, codes, n_test=100: 1.0,
+        lambda factors, codes, n_samples=None: 1.0,
+        lambda factors, codes, sizes=(1, 2): 1.0,
+    ],
+)
+def test_parameters_of_a_users_own_function_mean_what_he_likes(function):
+    (row,) = evaluate(np.eye(5), np.arange(5)[:, None], scores={"mine": function}).rows
+    assert (row.value, row.n_train, row.n_test) == (1.0, 5, None)
+
+
+def test_groups_and_names_go_together_in_any_iterable():
+    codes = dataset().encode_with(brightness, 100, 0)[1]
+    names = (name for name in ("total_correlation", "active_units"))
+    table = evaluate(codes, scores=names, n_seeds=2)
+    assert list(table) == ["total_correlation", "active_units"]
+    expected = {name: s for name, s in metrics.SCORES.items() if s.needs == "codes"}
+    assert evaluate(codes, scores=["fast", "active_units"]).keys() == expected.keys()
+
+
+def test_the_group_leaves_out_the_score_that_leaves_out_the_shape_of_two_factors():
+    assert "beta_vae_score" not in evaluation.choose("fast", 2, ("shape", "x"))
+    assert "beta_vae_score" in evaluation.choose("fast", 2, ("x", "y"))
+    assert "beta_vae_score_locatello" in evaluation.choose("fast", 2, ("shape", "x"))
 
 
 def test_functions_get_only_what_they_take():
@@ -164,9 +198,26 @@ def test_entries_of_the_registry_are_taken_too():
 
 def test_what_fails_names_the_score():
     factors, codes = dataset().encode_with(brightness, 100, 0)
+    with pytest.raises(ValueError, match="sap_score: n_train must be at least 1, got 0"):
+        evaluate(codes, factors, scores={"sap_score": partial(metrics.sap_score, n_train=0)})
+    with pytest.raises(TypeError) as caught:
+        evaluate(codes, factors, scores={"mine": lambda factors: 1.0})
+    assert caught.value.__notes__ == ["in the score mine"]
+    lasso = partial(metrics.dci_scores, estimator="lasso")
+    with pytest.raises(ValueError, match="two scores have a row 'dci_disentanglement'"):
+        evaluate(codes, factors, scores={"dci": lasso, "dci_scores": lasso})
+    with pytest.raises(ValueError, match="udr_scores compares several models"):
+        evaluate(codes, factors, scores=["udr_scores"])
+    with pytest.raises(ValueError, match="factor_names has 1 names for 3 factors"):
+        evaluate(codes, factors, factor_names=["x"])
+    with pytest.raises(ValueError, match="factors must be integer classes of shape"):
+        evaluate(codes, factors[:, 0])
+    with pytest.raises(ValueError, match="factor_names go with an array of factors"):
+        evaluate(brightness, dataset(), factor_names=NAMES)
     codes[3] = np.nan
-    with pytest.raises(ValueError, match="mig_score: codes are NaN or infinite in 1 rows"):
+    with pytest.raises(ValueError, match="codes are NaN or infinite in 1 rows"):
         evaluate(codes, factors, scores=["mig_score"])
+    codes[3] = 0
     with pytest.raises(ValueError, match="mig_score needs factors, and data has none"):
         evaluate(codes, scores=["mig_score"])
     with pytest.raises(ValueError, match="data must be a FactorDataset where a model"):
@@ -235,10 +286,23 @@ def test_sizes_that_a_user_chose_are_told():
 
 
 ROWS = (
-    Row("mig_score", "mig_score", 0.5, 0.25, 0.75, 0, 3, 20_000, 10_000, None, 0.125),
-    Row("total_correlation", "total_correlation", math.inf, 1.0, math.inf, 0, 3, 99, 99, None, 0),
-    Row("dci_completeness", "dci_scores", 1.0, 1.0, 1.0, 0, 3, 99, 66, 33, 2.0),
-    Row("mine", "mine", 12.0, 11.0, 13.5, 0, 3, 99, 99, None, 0.0),
+    Row("mig_score", "mig_score", 0.5, 0.25, 0.75, True, 0, 3, 20_000, 10_000, None, 0.125),
+    Row(
+        "total_correlation",
+        "total_correlation",
+        math.inf,
+        1.0,
+        math.inf,
+        False,
+        0,
+        3,
+        99,
+        99,
+        None,
+        0,
+    ),
+    Row("dci_completeness", "dci_scores", 1.0, 1.0, 1.0, True, 0, 3, 99, 66, 33, 2.0),
+    Row("mine", "mine", 12.0, 11.0, 13.5, None, 0, 3, 99, 99, None, 0.0),
 )
 
 
@@ -283,8 +347,8 @@ def test_csv_and_json_hold_every_row(tmp_path):
         rows = json.loads(read, parse_constant=pytest.fail)
         assert rows[0] == {
             "name": "mig_score", "score": "mig_score", "value": 0.5, "low": 0.25, "high": 0.75,
-            "seed": 0, "n_seeds": 3, "n_images": 20_000, "n_train": 10_000, "n_test": None,
-            "seconds": 0.125,
+            "larger_is_better": True, "seed": 0, "n_seeds": 3, "n_images": 20_000,
+            "n_train": 10_000, "n_test": None, "seconds": 0.125,
         }  # fmt: skip
         assert rows[1]["value"] is None
     assert saved(table, tmp_path / "a.md") == str(table) + "\n"
@@ -296,9 +360,19 @@ def saved(table, path):
     return path.read_text(encoding="utf-8")
 
 
+def test_a_bar_in_a_name_and_a_table_without_arrows_are_markdown_too():
+    rows = [Row("a|b", "a|b", 1e-5, None, None, None, 0, 1, 9, 9, None, 0.0)]
+    _, rule, line = str(ScoreTable(rows)).splitlines()
+    assert [set(cell.strip()) for cell in rule.strip("|").split("|")][1] == {"-"}
+    assert line.startswith(r"| a\|b ")
+    assert "1.0e-05" in line
+
+
 def test_other_files_are_refused(tmp_path):
     with pytest.raises(ValueError, match=r"must end in \.csv, \.json or \.md, got 'scores\.xlsx'"):
         ScoreTable(ROWS).save(tmp_path / "scores.xlsx")
+    with pytest.raises(FileNotFoundError, match=r"there is no folder .*absent"):
+        ScoreTable(ROWS).save(tmp_path / "absent" / "scores.csv")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -333,7 +407,7 @@ def test_the_controls_are_scored_on_the_same_images():
         }
         assert list(tables) == list(codes)
         for name, table in tables.items():
-            scores = list(evaluation.PROTOCOLS) if name == "raw pixels" else "fast"
+            scores = list(evaluation.OF_MANY_CODES) if name == "raw pixels" else "fast"
             options = {"scores": scores, "factor_names": NAMES, "seed": 3}
             assert table == evaluate(codes[name], factors, **options)
     assert len({table["beta_vae_score"] for table in tables.values()}) > 1

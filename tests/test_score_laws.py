@@ -25,8 +25,8 @@ POINTS = {"n_train": 400, "n_test": 400}
 class Law:
     """What a score's docstring claims.
 
-    `perfect` is the value of the factors themselves as codes, `noise` the largest value
-    (smallest, where smaller is better) of codes that ignore the images. `scale` says which
+    `perfect` is the value of the factors themselves as codes, `noise` the largest value of
+    codes that ignore the images, where they score low. `scale` says which
     rescalings change nothing: of "each" code, of all in "common", or "none". With
     `ignores_constant` a constant code more changes nothing. `tolerance` is for fits that
     end a little elsewhere when columns change places.

@@ -15,7 +15,7 @@ def make_estimator(estimator: Any, seed: int) -> Any:
 
     Args:
         estimator: One of `ESTIMATORS`, or a scikit-learn estimator, which is copied.
-        seed: For `random_state`, where the estimator has one that is None.
+        seed: For each `random_state` in it, also of its parts, that is None.
 
     Raises:
         ValueError: If the name is none of these.
@@ -23,8 +23,9 @@ def make_estimator(estimator: Any, seed: int) -> Any:
     from sklearn.base import clone
 
     estimator = clone(_named(estimator) if isinstance(estimator, str) else estimator)
-    if estimator.get_params(deep=False).get("random_state", 0) is None:
-        estimator.set_params(random_state=seed % 2**32)
+    for name, value in estimator.get_params().items():
+        if name.split("__")[-1] == "random_state" and value is None:
+            estimator.set_params(**{name: seed % 2**32})
     return estimator
 
 

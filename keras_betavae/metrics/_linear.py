@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from keras_betavae.metrics._estimators import fitting
+from keras_betavae.metrics._estimators import fitting, make_estimator
 
 LEARNING_RATE = 1e-2
 BATCH = 100
@@ -99,12 +99,10 @@ def _scale_free(x_train, y_train, x_test, y_test, rng) -> float:
     return accuracy(classifier, x_train, y_train, x_test, y_test)
 
 
-def accuracy(classifier: Any, x_train, y_train, x_test, y_test) -> float:
+def accuracy(classifier: Any, x_train, y_train, x_test, y_test, seed: int = 0) -> float:
     """Returns the test accuracy of a fresh copy of a scikit-learn classifier."""
-    from sklearn.base import clone
-
     with fitting():
-        return float(clone(classifier).fit(x_train, y_train).score(x_test, y_test))
+        return float(make_estimator(classifier, seed).fit(x_train, y_train).score(x_test, y_test))
 
 
 PROTOCOLS = {"higgins": _higgins, "locatello": _locatello, "scale_free": _scale_free}

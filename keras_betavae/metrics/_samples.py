@@ -11,7 +11,7 @@ def check_codes(codes: np.ndarray) -> np.ndarray:
     Raises:
         ValueError: If they are not (n, latent_dim) finite numbers with n of at least 2.
     """
-    codes = np.asarray(codes)
+    codes = _bool_to_int(codes)
     if codes.ndim != 2 or not codes.shape[1] or codes.dtype.kind not in "iuf":
         raise ValueError(
             "codes must be numbers of shape (n_samples, latent_dim), got "
@@ -25,6 +25,11 @@ def check_codes(codes: np.ndarray) -> np.ndarray:
     return codes
 
 
+def _bool_to_int(array: np.ndarray) -> np.ndarray:
+    array = np.asarray(array)
+    return array.astype(np.uint8) if array.dtype == bool else array
+
+
 def check_factors_and_codes(
     factors: np.ndarray, codes: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -34,7 +39,7 @@ def check_factors_and_codes(
         ValueError: If they are not (n, n_factors) integers and (n, latent_dim) finite
             numbers of one length of at least 2.
     """
-    factors, codes = np.asarray(factors), check_codes(codes)
+    factors, codes = _bool_to_int(factors), check_codes(codes)
     if factors.ndim != 2 or not factors.shape[1] or factors.dtype.kind not in "iu":
         raise ValueError(
             "factors must be integer classes of shape (n_samples, n_factors), got "
@@ -69,7 +74,9 @@ def as_classes(
             factors[:, k], return_inverse=True, return_counts=True
         )
         if len(values) == 1:
-            raise ValueError(f"factor {name!r} has one value; leave its column out")
+            raise ValueError(
+                f"factor {name!r} has one value; leave its column out, or encode more images"
+            )
         if in_pairs and counts.min() == 1:
             raise ValueError(
                 f"factor {name!r} has a value of one image, which makes no pair; encode more images"

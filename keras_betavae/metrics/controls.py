@@ -42,7 +42,7 @@ def pca_codes(pixels: np.ndarray, n_components: int = 10, seed: int = 0) -> np.n
     """
     from sklearn.decomposition import PCA
 
-    return PCA(n_components, random_state=seed).fit_transform(pixels)
+    return PCA(n_components, random_state=seed % 2**32).fit_transform(pixels)
 
 
 def ica_codes(pixels: np.ndarray, n_components: int = 10, seed: int = 0) -> np.ndarray:
@@ -69,7 +69,7 @@ def ica_codes(pixels: np.ndarray, n_components: int = 10, seed: int = 0) -> np.n
 
     # On the principal components, which span the same subspace, the whitening is cheap.
     components = pca_codes(pixels, n_components, seed)
-    ica = FastICA(whiten="unit-variance", random_state=seed, max_iter=1_000, tol=1e-2)
+    ica = FastICA(whiten="unit-variance", random_state=seed % 2**32, max_iter=1_000, tol=1e-2)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         return ica.fit_transform(components)

@@ -48,7 +48,7 @@ def downstream_scores(
     Args:
         factors: Integer classes, (n_samples, n_factors).
         codes: Codes of the same images, (n_samples, latent_dim).
-        sizes: Numbers of labelled samples.
+        sizes: Numbers of labelled samples; those beyond the samples are left out.
         n_test: Samples that are scored, at most a third of all.
         estimator: One is fitted per factor and size, to standardised codes:
             `"gradient_boosting"` (scikit-learn's `GradientBoostingClassifier`, as in
@@ -64,7 +64,7 @@ def downstream_scores(
 
     Raises:
         ValueError: If the arrays do not fit each other or hold NaN, a factor has one
-            value, or there are fewer samples than `sizes` ask for.
+            value, a number is below 1, or no size fits the samples.
 
     References:
         Locatello et al. 2019, section 5.5 (its sample efficiency is :math:`e_{100}`).
@@ -83,11 +83,13 @@ def downstream_scores(
     factors, codes = check_factors_and_codes(factors, codes)
     check_counts(n_test=n_test)
     n_test = max(1, min(n_test, len(codes) // 3))
-    if not sizes or sizes[0] < 1 or sizes[-1] > len(codes) - n_test:
+    fitting_sizes = [n for n in sizes if n <= len(codes) - n_test]
+    if not fitting_sizes or sizes[0] < 1:
         raise ValueError(
             f"sizes must be from 1 to {len(codes) - n_test}, the samples beside the {n_test} that "
-            f"are scored, got {tuple(sizes)}; encode more images or ask for fewer labels"
+            f"are scored, got {tuple(sizes)}"
         )
+    sizes = fitting_sizes
     y_train, x_train, y_test, x_test = draw_split(
         factors, codes, sizes[-1], n_test, seed, all_vary=False
     )

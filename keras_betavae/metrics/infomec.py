@@ -104,7 +104,7 @@ def _concentration(shares: np.ndarray) -> float:
         return 1.0
     total = shares.sum(axis=1)
     largest = np.divide(shares.max(axis=1), total, out=np.full(len(shares), 1 / n), where=total > 0)
-    return float((largest.mean() - 1 / n) / (1 - 1 / n))
+    return float(((largest.mean() - 1 / n) / (1 - 1 / n)).clip(0, 1))
 
 
 def _explained(codes, classes) -> float:

@@ -67,7 +67,7 @@ def beta_vae_score(
             takes all factors when they are not named.
         classifier: A scikit-learn classifier that takes the place of the protocol's, on
             raw z_diff.
-        seed: Seed of the draws.
+        seed: Seed of the draws, and of a `classifier` that is not seeded.
 
     Returns:
         The accuracy, from 0 to 1 (best). Chance is about one over the number of
@@ -107,7 +107,7 @@ def beta_vae_score(
     z_diff = _mean_differences(codes, first, second)
     points = z_diff[:n_train], labels[:n_train], z_diff[n_train:], labels[n_train:]
     if classifier is not None:
-        return _linear.accuracy(classifier, *points)
+        return _linear.accuracy(classifier, *points, seed)
     return float(_linear.PROTOCOLS[protocol](*points, rng))
 
 

@@ -21,7 +21,8 @@ def irs_score(
         \mathrm{IRS}_{jk} = 1 - \frac{\mathbb{E}_{y_k} \,
         Q_{x | y_k}\left(|z_j - \mathbb{E}[z_j | y_k]|\right)}{\max_x |z_j - \mathbb{E}[z_j]|}
 
-    where Q is the `quantile` over images that share factor k: how far interventions on
+    where the mean weighs each value of factor k alike, and Q is the `quantile` over images
+    that share it: how far interventions on
     the other factors can move code j while k stays. The score is the mean over codes of
     :math:`\max_k \mathrm{IRS}_{jk}`, at least 0, weighted by the largest deviation of each code.
 

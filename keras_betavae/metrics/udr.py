@@ -5,6 +5,7 @@ from typing import Literal
 
 import numpy as np
 
+from keras_betavae.metrics._estimators import fitting
 from keras_betavae.metrics._samples import check_codes, standardize
 
 
@@ -104,7 +105,8 @@ def _lasso(source: np.ndarray, target: np.ndarray) -> np.ndarray:
 
     if not source.shape[1] or not target.shape[1]:
         return np.zeros((source.shape[1], target.shape[1]))
-    coefficients = Lasso(alpha=0.1).fit(source, target).coef_
+    with fitting():
+        coefficients = Lasso(alpha=0.1).fit(source, target).coef_
     return np.abs(coefficients).reshape(target.shape[1], source.shape[1]).T
 
 

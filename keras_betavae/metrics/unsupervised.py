@@ -35,7 +35,8 @@ def total_correlation(codes: np.ndarray) -> float:
         >>> total_correlation(np.array([[1.0, 1], [1, -1], [-1, 1], [-1, -1]]))
         0.0
     """
-    covariance = _covariance(codes)
+    codes = check_codes(codes).astype(np.float64)
+    covariance = _covariance(codes / np.where(np.ptp(codes, axis=0) > 0, np.ptp(codes, axis=0), 1))
     std = np.sqrt(np.diag(covariance))
     eigenvalues = np.linalg.eigvalsh(covariance / std[:, None] / std)
     if len(eigenvalues) and eigenvalues[0] < 1e-12 * len(eigenvalues):
@@ -148,7 +149,7 @@ def active_units(codes: np.ndarray, *, threshold: float = 0.01) -> int:
         >>> active_units(np.array([[1.0, 0.01], [-1.0, 0.0]]))
         1
     """
-    if threshold < 0:
+    if not threshold >= 0:
         raise ValueError(f"threshold must be at least 0, got {threshold}")
     return int((check_codes(codes).var(axis=0, dtype=np.float64) > threshold).sum())
 
