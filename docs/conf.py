@@ -18,6 +18,7 @@ myst_enable_extensions = ["dollarmath"]
 autodoc_member_order = "bysource"
 autodoc_typehints = "description"
 autodoc_inherit_docstrings = False
+napoleon_use_ivar = True
 default_role = "code"
 exclude_patterns = ["_build"]
 html_theme = "furo"

@@ -158,7 +158,7 @@ def side_by_side(tables: Mapping[str, Mapping[str, float]]) -> str:
     """Returns a Markdown table with a row for each score and a column for each table.
 
     Args:
-        tables: `ScoreTable`s, or dicts of scores, by name; a score that one lacks is left
+        tables: Each a `ScoreTable` or dict of scores, by name; a score that one lacks is left
             empty there.
 
     Example:
