@@ -12,6 +12,7 @@ import keras_betavae as kbv
 from keras_betavae.score_table import side_by_side
 
 N_IMAGES = 20_000
+FEW = 1_000
 SIZES = (3, 6, 40, 32, 32)
 NAMES = ("shape", "scale", "orientation", "pos_x", "pos_y")
 
@@ -36,13 +37,12 @@ sizes = np.array(SIZES)
 truth = (factors - (sizes - 1) / 2) / np.sqrt((sizes**2 - 1) / 12)
 rotation = np.linalg.qr(rng.normal(size=(5, 5)))[0]
 noise = rng.normal(size=(N_IMAGES, 10))
-few = N_IMAGES // 20
 
 tables = {
     "factors": score(truth, factors),
     "and 5 of noise": score(np.concatenate([truth, noise[:, :5]], axis=1), factors),
     "rotated": score(truth @ rotation, factors),
     "noise": score(noise, factors),
-    f"noise, {few:,} images": score(noise[:few], factors[:few]),
+    f"noise, {FEW:,} images": score(noise[:FEW], factors[:FEW]),
 }
 print(side_by_side(tables))
