@@ -37,8 +37,8 @@ def evaluate(
             of the same images, or the `FactorDataset` of which they encode every image in
             order, or None, which leaves the scores that need no factors. Factors of size
             1 in a `FactorDataset` are left out.
-        scores: `"all"` (many minutes: gradient boosting), `"fast"` (seconds), names of
-            `metrics.SCORES`, or functions of `(factors, codes)` by name of your own,
+        scores: `"all"` (many minutes: gradient boosting), `"fast"` (seconds), names or
+            entries of `metrics.SCORES`, or functions of `(factors, codes)` by name of your own,
             which are handed `seed`, `factor_names` and `n_jobs` where they take them (and
             no `partial` has bound them) and return a number, or several in a named tuple
             or a dict. The two groups leave out what the data has no factors for.

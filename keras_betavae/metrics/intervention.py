@@ -148,7 +148,8 @@ def factor_vae_score(
         `min_std`, no rescaling of a code changes the score.
 
         With few images per value the score of noise comes out too high, since images that
-        share a value come up again in both halves of the votes.
+        share a value come up again in both halves of the votes: 0.25 instead of 0.2 with
+        1,000 images of dSprites' factors, 0.207 with 20,000.
 
     Raises:
         ValueError: If the arrays do not fit each other or hold NaN, there are fewer than
