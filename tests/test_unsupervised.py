@@ -64,8 +64,10 @@ def test_total_correlation_is_the_divergence_from_the_product_of_the_marginals(s
     ) / 2
     entropies = [stats.multivariate_normal(cov=cov).entropy() for cov in (product, full)]
     score = total_correlation(codes)
-    assert score == pytest.approx(divergence, abs=1e-9)
-    assert score == pytest.approx(entropies[0] - entropies[1], abs=1e-9)
+    # Determinants of nearly singular covariances lose digits.
+    error = 1e-9 + 1e-14 * np.linalg.cond(full)
+    assert score == pytest.approx(divergence, abs=error)
+    assert score == pytest.approx(entropies[0] - entropies[1], abs=error)
     assert type(score) is float
     assert score >= 0
 
