@@ -624,7 +624,7 @@ def test_what_is_no_classifier_is_refused(name, estimator, words):
         ((-1,), r"sizes must be from 1 to 8, .*got \(-1,\)"),
     ],
 )
-def test_sizes_beyond_the_samples_are_refused(sizes, words):
+def test_no_sizes_and_sizes_below_1_are_refused(sizes, words):
     with pytest.raises(ValueError, match=words):
         downstream_scores(CLASSES, GOOD, sizes=sizes, estimator=TREE)
 

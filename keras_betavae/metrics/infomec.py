@@ -6,7 +6,7 @@ import numpy as np
 
 from keras_betavae.metrics._estimators import fitting
 from keras_betavae.metrics._samples import check_counts, draw, standardize
-from keras_betavae.metrics.estimation import knn_information
+from keras_betavae.metrics.estimation import knn_information, plug_in_entropy
 
 
 class InfoMECScores(NamedTuple):
@@ -88,8 +88,7 @@ def infomec_scores(
     if not active.any():
         return InfoMECScores(0.0, 0.0, 0.0)
     information = knn_information(factors, codes[:, active], n_neighbors, seed)
-    counts = [np.bincount(column) / len(column) for column in factors.T]
-    shares = information / [-(p * np.log(p)).sum() for p in counts]
+    shares = information / [plug_in_entropy(column)[0] for column in factors.T]
     (standardized,) = standardize(codes)
     explained = [_explained(standardized, column) for column in factors.T]
     return InfoMECScores(
