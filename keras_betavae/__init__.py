@@ -27,15 +27,23 @@ from keras_betavae import (
     objectives,
     presets,
     runs,
+    schedules,
     visualization,
 )
 from keras_betavae.beta_vae import BetaVAE
+from keras_betavae.capacity import estimate_capacity
 from keras_betavae.evaluation import evaluate
+from keras_betavae.factor_vae import FactorVAE
+from keras_betavae.pair_vae import AdaGVAE, GroupVAE
 
 __all__ = [
+    "AdaGVAE",
     "BetaVAE",
+    "FactorVAE",
+    "GroupVAE",
     "callbacks",
     "datasets",
+    "estimate_capacity",
     "evaluate",
     "evaluation",
     "likelihoods",
@@ -44,6 +52,7 @@ __all__ = [
     "objectives",
     "presets",
     "runs",
+    "schedules",
     "visualization",
 ]
 __version__ = "0.1.0"

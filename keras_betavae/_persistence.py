@@ -6,12 +6,15 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+_UNUSED = ("loss", "loss_weights", "metrics", "weighted_metrics")
+
 
 class PersistentModel(keras.Model):
     """A model with a loss and a random stream of its own, which Keras would not save.
 
-    A subclass has the attributes `image_shape`, `latent_dim` and `seed_generator` and the
-    methods `encode`, `decode`, `reconstruct` and `sample`.
+    A subclass has the attributes `image_shape`, `latent_dim`, `seed_generator` and
+    `_own_weights` (what `optimizer` trains) and the methods `encode`, `decode`, `reconstruct`
+    and `sample`.
     """
 
     def compile(
@@ -53,23 +56,13 @@ class PersistentModel(keras.Model):
         )
         # A model that is saved before its first step then loads as any other.
         with self.distribute_strategy.scope():
-            self.optimizer.build(self.trainable_variables)
+            self.optimizer.build(self._own_weights)
 
     def compile_from_config(self, config: dict) -> None:
         """Compiles as a saved model was; Keras calls this when it loads one."""
         config = keras.saving.deserialize_keras_object(config)
-        self.compile(
-            **{
-                name: config[name]
-                for name in (
-                    "optimizer",
-                    "run_eagerly",
-                    "steps_per_execution",
-                    "jit_compile",
-                    "auto_scale_loss",
-                )
-            }
-        )
+        # Keras adds its own arguments, a loss among them, which are None.
+        self.compile(**{name: value for name, value in config.items() if name not in _UNUSED})
 
     def get_compile_config(self) -> dict:
         """Returns `compile`'s arguments; Keras itself forgets `auto_scale_loss`."""

@@ -30,7 +30,7 @@ class BetaVAE(PersistentModel):
 
     `fit`, `evaluate` and the methods below take images of shape
     `(batch, *image_shape)`: floats as they are, integers (uint8) divided by 255, booleans as 0
-    and 1. Labels that come with the images are not used.
+    and 1. Labels that come with the images are used only by an objective that asks for them.
 
     Args:
         encoder: Maps images to `[mean, log_var]`, each (batch, latent_dim).
@@ -87,6 +87,8 @@ class BetaVAE(PersistentModel):
         for part, kind in ((self.objective, Objective), (self.likelihood, Likelihood)):
             if not isinstance(part, kind):
                 raise ValueError(f"{kind.__name__.lower()} must be a {kind.__name__}, got {part!r}")
+        # A plain object's variables would not be tracked.
+        self._likelihood_weights = list(self.likelihood.weights)
         self.log_var_limit = log_var_limit
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)
@@ -239,11 +241,14 @@ class BetaVAE(PersistentModel):
         log_likelihoods, log_ratios, _ = self._sampled_bounds(x, self._seeds(seed, n_samples))
         return tfp.math.reduce_logmeanexp(log_likelihoods + log_ratios, axis=0)
 
-    def compute_terms(self, x: tf.Tensor, training: bool = False) -> dict[str, tf.Tensor]:
+    def compute_terms(
+        self, x: tf.Tensor, y: tf.Tensor | None = None, training: bool = False
+    ) -> dict[str, tf.Tensor]:
         """Returns the terms of the loss on one batch; both steps run through here.
 
         Args:
             x: Images, `(batch, *image_shape)`.
+            y: What came with the images; labels, for an objective that uses them.
             training: Passed to the networks.
 
         Returns:
@@ -251,46 +256,75 @@ class BetaVAE(PersistentModel):
             diagnostics, and `latent_kl`, the KL of each latent, (latent_dim,); all are
             batch means, in nats.
         """
+        posterior = self.posterior(x, training=training)
+        return self._terms(posterior, x, training, y)[0]
+
+    def _terms(self, posterior, x, training, labels=None) -> tuple[dict, tf.Tensor]:
+        """Returns the terms of the loss, and the codes they were computed from."""
         step = self.optimizer.iterations if self.compiled else tf.constant(0)
-        posterior, prior = self.posterior(x, training=training), self.prior
+        prior = self.prior
         z = posterior.sample(seed=self._stateless_seed(None, training=training))
         log_likelihood = self.likelihood_of(z, training=training).log_prob(self._scaled(x))
         reconstruction_loss = -batch_mean(log_likelihood)
         latent_kl = batch_mean(kl_per_latent(posterior, prior))
-        return {
-            "loss": reconstruction_loss + self.objective(posterior, prior, z, step),
+        arguments: dict[str, Any] = {"posterior": posterior, "prior": prior, "z": z, "step": step}
+        if self.objective.n_labels:
+            arguments["labels"] = None if labels is None else tf.convert_to_tensor(labels)
+        terms = {
+            "loss": reconstruction_loss + self.objective(**arguments),
             "reconstruction_loss": reconstruction_loss,
             "kl_loss": tf.reduce_sum(latent_kl),
             "latent_kl": latent_kl,
-            **self.objective.diagnostics(posterior, prior, z, step),
+            **self.objective.diagnostics(**arguments),
         }
+        return terms, z
 
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
         """Runs one step of the optimiser; returns the running means."""
-        x = _images_of(data)
-        step = self.optimizer.iterations + 1
+        x, y = self._unpacked(data)
         with tf.GradientTape() as tape:
-            terms = self.compute_terms(x, training=True)
-            # The optimiser sums the replicas' gradients.
-            scaled_loss = self.optimizer.scale_loss(terms["loss"] * _share_of_batch(x))
-        weights = self.trainable_weights
-        gradients = tape.gradient(scaled_loss, weights)
-        watched = [terms["loss"]]
-        if not isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer):
-            # That one expects scaled gradients to overflow, and leaves such steps out.
-            watched += [g for g in gradients if g is not None]
-        sound = self._faults.update_state(watched, self._scaled(x), self.likelihood.support, step)
-        gradients = [None if g is None else tf.where(sound, g, 0.0) for g in gradients]
-        self.optimizer.apply_gradients(zip(gradients, weights, strict=True))
-        return self._track(terms, x)
+            terms = self.compute_terms(x, y, training=True)
+            images = self._images(x, y)
+            loss = self._scaled_loss(self.optimizer, terms["loss"], images)
+        self._descend(self.optimizer, tape, loss, self._own_weights, terms["loss"], images)
+        return self._track(terms, images)
 
     def test_step(self, data: Any) -> dict[str, tf.Tensor]:
         """Evaluates one batch; returns the running means."""
-        x = _images_of(data)
-        terms = self.compute_terms(x)
-        step = self.optimizer.iterations + 1
-        self._faults.update_state([terms["loss"]], self._scaled(x), self.likelihood.support, step)
-        return self._track(terms, x)
+        x, y = self._unpacked(data)
+        terms = self.compute_terms(x, y)
+        images, step = self._images(x, y), self.optimizer.iterations + 1
+        self._faults.update_state(
+            [terms["loss"]], self._scaled(images), self.likelihood.support, step
+        )
+        return self._track(terms, images)
+
+    def _images(self, x: tf.Tensor, y: tf.Tensor | None) -> tf.Tensor:
+        """Returns all images of a batch."""
+        del y
+        return x
+
+    @property
+    def _own_weights(self) -> list:
+        """What `optimizer` trains."""
+        return self.trainable_variables
+
+    @staticmethod
+    def _scaled_loss(optimizer, loss: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
+        # The optimiser sums the replicas' gradients.
+        return optimizer.scale_loss(loss * _share_of_batch(x))
+
+    def _descend(self, optimizer, tape, scaled_loss, weights, loss, x) -> None:
+        """Applies the gradients, or zeros and a note of the step if something is not sound."""
+        gradients = tape.gradient(scaled_loss, weights)
+        watched = [loss]
+        if not isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+            # That one expects scaled gradients to overflow, and leaves such steps out.
+            watched += [g for g in gradients if g is not None]
+        step = optimizer.iterations + 1
+        sound = self._faults.update_state(watched, self._scaled(x), self.likelihood.support, step)
+        gradients = [None if g is None else tf.where(sound, g, 0.0) for g in gradients]
+        optimizer.apply_gradients(zip(gradients, weights, strict=True))
 
     @property
     def metrics(self) -> list[keras.metrics.Metric]:
@@ -350,16 +384,14 @@ class BetaVAE(PersistentModel):
     @classmethod
     def from_config(cls, config: dict, custom_objects: dict | None = None) -> "BetaVAE":
         """Creates the model from `get_config`'s dictionary."""
-        parts = {
-            name: keras.saving.deserialize_keras_object(config[name], custom_objects)
-            for name in ("encoder", "decoder", "objective", "likelihood")
-        }
-        return cls(**{**config, **parts})
+        return cls(**keras.saving.deserialize_keras_object(config, custom_objects))
 
     def _diagnostic_names(self) -> list[str]:
         z = tf.zeros((2, self.latent_dim))
         posterior = tfd.Independent(tfd.Normal(z, tf.ones_like(z)), 1)
-        return list(self.objective.diagnostics(posterior, self.prior, z, tf.constant(0)))
+        n_labels = self.objective.n_labels
+        labels = {"labels": tf.zeros((2, n_labels))} if n_labels else {}
+        return list(self.objective.diagnostics(posterior, self.prior, z, tf.constant(0), **labels))
 
     def _scaled(self, x: tf.Tensor) -> tf.Tensor:
         x = tf.convert_to_tensor(x)
@@ -417,6 +449,13 @@ class BetaVAE(PersistentModel):
             if not tf.reduce_all((images >= low) & (images <= high)):
                 raise ValueError(f"images must be within [{low:g}, {high:g}], or be uint8")
 
+    def _unpacked(self, data: Any) -> tuple[Any, Any]:
+        """Returns the images, and what came with them."""
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        if sample_weight is not None:
+            raise ValueError("sample_weight and class_weight have no meaning here; leave them out")
+        return x, y
+
     def _track(self, terms: dict[str, tf.Tensor], x: tf.Tensor) -> dict[str, tf.Tensor]:
         # Weighing by the batch keeps a short last batch from counting as a whole one.
         size = tf.shape(x)[0]
@@ -432,13 +471,6 @@ class BetaVAE(PersistentModel):
             return logs
 
         return run
-
-
-def _images_of(data: Any) -> tf.Tensor:
-    x, _, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-    if sample_weight is not None:
-        raise ValueError("sample_weight and class_weight have no meaning here; leave them out")
-    return x
 
 
 def _share_of_batch(x: tf.Tensor) -> tf.Tensor | float:

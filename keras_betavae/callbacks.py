@@ -1,6 +1,7 @@
 """Keras callbacks that score, watch and save a β-VAE while it trains."""
 
 import os
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -209,8 +210,9 @@ class LatentActivity(_SummaryCallback):
     Writes the KL of each latent over the epoch, in nats, as scalars `latents/kl_<i>` and
     as the histogram `latents/kl`, the number of active ones (also into `logs`, as
     `active_latents`), and, under `Capacity`, `capacity/target` (C at the epoch's end) and
-    `capacity/distance` (between the epoch's mean KL and mean C). It reads the means that
-    training has kept and encodes nothing.
+    `capacity/distance` (between a batch's KL and C, the epoch's mean). Where that is above
+    1 nat, as it should not be by the advice of Burgess et al., it warns, and again only after
+    it was below. It reads the means that training has kept and encodes nothing.
 
     Args:
         log_dir: TensorBoard's folder; None writes no summaries.
@@ -236,6 +238,7 @@ class LatentActivity(_SummaryCallback):
         super().__init__(log_dir, every_n_epochs)
         self.threshold = threshold
         self._latent_kl: np.ndarray | None = None
+        self._strays = False
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         """Forgets the last epoch."""
@@ -257,10 +260,22 @@ class LatentActivity(_SummaryCallback):
         objective = self.model.objective
         if isinstance(objective, Capacity):
             scalars["capacity/target"] = float(objective.capacity(self.step))
-            scalars["capacity/distance"] = abs(kl.sum() - logs["capacity"])
+            scalars["capacity/distance"] = logs["capacity_distance"]
+            self._warn_of_distance(logs["capacity_distance"], kl.sum(), logs["capacity"])
         with self._writer.as_default(step=self.step):
             tf.summary.histogram("latents/kl", kl)
         self.write(scalars)
+
+    def _warn_of_distance(self, distance: float, kl: float, capacity: float) -> None:
+        strays = distance > 1.0
+        if strays and not self._strays:
+            warnings.warn(
+                f"by step {self.step} the batches' KL is {distance:.1f} nats from the capacity on "
+                f"average (KL {kl:.1f}, C {capacity:.1f}), and should stay within 1: raise gamma, "
+                "or let C rise more slowly",
+                stacklevel=2,
+            )
+        self._strays = strays
 
 
 class Checkpoint(keras.callbacks.Callback):

@@ -7,9 +7,12 @@ import keras
 import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
+MIN_SCALE = 1e-3
+"""The floor of a learnt σ, in the images' units: a perfect copy must not drive σ to 0."""
+
 
 class Likelihood(abc.ABC):
-    """Base of all likelihoods: a weightless map from decoder output to p(x|z).
+    """Base of all likelihoods: a map from decoder output to p(x|z).
 
     A subclass implements `__call__` and is registered with
     `keras.saving.register_keras_serializable`.
@@ -19,6 +22,11 @@ class Likelihood(abc.ABC):
     """
 
     support: tuple[float, float] | None = None
+
+    @property
+    def weights(self) -> list[keras.Variable]:
+        """What the model trains beside the networks and tracks as its own; often nothing."""
+        return []
 
     @abc.abstractmethod
     def __call__(self, params: tf.Tensor) -> tfd.Independent:
@@ -49,7 +57,17 @@ class Bernoulli(Likelihood):
     .. math:: \log p(x|z) = \sum_i x_i \log \sigma(l_i) + (1 - x_i) \log(1 - \sigma(l_i))
 
     Images lie in [0, 1]. Grey values are taken as the papers take them, as
-    cross-entropy targets; the bound is then not a density over grey images.
+    cross-entropy targets; the bound is then not a density over grey images, and a
+    perfect reconstruction still costs the images' own entropy. With
+    `subtract_entropy` that constant of each image is taken off the cost,
+
+    .. math:: \log p(x|z) + \sum_i H(x_i) = -\sum_i \mathrm{KL}(x_i \,\|\, \sigma(l_i))
+
+    with H the entropy of a Bernoulli variable of mean x_i in nats: the log_prob is at
+    most 0, is 0 at x = σ(l), and has the same gradients for the networks.
+
+    Args:
+        subtract_entropy: Whether `log_prob` is the negative divergence from the image.
 
     References:
         Higgins et al. 2017, appendix A.1.
@@ -62,47 +80,171 @@ class Bernoulli(Likelihood):
 
     support = (0.0, 1.0)
 
+    def __init__(self, subtract_entropy: bool = False):
+        self.subtract_entropy = bool(subtract_entropy)
+
     def __call__(self, params):
         """Returns independent Bernoulli pixels with logits `params`."""
+        pixel = _GreyBernoulli if self.subtract_entropy else tfd.Bernoulli
+        return tfd.Independent(pixel(logits=params, dtype=params.dtype), _event_rank(params))
+
+    def get_config(self) -> dict:
+        """Returns `{"subtract_entropy": ...}`."""
+        return {"subtract_entropy": self.subtract_entropy}
+
+
+@keras.saving.register_keras_serializable(package="keras_betavae")
+class ContinuousBernoulli(Likelihood):
+    r"""Independent continuous Bernoulli pixels; the decoder gives the logits.
+
+    .. math::
+
+        \log p(x|z) = \sum_i x_i \log \sigma(l_i) + (1 - x_i) \log(1 - \sigma(l_i))
+        + \log \frac{l_i}{\tanh(l_i / 2)}
+
+    `Bernoulli`'s cross-entropy made a density over grey images in [0, 1] by its
+    normaliser, which is 2 at l = 0; unlike the cross-entropy it may exceed 0. The mean
+    image is 1 / (1 - exp(-l)) - 1 / l, not σ(l).
+
+    References:
+        Loaiza-Ganem & Cunningham, The continuous Bernoulli: fixing a pervasive error in
+        variational autoencoders, NeurIPS 2019.
+
+    Example:
+        >>> p = ContinuousBernoulli()(tf.zeros((1, 2, 2, 1)))
+        >>> abs(round(float(p.log_prob(tf.ones((1, 2, 2, 1)))[0]), 5))
+        0.0
+    """
+
+    support = (0.0, 1.0)
+
+    def __call__(self, params):
+        """Returns independent continuous Bernoulli pixels with logits `params`."""
         return tfd.Independent(
-            tfd.Bernoulli(logits=params, dtype=params.dtype), _event_rank(params)
+            tfd.ContinuousBernoulli(logits=params, dtype=params.dtype), _event_rank(params)
         )
 
 
 @keras.saving.register_keras_serializable(package="keras_betavae")
 class Gaussian(Likelihood):
-    r"""Independent normal pixels of one fixed scale; the decoder gives the means.
+    r"""Independent normal pixels of one scale, fixed or learnt; the decoder gives the means.
 
     .. math:: \log p(x|z) = -\sum_i \frac{(x_i - m_i)^2}{2 \sigma^2} + \log \sigma \sqrt{2\pi}
 
-    The ½ is part of it, so β keeps its meaning; a smaller σ acts as a smaller β.
+    The ½ is part of it, so β keeps its meaning; a smaller σ acts as a smaller β. A learnt
+    σ = MIN_SCALE + exp(w), shared by all pixels and images, is trained with the networks
+    (the σ-VAE); its optimum is the root mean square of x - m. The floor
+    MIN_SCALE = 0.001 keeps perfectly reproduced images from driving σ to 0.
+
+    A copy, or what `from_config` makes, starts anew at `scale` with a w of its own.
 
     Args:
-        scale: σ, the standard deviation in the images' units, above 0.
+        scale: σ, the standard deviation in the images' units, above 0; where σ starts
+            if it is learnt, above MIN_SCALE.
+        learnt: Whether σ is trained.
+
+    Raises:
+        ValueError: If `scale` is not above 0 or not finite, or is learnt and not above
+            MIN_SCALE.
+
+    References:
+        Kingma & Welling, Auto-Encoding Variational Bayes, ICLR 2014, appendix C.2.
+        Rybkin, Daniilidis & Levine, Simple and Effective VAE Training with Calibrated
+        Decoders, ICML 2021.
+
+    Example:
+        >>> Gaussian(0.1).get_config()
+        {'scale': 0.1, 'learnt': False}
+        >>> [w.name for w in Gaussian(0.1, learnt=True).weights]
+        ['log_scale']
+    """
+
+    def __init__(self, scale: float = 1.0, learnt: bool = False):
+        self.scale = _checked_scale(scale)
+        self.learnt = bool(learnt)
+        self._weights: list[keras.Variable] = []
+        if self.learnt:
+            if self.scale <= MIN_SCALE:
+                raise ValueError(f"a learnt scale must start above {MIN_SCALE}, got {scale}")
+            w = math.log(self.scale - MIN_SCALE)
+            self._weights.append(
+                keras.Variable(w, dtype="float32", autocast=False, name="log_scale")
+            )
+
+    @property
+    def weights(self) -> list[keras.Variable]:
+        """Returns w, log(σ - MIN_SCALE), if σ is learnt."""
+        return list(self._weights)
+
+    @property
+    def sigma(self) -> tf.Tensor:
+        """The present σ, a float32 scalar in the images' units."""
+        if not self.learnt:
+            return tf.constant(self.scale, "float32")
+        return MIN_SCALE + tf.exp(tf.convert_to_tensor(self._weights[0]))
+
+    def __call__(self, params):
+        """Returns independent normal pixels with means `params`."""
+        scale = tf.cast(self.sigma, params.dtype) if self.learnt else self.scale
+        return tfd.Independent(tfd.Normal(params, scale), _event_rank(params))
+
+    def __copy__(self) -> "Gaussian":
+        return type(self)(**self.get_config())
+
+    def get_config(self) -> dict:
+        """Returns `{"scale": ..., "learnt": ...}`, the scale as it was given."""
+        return {"scale": self.scale, "learnt": self.learnt}
+
+
+@keras.saving.register_keras_serializable(package="keras_betavae")
+class Laplace(Likelihood):
+    r"""Independent Laplace pixels of one fixed scale; the decoder gives the locations.
+
+    .. math:: \log p(x|z) = -\sum_i \frac{|x_i - m_i|}{b} + \log 2b
+
+    The absolute error in place of `Gaussian`'s squared one; a smaller b acts as a
+    smaller β.
+
+    Args:
+        scale: b, the mean absolute deviation in the images' units, above 0.
 
     Raises:
         ValueError: If `scale` is not above 0 or not finite.
 
-    References:
-        Kingma & Welling, Auto-Encoding Variational Bayes, ICLR 2014, appendix C.2.
-
     Example:
-        >>> Gaussian(0.1).get_config()
-        {'scale': 0.1}
+        >>> p = Laplace(0.5)(tf.zeros((1, 2, 2, 1)))
+        >>> float(p.log_prob(tf.ones((1, 2, 2, 1)))[0])
+        -8.0
     """
 
     def __init__(self, scale: float = 1.0):
-        if not 0.0 < scale < math.inf:
-            raise ValueError(f"scale must be a finite number above 0, got {scale}")
-        self.scale = float(scale)
+        self.scale = _checked_scale(scale)
 
     def __call__(self, params):
-        """Returns independent normal pixels with means `params`."""
-        return tfd.Independent(tfd.Normal(params, self.scale), _event_rank(params))
+        """Returns independent Laplace pixels with locations `params`."""
+        return tfd.Independent(tfd.Laplace(params, self.scale), _event_rank(params))
 
     def get_config(self) -> dict:
         """Returns `{"scale": ...}`."""
         return {"scale": self.scale}
+
+
+class _GreyBernoulli(tfd.Bernoulli):
+    """A Bernoulli whose log_prob is -KL(Bernoulli(x) || self), highest at its mean."""
+
+    def _log_prob(self, event):
+        # tfd.Bernoulli(probs=event).entropy() has NaN gradients for pixels that are 0 or 1.
+        entropy = -tf.math.xlogy(event, event) - tf.math.xlog1py(1.0 - event, -event)
+        return super()._log_prob(event) + entropy
+
+    def _mode(self):
+        return self._mean()
+
+
+def _checked_scale(scale: float) -> float:
+    if not 0.0 < scale < math.inf:
+        raise ValueError(f"scale must be a finite number above 0, got {scale}")
+    return float(scale)
 
 
 def _event_rank(params: tf.Tensor) -> int:

@@ -185,6 +185,35 @@ def locatello_decoder(latent_dim: int, output_shape: Sequence[int]) -> keras.Mod
     return _conv_decoder("locatello_decoder", latent_dim, output_shape, [32, 32, 64, 64], [256])
 
 
+def discriminator(latent_dim: int, units: Sequence[int] = (1000,) * 6) -> keras.Model:
+    """Returns FactorVAE's discriminator: logits of "a code" and of "a permuted code".
+
+    Args:
+        latent_dim: Number of latents, at least 1.
+        units: Width of each leaky ReLU layer (slope 0.2).
+
+    Returns:
+        A model from codes (batch, latent_dim) to logits (batch, 2).
+
+    Raises:
+        ValueError: If `latent_dim` is below 1.
+
+    References:
+        Kim & Mnih, Disentangling by Factorising, ICML 2018, Table 4.
+
+    Example:
+        >>> discriminator(10).output_shape
+        (None, 2)
+    """
+    _check_positive((2,), latent_dim)
+    z = keras.Input((latent_dim,), name="z")
+    h = z
+    for width in units:
+        h = layers.LeakyReLU(negative_slope=0.2)(layers.Dense(width)(h))
+    logits = layers.Dense(2, dtype="float32", name="logits")(h)
+    return keras.Model(z, logits, name="discriminator")
+
+
 def _conv_encoder(name, input_shape, latent_dim, filters, kernels, units):
     n_layers = _check_square(input_shape, latent_dim)
     image = keras.Input(tuple(input_shape), name="image")

@@ -205,6 +205,9 @@ def test_a_second_fit_goes_on_counting(tmp_path):
 # All of them together.
 
 
+strays = pytest.mark.filterwarnings("ignore:by step .* from the capacity")
+
+
 def everything(tmp_path):
     logs = tmp_path / "logs"
     return [
@@ -215,6 +218,7 @@ def everything(tmp_path):
     ]
 
 
+@strays
 @pytest.mark.parametrize("objective", [None, Capacity(10.0, 5.0, n_steps=10)])
 def test_callbacks_do_not_change_the_training(tmp_path, objective):
     plain, watched = tiny_vae(objective), tiny_vae(objective)
@@ -342,6 +346,7 @@ def test_kl_is_of_this_epoch_alone(tmp_path):
     np.testing.assert_allclose(total, history["kl_loss"], rtol=1e-4)
 
 
+@strays
 @pytest.mark.parametrize("validate", [False, True], ids=["training alone", "with validation"])
 def test_the_distance_to_the_capacity_is_that_of_the_epochs_means(tmp_path, validate):
     vae = frozen(Capacity(10.0, max_capacity=8.0, n_steps=12, min_capacity=2.0))
@@ -358,6 +363,7 @@ def test_the_distance_to_the_capacity_is_that_of_the_epochs_means(tmp_path, vali
     ]
 
 
+@strays
 def test_the_distance_to_the_capacity_is_that_of_the_logs_while_the_kl_moves(tmp_path):
     vae = tiny_vae(Capacity(10.0, 40.0, n_steps=18), optimizer=keras.optimizers.Adam(1e-2))
     history = fit(vae, [LatentActivity(tmp_path, every_n_epochs=2)], epochs=4).history
@@ -367,6 +373,16 @@ def test_the_distance_to_the_capacity_is_that_of_the_logs_while_the_kl_moves(tmp
     written = [value for _, value in events["capacity/distance"]]
     np.testing.assert_allclose(written, distances[[1, 3]], rtol=1e-4)
     assert len(set(history["capacity"])) == 4
+
+
+def test_a_warning_says_when_the_kl_strays_from_the_capacity_and_is_not_repeated():
+    kl = mean_kl(frozen(None), bars().images_at(np.arange(N_IMAGES))).sum()
+    near = frozen(Capacity(10.0, kl + 0.5, n_steps=1, min_capacity=kl + 0.5))
+    fit(near, [LatentActivity()], epochs=2)  # A warning would be an error.
+    far = frozen(Capacity(10.0, kl + 3.0, n_steps=1, min_capacity=kl + 3.0))
+    with pytest.warns(UserWarning, match=r"3\.0 nats from the capacity") as caught:
+        fit(far, [LatentActivity()], epochs=3)
+    assert len(caught) == 1
 
 
 def test_active_latents_are_logged_between_two_writings(tmp_path):

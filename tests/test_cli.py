@@ -16,6 +16,9 @@ from keras_betavae import callbacks, cli, metrics, runs
 from keras_betavae.datasets import dsprites
 from tests.helpers import quick_scores
 
+# In few steps the KL does not reach the capacity.
+pytestmark = pytest.mark.filterwarnings("ignore:by step .* from the capacity")
+
 SMALL = ["--preset=burgess_dsprites", "--grid=3,2,4,4,4", "--batch-size=32", "--n-images=200"]
 SEED = 3
 # Keras does not close its CSV file when a training fails.

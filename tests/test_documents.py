@@ -25,7 +25,16 @@ SMALLER = {
     r"every_n_steps=500": "every_n_steps=1",
     r'scores="fast"\)': 'scores="fast", n=300)',
     r"n_seeds=5": "n_seeds=2, n=300",
+    r"steps=2_000": "steps=10",
+    r"steps_per_epoch=10\b": "steps_per_epoch=2",
+    r"batch_size=64\b": "batch_size=8",
+    r"n_labelled=100": "n_labelled=10",
+    r'estimate_capacity\("burgess_dsprites"': 'estimate_capacity("sprites_quick"',
     r"STEPS = 2_500": "STEPS = 2",
+    r"STEPS = 1_000": "STEPS = 2",
+    r"BATCH = 128": "BATCH = 8",
+    r"N_LABELLED = 1_000": "N_LABELLED = 20",
+    r"networks\.locatello_": "networks.dense_",
     r"N_TRAIN, N_TEST = 10_000, 5_000": "N_TRAIN, N_TEST = 200, 100",
     r"N_MORE = 20_000": "N_MORE = 50",
     r"N_RUNS = 5": "N_RUNS = 1",
@@ -63,6 +72,22 @@ def test_python_blocks_of_the_scores_run_in_order(tmp_path, monkeypatch):
     exec(compile(code, "docs/scores.md", "exec"), names)
     assert 0 <= names["table"]["mig_score"] <= 1
     assert (tmp_path / "scores.csv").is_file()
+
+
+def test_python_blocks_of_the_objectives_run_in_order():
+    code = smaller(python_blocks(ROOT / "docs" / "objectives.md"))
+    data = kbv.datasets.load_sprites(scale=2, orientation=4, pos_x=4, pos_y=4)
+    names = {"kbv": kbv, "data": data}
+    exec(compile(code, "docs/objectives.md", "exec"), names)
+    assert names["max_capacity"] > 0
+    assert int(names["labelled"].optimizer.iterations) == 2
+
+
+def test_the_docs_list_every_objective_and_model():
+    text = (ROOT / "docs" / "objectives.md").read_text("utf-8")
+    models = ["FactorVAE", "AdaGVAE", "GroupVAE"]
+    public = [name for name in kbv.objectives.__all__ if name[0].isupper() and name != "Objective"]
+    assert not [name for name in [*public, *models] if f"`{name}(" not in text]
 
 
 def test_the_benchmark_of_the_scores_runs(capsys):

@@ -1,18 +1,35 @@
+import copy
 import inspect
+import json
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import special, stats
+from scipy import integrate, special, stats
 
 from keras_betavae import likelihoods
-from keras_betavae.likelihoods import Bernoulli, Gaussian, Likelihood
+from keras_betavae.likelihoods import (
+    MIN_SCALE,
+    Bernoulli,
+    ContinuousBernoulli,
+    Gaussian,
+    Laplace,
+    Likelihood,
+)
+from tests.helpers import patterns, tiny_vae
 
-EXAMPLES = {"Bernoulli": [Bernoulli()], "Gaussian": [Gaussian(), Gaussian(0.1), Gaussian(3.0)]}
+EXAMPLES = {
+    "Bernoulli": [Bernoulli(), Bernoulli(subtract_entropy=True)],
+    "ContinuousBernoulli": [ContinuousBernoulli()],
+    "Gaussian": [Gaussian(), Gaussian(0.1), Gaussian(3.0), Gaussian(0.5, learnt=True)],
+    "Laplace": [Laplace(), Laplace(0.1), Laplace(3.0)],
+}
 ALL = [likelihood for examples in EXAMPLES.values() for likelihood in examples]
 SHAPES = [(4, 4, 1), (2, 3, 3), (7,)]
+LOGITS = [-50.0, -16.0, -1.0, -0.27, -1e-4, -1e-8, 0.0, 1e-8, 1e-4, 0.27, 1.0, 16.0, 50.0]
 few = settings(max_examples=30, deadline=None)
 
 
@@ -28,6 +45,38 @@ def params_and_images(shape, batch=5, seed=0):
 
 def summed_over_pixels(values):
     return values.reshape(len(values), -1).sum(axis=1)
+
+
+def cross_entropy(logits, targets):
+    logits, targets = logits.astype("float64"), targets.astype("float64")
+    return targets * special.log_expit(logits) + (1.0 - targets) * special.log_expit(-logits)
+
+
+def continuous_bernoulli(x, logit):
+    """The density normalised as its authors write it, in p and not in the logit."""
+    p = special.expit(logit)
+    normaliser = 2.0 if p == 0.5 else 2.0 * np.arctanh(1.0 - 2.0 * p) / (1.0 - 2.0 * p)
+    return normaliser * p**x * (1.0 - p) ** (1.0 - x)
+
+
+def density(likelihood, x, param):
+    p = likelihood(tf.constant([[param]], "float64"))
+    return float(tf.exp(p.log_prob(tf.constant([[x]], "float64")))[0])
+
+
+def gradients(likelihood, params, images, jit_compile=False):
+    """Of log_prob for the params and the images and of the mean for the params."""
+
+    @tf.function(jit_compile=jit_compile)
+    def differentiate(params, images):
+        with tf.GradientTape(persistent=True) as tape:
+            tape.watch([params, images])
+            p = likelihood(params)
+            log_prob, mean = p.log_prob(images), p.mean()
+        slopes = tape.gradient(log_prob, [params, images])
+        return log_prob, mean, *slopes, tape.gradient(mean, params)
+
+    return [value.numpy() for value in differentiate(tf.constant(params), tf.constant(images))]
 
 
 def test_every_likelihood_has_examples_here():
@@ -60,11 +109,37 @@ def test_log_prob_is_summed_over_pixels_and_not_averaged(likelihood):
 
 
 @pytest.mark.parametrize("likelihood", ALL, ids=label)
-def test_log_prob_is_highest_at_the_mean_image(likelihood):
+def test_log_prob_is_highest_at_the_mode(likelihood):
     params, images = params_and_images((4, 4, 1))
     p = likelihood(tf.constant(params))
-    truth = tf.cast(p.mean() > 0.5, "float32") if likelihood.support else p.mean()
-    assert np.all(p.log_prob(truth) > p.log_prob(images))
+    assert np.all(p.log_prob(p.mode()) > p.log_prob(images))
+
+
+@pytest.mark.parametrize("likelihood", ALL, ids=label)
+def test_a_likelihood_survives_json(likelihood):
+    serialised = json.loads(json.dumps(keras.saving.serialize_keras_object(likelihood)))
+    restored = keras.saving.deserialize_keras_object(serialised)
+    assert type(restored) is type(likelihood)
+    assert restored.get_config() == likelihood.get_config()
+    params, images = params_and_images((4, 4, 1))
+    np.testing.assert_array_equal(
+        restored(tf.constant(params)).log_prob(images),
+        likelihood(tf.constant(params)).log_prob(images),
+    )
+
+
+@pytest.mark.parametrize("likelihood", ALL, ids=label)
+def test_only_what_is_learnt_has_weights(likelihood):
+    assert len(likelihood.weights) == int(likelihood.get_config().get("learnt", False))
+
+
+@pytest.mark.parametrize("jit_compile", [False, True], ids=["graph", "jit"])
+@pytest.mark.parametrize("likelihood", ALL, ids=label)
+def test_values_and_gradients_are_finite_at_extreme_params_and_pixels(likelihood, jit_compile):
+    params = np.array(LOGITS, "float32")[:, None]
+    for pixel in (0.0, 0.3, 1.0):
+        for values in gradients(likelihood, params, np.full_like(params, pixel), jit_compile):
+            assert np.all(np.isfinite(values))
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
@@ -79,10 +154,8 @@ def test_bernoulli_is_scipys_on_binary_images(shape):
 
 def test_bernoulli_is_the_cross_entropy_of_grey_targets():
     params, grey = params_and_images((4, 4, 1))
-    logits, targets = params.astype("float64"), grey.astype("float64")
-    expected = targets * special.log_expit(logits) + (1.0 - targets) * special.log_expit(-logits)
     log_prob = Bernoulli()(tf.constant(params)).log_prob(grey)
-    np.testing.assert_allclose(log_prob, summed_over_pixels(expected), rtol=1e-5)
+    np.testing.assert_allclose(log_prob, summed_over_pixels(cross_entropy(params, grey)), rtol=1e-5)
 
 
 @few
@@ -92,6 +165,94 @@ def test_bernoulli_stays_finite_and_its_mean_a_grey_value(logit, pixel):
     assert np.isfinite(p.log_prob([[np.float32(pixel)]]))
     assert 0.0 <= float(p.mean()[0, 0]) <= 1.0
     assert float(p.mean()[0, 0]) == pytest.approx(special.expit(logit), abs=1e-6)
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_bernoulli_without_entropy_is_the_negative_divergence(shape):
+    params, grey = params_and_images(shape)
+    pixels, probs = grey.astype("float64"), special.expit(params.astype("float64"))
+    divergence = special.rel_entr(pixels, probs) + special.rel_entr(1.0 - pixels, 1.0 - probs)
+    p = Bernoulli(subtract_entropy=True)(tf.constant(params))
+    np.testing.assert_allclose(p.log_prob(grey), -summed_over_pixels(divergence), rtol=1e-5)
+    np.testing.assert_allclose(p.mean(), probs, rtol=1e-5)
+
+
+def test_bernoulli_without_entropy_differs_by_each_images_entropy_alone():
+    params, grey = params_and_images((4, 4, 1))
+    plain, grey_aware = (
+        gradients(Bernoulli(subtract_entropy), params, grey) for subtract_entropy in (False, True)
+    )
+    entropy = stats.bernoulli(grey.astype("float64")).entropy()
+    np.testing.assert_allclose(
+        grey_aware[0] - plain[0], summed_over_pixels(entropy), rtol=1e-5, atol=1e-4
+    )
+    np.testing.assert_allclose(grey_aware[2], plain[2], rtol=1e-6)
+
+
+def test_bernoulli_without_entropy_is_the_plain_one_on_binary_images():
+    params, grey = params_and_images((4, 4, 1))
+    images = (grey > 0.5).astype("float32")
+    plain, grey_aware = (Bernoulli(flag)(tf.constant(params)) for flag in (False, True))
+    np.testing.assert_array_equal(grey_aware.log_prob(images), plain.log_prob(images))
+
+
+@few
+@given(logit=st.floats(-1e4, 1e4), pixel=st.floats(0.0, 1.0))
+def test_bernoulli_without_entropy_is_never_above_zero(logit, pixel):
+    p = Bernoulli(subtract_entropy=True)(tf.constant([[logit]], "float32"))
+    assert -np.inf < float(p.log_prob([[np.float32(pixel)]])[0]) <= 1e-6
+
+
+@few
+@given(logit=st.floats(-1e4, 1e4))
+def test_bernoulli_without_entropy_is_zero_at_a_perfect_reconstruction(logit):
+    p = Bernoulli(subtract_entropy=True)(tf.constant([[logit]], "float32"))
+    assert float(p.log_prob(special.expit(np.array([[logit]], "float32")))[0]) == pytest.approx(
+        0.0, abs=1e-6
+    )
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_continuous_bernoulli_is_its_closed_form(shape):
+    params, images = params_and_images(shape)
+    expected = [
+        np.log(continuous_bernoulli(float(x), float(logit)))
+        for x, logit in zip(images.ravel(), params.ravel(), strict=True)
+    ]
+    np.testing.assert_allclose(
+        ContinuousBernoulli()(tf.constant(params)).log_prob(images),
+        summed_over_pixels(np.reshape(expected, params.shape)),
+        rtol=1e-4,
+        atol=1e-4,
+    )
+
+
+@pytest.mark.parametrize("logit", LOGITS)
+def test_continuous_bernoulli_integrates_to_one_and_its_mean_is_the_integral(logit):
+    likelihood = ContinuousBernoulli()
+    total, _ = integrate.quad(lambda x: density(likelihood, x, logit), 0.0, 1.0)
+    mean, _ = integrate.quad(lambda x: x * density(likelihood, x, logit), 0.0, 1.0)
+    assert total == pytest.approx(1.0, abs=1e-6)
+    shown = likelihood(tf.constant([[logit]], "float32")).mean()
+    assert float(shown[0, 0]) == pytest.approx(mean, rel=1e-5)
+
+
+@pytest.mark.parametrize("logit", LOGITS)
+def test_continuous_bernoullis_slope_is_the_distance_from_its_mean(logit):
+    params, pixel = np.full((1, 1), logit, "float32"), np.full((1, 1), 0.3, "float32")
+    _, mean, slope, _, _ = gradients(ContinuousBernoulli(), params, pixel)
+    np.testing.assert_allclose(slope, pixel - mean, rtol=1e-4, atol=1e-5)
+
+
+@few
+@given(logit=st.floats(-1e4, 1e4), pixel=st.floats(0.0, 1.0))
+def test_continuous_bernoulli_is_at_least_twice_the_cross_entropys_likelihood(logit, pixel):
+    params, images = np.array([[logit]], "float32"), np.array([[pixel]], "float32")
+    plain, continuous = (
+        float(likelihood(tf.constant(params)).log_prob(images)[0])
+        for likelihood in (Bernoulli(), ContinuousBernoulli())
+    )
+    assert continuous - plain >= np.log(2.0) - 1e-6 * max(1.0, abs(plain))
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
@@ -114,12 +275,103 @@ def test_gaussian_keeps_its_half(scale, distance):
     assert at_mean == pytest.approx(-np.log(scale * np.sqrt(2.0 * np.pi)), rel=1e-5, abs=1e-5)
 
 
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("scale", [0.1, 1.0, 3.0])
+def test_laplace_is_scipys(shape, scale):
+    params, images = params_and_images(shape)
+    expected = stats.laplace(params.astype("float64"), scale).logpdf(images)
+    p = Laplace(scale)(tf.constant(params))
+    np.testing.assert_allclose(p.log_prob(images), summed_over_pixels(expected), rtol=1e-5)
+    np.testing.assert_array_equal(p.mean(), params)
+
+
+@pytest.mark.parametrize("kind", [Gaussian, Laplace])
 @pytest.mark.parametrize("scale", [0.0, -1.0, float("nan"), float("inf")])
-def test_gaussian_refuses_a_scale_that_is_none(scale):
+def test_a_scale_that_is_none_is_refused(kind, scale):
     with pytest.raises(ValueError, match="scale must be a finite number above 0, got"):
-        Gaussian(scale)
+        kind(scale)
 
 
-def test_only_bernoulli_bounds_its_images():
-    assert Bernoulli().support == (0.0, 1.0)
-    assert Gaussian().support is None
+@pytest.mark.parametrize("scale", [MIN_SCALE, MIN_SCALE / 2])
+def test_a_learnt_scale_starts_above_its_floor(scale):
+    with pytest.raises(ValueError, match=f"a learnt scale must start above {MIN_SCALE}, got"):
+        Gaussian(scale, learnt=True)
+    assert Gaussian(scale).scale == scale
+
+
+@few
+@given(scale=st.floats(2.0 * MIN_SCALE, 100.0))
+def test_a_learnt_gaussian_starts_as_the_fixed_one(scale):
+    params, images = (tf.constant(values) for values in params_and_images((4, 4, 1)))
+    learnt, fixed = Gaussian(scale, learnt=True), Gaussian(scale)
+    assert float(learnt.sigma) == pytest.approx(scale, rel=1e-5)
+    assert float(fixed.sigma) == pytest.approx(scale, rel=1e-6)
+    np.testing.assert_allclose(
+        learnt(params).log_prob(images), fixed(params).log_prob(images), rtol=1e-4, atol=1e-3
+    )
+
+
+@pytest.mark.parametrize("rms", [0.02, 0.3, 5.0])
+def test_a_learnt_scale_becomes_the_residuals_root_mean_square(rms):
+    params, _ = params_and_images((4, 4, 1))
+    residuals = rms * np.random.default_rng(1).normal(size=params.shape).astype("float32")
+    likelihood, images = Gaussian(learnt=True), params + residuals
+    optimizer = keras.optimizers.Adam(0.1)
+    optimizer.build(likelihood.weights)
+
+    @tf.function
+    def step():
+        with tf.GradientTape() as tape:
+            loss = -tf.reduce_mean(likelihood(tf.constant(params)).log_prob(images))
+        weights = [weight.value for weight in likelihood.weights]
+        optimizer.apply(tape.gradient(loss, weights), likelihood.weights)
+
+    for _ in range(300):
+        step()
+    expected = np.sqrt(np.mean((images - params).astype("float64") ** 2))
+    assert float(likelihood.sigma) == pytest.approx(expected, rel=1e-3)
+    assert likelihood.get_config()["scale"] == 1.0
+
+
+def test_a_learnt_scale_never_falls_below_its_floor():
+    params, _ = params_and_images((4, 4, 1))
+    likelihood = Gaussian(learnt=True)
+    likelihood.weights[0].assign(-1e4)
+    p = likelihood(tf.constant(params))
+    assert float(likelihood.sigma) == pytest.approx(MIN_SCALE)
+    expected = stats.norm(params.astype("float64"), MIN_SCALE).logpdf(params)
+    np.testing.assert_allclose(p.log_prob(params), summed_over_pixels(expected), rtol=1e-5)
+
+
+@pytest.mark.parametrize("renew", [copy.copy, lambda g: type(g).from_config(g.get_config())])
+def test_a_copy_learns_a_scale_of_its_own_from_the_start(renew):
+    likelihood = Gaussian(0.5, learnt=True)
+    likelihood.weights[0].assign(2.0)
+    fresh = renew(likelihood)
+    assert float(fresh.sigma) == pytest.approx(0.5)
+    fresh.weights[0].assign(-2.0)
+    assert float(likelihood.sigma) == pytest.approx(MIN_SCALE + np.exp(2.0))
+
+
+def test_a_learnt_scale_stays_float32_inside_a_layer_of_half_precision():
+    likelihood, seen = Gaussian(learnt=True), []
+    layer = keras.layers.Lambda(
+        lambda x: seen.append(likelihood.sigma.dtype) or x, dtype="mixed_float16"
+    )
+    assert layer(tf.ones((1, 1))).dtype == tf.float16
+    assert set(seen) == {tf.float32}
+    assert likelihood.weights[0].trainable
+
+
+def test_only_the_bernoullis_bound_their_images():
+    bounded = {type(likelihood).__name__ for likelihood in ALL if likelihood.support}
+    assert bounded == {"Bernoulli", "ContinuousBernoulli"}
+    assert Bernoulli.support == ContinuousBernoulli.support == (0.0, 1.0)
+
+
+def test_a_learnt_scale_is_trained_with_the_model():
+    likelihood = Gaussian(1.0, learnt=True)
+    vae = tiny_vae(likelihood=likelihood, optimizer=keras.optimizers.Adam(1e-2))
+    assert any(weight is likelihood.weights[0] for weight in vae.trainable_variables)
+    vae.fit(patterns(64), batch_size=8, epochs=10, verbose=0)
+    assert float(likelihood.sigma) < 0.8

@@ -10,9 +10,10 @@ import tensorflow as tf
 from keras import layers
 
 import keras_betavae
-from keras_betavae import BetaVAE, networks
-from keras_betavae.likelihoods import Bernoulli, Gaussian
-from keras_betavae.objectives import Beta, Capacity
+from keras_betavae import AdaGVAE, BetaVAE, FactorVAE, GroupVAE, networks
+from keras_betavae.likelihoods import Bernoulli, ContinuousBernoulli, Gaussian, Laplace
+from keras_betavae.objectives import DIP, Beta, BetaTC, Capacity, SemiSupervised
+from keras_betavae.schedules import Cosine, Cyclical, Linear
 from tests.helpers import SHAPE, patterns, run_python, tiny_networks, tiny_vae, weights_of
 
 REGISTERED = {
@@ -26,10 +27,30 @@ REGISTERED = {
     ),
     "Beta": lambda: Beta(4.0),
     "Capacity": lambda: Capacity(10.0, 5.0, n_steps=7, min_capacity=0.5),
-    "Bernoulli": Bernoulli,
-    "Gaussian": lambda: Gaussian(0.3),
+    "BetaTC": lambda: BetaTC(0.5, Cosine(1.0, 4.0, 7), 2.0, n_data=64, sampling="mws"),
+    "DIP": lambda: DIP("ii", 2.0, Linear(0.0, 3.0, 7)),
+    "SemiSupervised": lambda: SemiSupervised(
+        DIP("i", 2.0, 20.0), (3, 4), Cyclical(0.0, 5.0, 7), latents=(2, 0), loss="l2"
+    ),
+    "Linear": lambda: Linear(0.5, 3.0, 7),
+    "Cosine": lambda: Cosine(0.5, 3.0, 7),
+    "Cyclical": lambda: Cyclical(0.5, 3.0, 7, n_cycles=2, ramp=0.8),
+    "FactorVAE": lambda: FactorVAE(
+        **tiny_networks(),
+        gamma=Linear(0.0, 30.0, 7),
+        discriminator=networks.discriminator(3, units=(8,)),
+        likelihood=Gaussian(0.3, learnt=True),
+        seed=5,
+    ),
+    "AdaGVAE": lambda: AdaGVAE(**tiny_networks(), objective=Beta(2.0), average="product", seed=5),
+    "GroupVAE": lambda: GroupVAE(**tiny_networks(), shared=(0, 2), average="arithmetic", seed=5),
+    "Bernoulli": lambda: Bernoulli(subtract_entropy=True),
+    "ContinuousBernoulli": ContinuousBernoulli,
+    "Gaussian": lambda: Gaussian(0.3, learnt=True),
+    "Laplace": lambda: Laplace(0.3),
 }
 MODELS = {
+    "beta_learnt_gaussian": (Beta(4.0), Gaussian(0.3, learnt=True)),
     "beta_bernoulli": (Beta(4.0), Bernoulli()),
     "capacity_gaussian": (Capacity(10.0, 5.0, n_steps=7), Gaussian(0.3)),
 }

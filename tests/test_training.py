@@ -168,7 +168,7 @@ def test_labels_are_not_used():
 def test_validation_data_is_watched_under_its_own_names():
     vae = tiny_vae(Capacity(1.0, 5.0), optimizer=adam())
     history = assert_learns(vae, patterns(80), batch_size=8, validation_data=(patterns(16),))
-    names = {"loss", "reconstruction_loss", "kl_loss", "capacity"}
+    names = {"loss", "reconstruction_loss", "kl_loss", "capacity", "capacity_distance"}
     assert set(history) == names | {f"val_{name}" for name in names}
     assert history["val_loss"][-1] < history["val_loss"][0]
 

@@ -1,17 +1,16 @@
 """Images with the factors that made them."""
 
-import itertools
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
 from keras_betavae.datasets import _packed
+from keras_betavae.datasets._streams import Streams
 
 
-class FactorDataset:
+class FactorDataset(Streams):
     """Images and their ground-truth factors, sampled and streamed by factor.
 
     The images are a full grid (every combination of factor values once, the last
@@ -156,68 +155,6 @@ class FactorDataset:
                 codes = np.empty((len(indices), *code.shape[1:]), code.dtype)
             codes[start : start + batch_size] = code
         return self.factors_at(indices), codes
-
-    def to_tf_data(
-        self,
-        batch_size: int,
-        *,
-        shuffle: bool = True,
-        seed: int | None = None,
-        repeat: bool = False,
-        start_step: int = 0,
-        drop_remainder: bool = False,
-    ) -> tf.data.Dataset:
-        """Returns batches of uint8 images for `fit`.
-
-        Every pass over the data is a fresh permutation of all images; nothing but that
-        permutation and a few batches is in memory beside the data.
-
-        Args:
-            batch_size: Images per batch.
-            shuffle: Whether the order is random.
-            seed: Seed of the order; None draws one.
-            repeat: Whether passes follow each other without end, as `fit` with
-                `steps_per_epoch` wants.
-            start_step: With `repeat`, the number of batches to leave out at the start:
-                with the same seed a resumed training goes on in the order of the one
-                that stopped.
-            drop_remainder: Whether a last batch that is short is left out.
-
-        Returns:
-            A `tf.data.Dataset` of uint8 tensors `(batch, *image_shape)`.
-
-        Raises:
-            ValueError: If `batch_size` is below 1, or above the number of images while
-                the remainder is dropped, or `start_step` is given without `repeat`.
-        """
-        n = len(self)
-        if batch_size < 1 or (drop_remainder and batch_size > n):
-            raise ValueError(f"batch_size must be between 1 and {n} images, got {batch_size}")
-        steps = n // batch_size if drop_remainder else -(-n // batch_size)
-        if start_step < 0:
-            raise ValueError(f"start_step must be at least 0, got {start_step}")
-        if start_step and not repeat:
-            raise ValueError("start_step needs repeat=True: a single pass has no step to resume at")
-        entropy = np.random.SeedSequence(seed).entropy
-        single_passes = itertools.count()
-
-        def batches():
-            # Without repeat, every iteration over the dataset is the next pass.
-            first_pass, first_step = divmod(start_step, steps)
-            for number in itertools.count(first_pass) if repeat else [next(single_passes)]:
-                order = np.arange(n)
-                if shuffle:
-                    order = np.random.default_rng([entropy, number]).permutation(n)
-                for step in range(first_step, steps):
-                    yield self.images_at(order[step * batch_size : (step + 1) * batch_size])
-                first_step = 0
-
-        size = batch_size if drop_remainder else None
-        spec = tf.TensorSpec((size, *self.image_shape), "uint8")
-        dataset = tf.data.Dataset.from_generator(batches, output_signature=spec)
-        cardinality = tf.data.INFINITE_CARDINALITY if repeat else steps
-        dataset = dataset.apply(tf.data.experimental.assert_cardinality(cardinality))
-        return dataset.prefetch(2)
 
     def _checked_indices(self, indices) -> np.ndarray:
         indices = np.asarray(indices, dtype=None if len(indices) else np.int64)

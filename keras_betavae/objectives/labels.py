@@ -1,0 +1,123 @@
+"""Few labels: given latents are drawn to given factors."""
+
+import operator
+from collections.abc import Sequence
+
+import keras
+import tensorflow as tf
+
+from keras_betavae.objectives._base import Objective
+from keras_betavae.schedules import Weight, checked_weight, weight_at, whole
+
+
+@keras.saving.register_keras_serializable(package="keras_betavae")
+class SemiSupervised(Objective):
+    r"""Adds to an objective the regression of factors from latents, where labels are known.
+
+    .. math::
+        R = R_0 + \gamma \, \mathbb{E}_{x \in \mathcal{L}} \sum_k
+        \ell\left(\mu_{j(k)}(x), \, y_k / n_k\right)
+
+    μ_j(k) is the posterior's mean of the latent that factor k is given, y_k the factor's
+    class and n_k the number of its classes. ℓ is the binary cross-entropy with μ as the logit
+    (`"xent"`) or the squared difference from its sigmoid (`"l2"`). The mean is over the images
+    of the batch that have labels.
+
+    `fit` then takes `(x, y)` batches, y being integers (batch, n_factors); a factor that is
+    -1 is missing and left out, so that an image may have some labels, all or none
+    (`FactorDataset.to_partly_labelled`).
+
+    Args:
+        objective: R_0.
+        factor_sizes: n_k, at least 1 each.
+        gamma: γ, at least 0, or a schedule.
+        latents: j(k), a latent for each factor; the first ones by default.
+        loss: `"xent"` or `"l2"`.
+
+    Raises:
+        ValueError: If an argument is outside its range, a latent is given twice or, when it is
+            called, there are no labels of the shape (batch, n_factors).
+
+    References:
+        Locatello et al., Disentangling Factors of Variation Using Few Labels, ICLR 2020.
+
+    Example:
+        >>> from keras_betavae.objectives import Beta
+        >>> SemiSupervised(Beta(4.0), factor_sizes=(3, 6), gamma=10.0).latents
+        (0, 1)
+    """
+
+    def __init__(
+        self,
+        objective: Objective,
+        factor_sizes: Sequence[int],
+        gamma: Weight = 10.0,
+        *,
+        latents: Sequence[int] | None = None,
+        loss: str = "xent",
+    ):
+        if not isinstance(objective, Objective) or objective.n_labels:
+            raise ValueError(f"objective must be one that uses no labels, got {objective!r}")
+        self.objective = objective
+        self.factor_sizes = tuple(whole("factor_sizes", size) for size in factor_sizes)
+        self.n_labels = len(self.factor_sizes)
+        self.gamma = checked_weight("gamma", gamma)
+        chosen = range(len(self.factor_sizes)) if latents is None else latents
+        self.latents = tuple(operator.index(latent) for latent in chosen)
+        if (
+            not len(set(self.latents)) == len(self.latents) == self.n_labels
+            or min(self.latents, default=-1) < 0
+        ):
+            raise ValueError(
+                "latents must be one latent of its own, counted from 0, for each of the "
+                f"{self.n_labels} factors, got {self.latents}"
+            )
+        if loss not in ("xent", "l2"):
+            raise ValueError(f"loss must be 'xent' or 'l2', got {loss!r}")
+        self.loss = loss
+
+    def __call__(self, posterior, prior, z, step, labels=None):
+        """Returns R_0 + γ · supervised loss, in nats for `"xent"`."""
+        unsupervised = self.objective(posterior, prior, z, step)
+        return unsupervised + weight_at(self.gamma, step) * self._supervised(posterior, labels)
+
+    def diagnostics(self, posterior, prior, z, step, labels=None):
+        """Returns the supervised loss, and what the objective within shows."""
+        return {
+            **self.objective.diagnostics(posterior, prior, z, step),
+            "supervised_loss": self._supervised(posterior, labels),
+            **self.scheduled(step, gamma_supervised=self.gamma),
+        }
+
+    def _supervised(self, posterior, labels):
+        mean = posterior.mean()
+        if max(self.latents) >= mean.shape[-1]:
+            raise ValueError(f"latents must be below {mean.shape[-1]}, got {self.latents}")
+        if labels is None or not labels.shape.is_compatible_with((None, self.n_labels)):
+            given = "none" if labels is None else tuple(labels.shape)
+            raise ValueError(
+                f"labels must come as (x, y) batches with y of the shape (batch, {self.n_labels}), "
+                f"got {given}"
+            )
+        logits = tf.gather(mean, self.latents, axis=-1)
+        labels = tf.cast(labels, logits.dtype)
+        known = labels >= 0.0  # A comparison with NaN is false.
+        targets = tf.where(known, labels / tf.constant(self.factor_sizes, logits.dtype), 0.0)
+        if self.loss == "xent":
+            losses = tf.nn.sigmoid_cross_entropy_with_logits(targets, logits)
+        else:
+            losses = (tf.sigmoid(logits) - targets) ** 2
+        losses = tf.reduce_sum(tf.where(known, losses, 0.0))
+        n_labelled = tf.reduce_sum(tf.cast(tf.reduce_any(known, axis=-1), logits.dtype))
+        return tf.math.divide_no_nan(losses, n_labelled)
+
+    def get_config(self) -> dict:
+        """Returns the constructor's arguments."""
+        config = {
+            "objective": self.objective,
+            "factor_sizes": list(self.factor_sizes),
+            "gamma": self.gamma,
+            "latents": list(self.latents),
+            "loss": self.loss,
+        }
+        return keras.saving.serialize_keras_object(config)

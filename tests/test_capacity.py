@@ -1,0 +1,65 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from keras_betavae import estimate_capacity
+from keras_betavae.likelihoods import Gaussian
+from keras_betavae.objectives import Capacity
+from tests.helpers import patterns, tiny_vae, weights_of
+
+
+def batches():
+    return tf.data.Dataset.from_tensor_slices(patterns(64)).batch(16)
+
+
+def model(**options):
+    return tiny_vae(Capacity(1.0, 5.0), optimizer=keras.optimizers.Adam(1e-2), **options)
+
+
+def test_four_patterns_need_at_least_the_information_that_tells_them_apart():
+    # The mean KL is no less than the information between image and code, which has to reach
+    # the entropy of four patterns for all to be reconstructed.
+    counts = np.unique(patterns(64).reshape(64, -1), axis=0, return_counts=True)[1]
+    entropy = -np.sum(counts / 64 * np.log(counts / 64))
+    capacity = estimate_capacity(model(), batches(), beta=0.1, steps=400)
+    assert entropy < capacity < 100.0
+
+
+def test_a_dearer_code_needs_less():
+    cheap, dear = (
+        estimate_capacity(model(), batches(), beta=beta, steps=200) for beta in (0.1, 10.0)
+    )
+    assert dear < cheap
+
+
+def test_the_model_stays_as_it_is_and_a_seed_repeats():
+    vae = model(likelihood=Gaussian(0.5, learnt=True))
+    before = weights_of(vae)
+    first, again = (estimate_capacity(vae, batches(), steps=20, seed=4) for _ in range(2))
+    assert first == again
+    for weight, other in zip(before, weights_of(vae), strict=True):
+        np.testing.assert_array_equal(weight, other)
+
+
+def test_a_preset_will_do():
+    images = np.zeros((32, 64, 64, 1), "uint8")
+    images[::2, 16:48] = 255
+    data = tf.data.Dataset.from_tensor_slices(images).batch(8)
+    assert estimate_capacity("sprites_quick", data, steps=10) > 0.0
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [({"steps": 9}, "steps"), ({"steps": 10.5}, "steps"), ({"beta": -1.0}, "beta")],
+)
+def test_numbers_out_of_range_are_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        estimate_capacity(model(), batches(), **options)
+
+
+def test_a_model_that_is_not_compiled_is_refused():
+    vae = model()
+    uncompiled = type(vae).from_config(vae.get_config())
+    with pytest.raises(ValueError, match="compiled"):
+        estimate_capacity(uncompiled, batches())
