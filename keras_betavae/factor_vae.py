@@ -148,21 +148,21 @@ class FactorVAE(BetaVAE):
 
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
         """Runs one step of both optimisers; returns the running means."""
-        x, y = self._unpacked(data)
-        size = (tf.shape(x)[0] + 1) // 2
-        x, x_other = x[:size], x[size:]
+        images, y = self._unpacked(data)
+        size = (tf.shape(images)[0] + 1) // 2
+        x, x_other = images[:size], images[size:]
         y = None if y is None else y[:size]
         with tf.GradientTape() as tape:
             terms, z = self._terms(self.posterior(x, training=True), x, True, y)
             loss = self._scaled_loss(self.optimizer, terms["loss"], x)
-        self._descend(self.optimizer, tape, loss, self._own_weights, terms["loss"], x)
+        self._descend(self.optimizer, tape, loss, self._own_weights, terms["loss"], images)
 
         permuted = self._permuted(x_other, training=True)
         with tf.GradientTape() as tape:
             discriminator_loss = self.discriminator_loss(z, permuted, training=True)
             loss = self._scaled_loss(self.discriminator_optimizer, discriminator_loss, x)
         weights = self.discriminator.trainable_variables
-        self._descend(self.discriminator_optimizer, tape, loss, weights, discriminator_loss, x)
+        self._descend(self.discriminator_optimizer, tape, loss, weights, discriminator_loss, images)
         return self._track({**terms, "discriminator_loss": discriminator_loss}, x)
 
     def _terms(self, posterior, x, training, labels=None):
