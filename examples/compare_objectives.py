@@ -3,8 +3,7 @@
 #
 # Trains every objective and model from several seeds on sprites with an equal budget: the same
 # networks, optimiser, steps and images per step, one published weight each. Each seed's model is
-# scored by `evaluate`; the table has means and standard deviations over the seeds. About two
-# minutes a model on two cores, an hour in all.
+# scored by `evaluate`; the table has means and standard deviations over the seeds.
 
 # %%
 import keras

@@ -42,7 +42,7 @@ class FactorVAE(BetaVAE):
         ValueError: As `BetaVAE`; if `gamma` is negative or the discriminator does not fit.
 
     References:
-        Kim & Mnih, Disentangling by Factorising, ICML 2018, Eq. 2 and 3, Algorithm 2.
+        Kim & Mnih, Disentangling by Factorising, ICML 2018.
 
     Example:
         >>> vae = FactorVAE(

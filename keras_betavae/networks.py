@@ -199,7 +199,7 @@ def discriminator(latent_dim: int, units: Sequence[int] = (1000,) * 6) -> keras.
         ValueError: If `latent_dim` is below 1.
 
     References:
-        Kim & Mnih, Disentangling by Factorising, ICML 2018, Table 4.
+        Kim & Mnih, Disentangling by Factorising, ICML 2018.
 
     Example:
         >>> discriminator(10).output_shape

@@ -149,7 +149,7 @@ class AdaGVAE(PairVAE):
 
     References:
         Locatello et al., Weakly-Supervised Disentanglement Without Compromises, ICML
-        2020, section 4.
+        2020.
 
     Example:
         >>> from keras_betavae import networks
@@ -204,8 +204,8 @@ class GroupVAE(PairVAE):
             if `average` is unknown or the objective uses labels.
 
     References:
-        Bouchacourt, Tomioka & Nowozin, Multi-Level Variational Autoencoder, AAAI 2018,
-        Eq. 3; Hosoya, Group-based Learning of Disentangled Representations, IJCAI 2019.
+        Bouchacourt, Tomioka & Nowozin, Multi-Level Variational Autoencoder, AAAI 2018;
+        Hosoya, Group-based Learning of Disentangled Representations, IJCAI 2019.
 
     Example:
         >>> from keras_betavae import networks

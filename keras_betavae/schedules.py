@@ -102,7 +102,7 @@ class Cyclical(_Ramp):
 
     References:
         Fu et al., Cyclical Annealing Schedule: A Simple Approach to Mitigating KL
-        Vanishing, NAACL 2019, Eq. 6 and 7; there n = 4 and R = 0.5.
+        Vanishing, NAACL 2019.
 
     Example:
         >>> schedule = Cyclical(0.0, 1.0, n_steps=100)

@@ -41,7 +41,7 @@ class BetaTC(Objective):
 
     References:
         Chen et al., Isolating Sources of Disentanglement in Variational Autoencoders,
-        NeurIPS 2018, Eq. 2 to 4, S4 and S6. Published code sets the wrong entries of
+        NeurIPS 2018. Published code sets the wrong entries of
         the stratified weights; these are the paper's.
 
     Example:

@@ -30,7 +30,7 @@ class DIP(Objective):
 
     References:
         Kumar, Sattigeri & Balakrishnan, Variational Inference of Disentangled Latent
-        Concepts from Unlabeled Observations, ICLR 2018, Eq. 6 and 7.
+        Concepts from Unlabeled Observations, ICLR 2018.
 
     Example:
         >>> DIP("ii", lambda_od=10.0, lambda_d=10.0).get_config()
