@@ -108,6 +108,9 @@ class BetaVAE(PersistentModel):
     def from_preset(cls, preset: str, **overrides: Any) -> "BetaVAE":
         """Creates a compiled model from a paper's recipe.
 
+        The model is of the recipe's class (`FactorVAE` for "locatello_factor"), or of the class
+        that this is called on, if that is another.
+
         Args:
             preset: One of `presets.names()`.
             **overrides: `input_shape`, `latent_dim`, `objective`, `likelihood` and
@@ -130,7 +133,10 @@ class BetaVAE(PersistentModel):
         }
         recipe = dataclasses.replace(recipe, **replaced)
         optimizer = overrides.pop("optimizer", None) or recipe.optimizer()
-        vae = cls(**{**recipe.model_arguments(), **overrides})
+        model = keras.saving.get_registered_object(f"keras_betavae>{recipe.model}")
+        if not issubclass(model, cls):
+            model, recipe = cls, dataclasses.replace(recipe, options={})
+        vae = model(**{**recipe.model_arguments(), **overrides})
         vae.compile(optimizer=optimizer, jit_compile=recipe.jit_compile)
         return vae
 

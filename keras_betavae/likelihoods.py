@@ -188,9 +188,6 @@ class Gaussian(Likelihood):
         scale = tf.cast(self.sigma, params.dtype) if self.learnt else self.scale
         return tfd.Independent(tfd.Normal(params, scale), _event_rank(params))
 
-    def __copy__(self) -> "Gaussian":
-        return type(self)(**self.get_config())
-
     def get_config(self) -> dict:
         """Returns `{"scale": ..., "learnt": ...}`, the scale as it was given."""
         return {"scale": self.scale, "learnt": self.learnt}

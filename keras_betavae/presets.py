@@ -1,8 +1,7 @@
 """The papers' recipes by name: network, objective, likelihood, optimiser, batch, steps."""
 
-import copy
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -26,6 +25,8 @@ class Preset:
         input_shape: Shape of one image.
         likelihood: The likelihood.
         jit_compile: Whether XLA compiles the step; on a CPU it helps dense networks.
+        model: Name of the model's class.
+        options: What else the class is given.
     """
 
     network: str
@@ -38,16 +39,21 @@ class Preset:
     input_shape: Sequence[int] = (64, 64, 1)
     likelihood: likelihoods.Likelihood = dataclasses.field(default_factory=likelihoods.Bernoulli)
     jit_compile: bool | str = "auto"
+    model: str = "BetaVAE"
+    options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def model_arguments(self) -> dict[str, Any]:
-        """Returns new networks and the parts that `BetaVAE` takes."""
+        """Returns new networks and the other arguments of the model."""
         encoder = getattr(networks, f"{self.network}_encoder")
         decoder = getattr(networks, f"{self.network}_decoder")
         return {
             "encoder": encoder(self.input_shape, self.latent_dim),
             "decoder": decoder(self.latent_dim, self.input_shape),
-            "objective": copy.copy(self.objective),
-            "likelihood": copy.copy(self.likelihood),
+            **{
+                name: type(part).from_config(part.get_config())
+                for name, part in (("objective", self.objective), ("likelihood", self.likelihood))
+            },
+            **self.options,
         }
 
 
@@ -62,6 +68,22 @@ def _quick_adam() -> keras.optimizers.Optimizer:
 _HIGGINS = "Higgins et al. 2017, Table 1; batch and steps are not in the paper"
 _BURGESS = "Burgess et al. 2017; steps after the capacity's rise are not in the paper"
 _LOCATELLO = "Locatello et al. 2019, Tables 1 to 4; one point of the published grid"
+_DSPRITES_SIZE = 737_280
+
+
+def _locatello(objective: objectives.Objective, source: str = _LOCATELLO, **others: Any) -> Preset:
+    arguments: dict[str, Any] = {
+        "network": "locatello",
+        "latent_dim": 10,
+        "objective": objective,
+        "optimizer": partial(keras.optimizers.Adam, 1e-4, epsilon=1e-8),
+        "batch_size": 64,
+        "steps": 300_000,
+        "source": source,
+    }
+    return Preset(**{**arguments, **others})
+
+
 _PRESETS = {
     "sprites_quick": Preset(
         network="dense",
@@ -131,24 +153,21 @@ _PRESETS = {
         steps=150_000,
         source=_BURGESS,
     ),
-    "locatello_beta": Preset(
-        network="locatello",
-        latent_dim=10,
-        objective=objectives.Beta(4.0),
-        optimizer=partial(keras.optimizers.Adam, 1e-4, epsilon=1e-8),
-        batch_size=64,
-        steps=300_000,
-        source=_LOCATELLO,
+    "locatello_beta": _locatello(objectives.Beta(4.0)),
+    "locatello_capacity": _locatello(objectives.Capacity(1000.0, 25.0, n_steps=100_000)),
+    "locatello_tc": _locatello(
+        objectives.BetaTC(beta=6.0, n_data=_DSPRITES_SIZE),
+        source=f"{_LOCATELLO}; n_data is that of dSprites, the command line takes the data's",
     ),
-    "locatello_capacity": Preset(
-        network="locatello",
-        latent_dim=10,
-        objective=objectives.Capacity(gamma=1000.0, max_capacity=25.0, n_steps=100_000),
-        optimizer=partial(keras.optimizers.Adam, 1e-4, epsilon=1e-8),
-        batch_size=64,
-        steps=300_000,
-        source=_LOCATELLO,
+    "locatello_factor": _locatello(
+        objectives.Beta(1.0),
+        model="FactorVAE",
+        options={"gamma": 30.0},
+        batch_size=128,
+        source=f"{_LOCATELLO}; the batch is two times 64, half for each network",
     ),
+    "locatello_dip_i": _locatello(objectives.DIP("i", lambda_od=10.0, lambda_d=100.0)),
+    "locatello_dip_ii": _locatello(objectives.DIP("ii", lambda_od=10.0, lambda_d=10.0)),
 }
 
 

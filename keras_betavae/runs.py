@@ -13,7 +13,7 @@ from keras_betavae import callbacks, datasets, metrics, presets, visualization
 from keras_betavae._files import moved_into_place
 from keras_betavae.beta_vae import BetaVAE
 from keras_betavae.evaluation import evaluate_with_controls
-from keras_betavae.objectives import Beta, kl_per_latent
+from keras_betavae.objectives import Beta, BetaTC, kl_per_latent
 from keras_betavae.score_table import ScoreTable, finite_or_none, side_by_side
 
 
@@ -93,8 +93,12 @@ class Settings:
         overrides: dict[str, Any] = {"input_shape": data.image_shape, "seed": self.seed}
         if self.latent_dim is not None:
             overrides["latent_dim"] = self.latent_dim
+        objective = presets.get(self.preset).objective
         if self.beta is not None:
             overrides["objective"] = Beta(self.beta)
+        elif isinstance(objective, BetaTC):
+            config = {**objective.get_config(), "n_data": len(data)}
+            overrides["objective"] = BetaTC.from_config(config)
         if self.learning_rate is not None:
             # A preset's schedule cannot be set to a number afterwards.
             optimizer = presets.get(self.preset).optimizer()

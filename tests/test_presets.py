@@ -4,8 +4,8 @@ import keras
 import pytest
 from keras.optimizers import Adagrad, Adam
 
-from keras_betavae import BetaVAE, likelihoods, networks, presets
-from keras_betavae.objectives import Beta, Capacity
+from keras_betavae import AdaGVAE, BetaVAE, FactorVAE, likelihoods, networks, presets
+from keras_betavae.objectives import DIP, Beta, BetaTC, Capacity
 from tests.helpers import tiny_networks
 
 
@@ -40,11 +40,20 @@ RECIPES = {
     ),
     "locatello_beta": Recipe("locatello", 10, Beta, {}, Adam, 1e-4, 64, 300_000),
     "locatello_capacity": Recipe("locatello", 10, Capacity, BURGESS, Adam, 1e-4, 64, 300_000),
+    "locatello_tc": Recipe(
+        "locatello", 10, BetaTC, {"alpha": 1.0, "gamma": 1.0}, Adam, 1e-4, 64, 300_000
+    ),
+    "locatello_factor": Recipe("locatello", 10, Beta, {"beta": 1.0}, Adam, 1e-4, 128, 300_000),
+    "locatello_dip_i": Recipe("locatello", 10, DIP, {"kind": "i"}, Adam, 1e-4, 64, 300_000),
+    "locatello_dip_ii": Recipe("locatello", 10, DIP, {"kind": "ii"}, Adam, 1e-4, 64, 300_000),
 }
 OURS = {"sprites_quick"}
 GRIDS = {
     "locatello_beta": ("beta", {1, 2, 4, 6, 8, 16}),
     "locatello_capacity": ("max_capacity", {5, 10, 25, 50, 75, 100}),
+    "locatello_tc": ("beta", {1, 2, 4, 6, 8, 10}),
+    "locatello_dip_i": ("lambda_od", {1, 2, 5, 10, 20, 50}),
+    "locatello_dip_ii": ("lambda_od", {1, 2, 5, 10, 20, 50}),
 }
 
 
@@ -73,6 +82,35 @@ def test_locatello_presets_are_on_the_published_grid(name):
     assert presets.get(name).objective.get_config()[argument] in grid
     optimizer = presets.get(name).optimizer().get_config()
     assert (optimizer["beta_1"], optimizer["beta_2"], optimizer["epsilon"]) == (0.9, 0.999, 1e-8)
+
+
+def test_dips_two_weights_are_in_the_published_proportion():
+    first, second = presets.get("locatello_dip_i"), presets.get("locatello_dip_ii")
+    assert first.objective.lambda_d == 10 * first.objective.lambda_od
+    assert second.objective.lambda_d == second.objective.lambda_od
+
+
+def test_a_recipe_of_another_model_gives_that_model():
+    small = {"input_shape": (32, 32, 1)}
+    for called in (BetaVAE, FactorVAE):
+        vae = called.from_preset("locatello_factor", **small)
+        assert type(vae) is FactorVAE
+        assert vae.gamma in {10, 20, 30, 40, 50, 100}
+        optimizer = vae.discriminator_optimizer.get_config()
+        assert (optimizer["beta_1"], optimizer["beta_2"]) == (0.5, 0.9)
+    assert FactorVAE.from_preset("locatello_factor", gamma=7.0, **small).gamma == 7.0
+
+
+@pytest.mark.parametrize("model", [FactorVAE, AdaGVAE])
+def test_any_model_takes_the_networks_of_a_recipe(model):
+    vae = model.from_preset("locatello_beta", input_shape=(32, 32, 1))
+    assert type(vae) is model
+    assert vae.objective.beta == 4.0
+
+
+def test_another_model_takes_a_recipe_without_what_is_the_recipes_model_alone():
+    vae = AdaGVAE.from_preset("locatello_factor", input_shape=(32, 32, 1))
+    assert type(vae) is AdaGVAE
 
 
 @pytest.mark.parametrize("name", presets.names())
@@ -104,8 +142,9 @@ def test_a_change_to_a_model_does_not_change_the_recipe(name):
     vae = BetaVAE.from_preset(name, input_shape=(32, 32, 1))
     for part in (vae.objective, vae.likelihood):
         for argument, value in part.get_config().items():
-            setattr(part, argument, value + 1.0)
-            assert part.get_config()[argument] == value + 1.0
+            changed = value + 1 if isinstance(value, int | float) else f"not {value}"
+            setattr(part, argument, changed)
+            assert part.get_config()[argument] == changed
     parts = presets.get(name).objective, presets.get(name).likelihood
     assert [part.get_config() for part in parts] == before
     again = BetaVAE.from_preset(name, input_shape=(32, 32, 1))

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keras_betavae import callbacks, cli, runs, visualization
+from keras_betavae import FactorVAE, callbacks, cli, runs, visualization
 from keras_betavae.datasets import FactorDataset
 from keras_betavae.objectives import Beta, Capacity, kl_per_latent
 from tests.helpers import SHAPE, quick_scores, tiny_vae, weights_of
@@ -49,6 +49,18 @@ def random_images():
 
 
 # Settings.
+
+
+def test_a_recipe_that_depends_on_the_number_of_images_takes_the_datas():
+    data = FactorDataset(np.zeros((6, 32, 32, 1), "uint8"), "ab", (2, 3))
+    settings = runs.Settings("locatello_tc", batch_size=4, steps=1, every=1)
+    assert settings.build_model(data).objective.n_data == 6
+
+
+def test_a_run_may_be_of_a_model_of_its_own():
+    data = FactorDataset(np.zeros((6, 32, 32, 1), "uint8"), "ab", (2, 3))
+    vae = runs.Settings("locatello_factor", batch_size=16, steps=1, every=1).build_model(data)
+    assert type(vae) is FactorVAE
 
 
 def test_settings_take_what_was_not_chosen_from_the_preset():
