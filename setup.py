@@ -4,7 +4,8 @@ from pathlib import Path
 
 from setuptools import find_packages, setup
 
-TESTING = ["hypothesis", "matplotlib", "mypy", "pytest", "pytest-xdist", "ruff"]
+TFDS = ["tensorflow-datasets>=4.9"]
+TESTING = ["hypothesis", "matplotlib", "mypy", "pytest", "pytest-xdist", "ruff", *TFDS]
 DOCS = ["furo", "myst-parser", "sphinx", "sphinx-mathjax-offline"]
 
 setup(
@@ -29,7 +30,7 @@ setup(
         "pillow>=10",
         "threadpoolctl>=3.1",
     ],
-    extras_require={"docs": DOCS, "dev": [*TESTING, *DOCS, "pre-commit"]},
+    extras_require={"docs": DOCS, "tfds": TFDS, "dev": [*TESTING, *DOCS, "pre-commit"]},
     entry_points={"console_scripts": ["keras-betavae=keras_betavae.cli:main"]},
     classifiers=[
         "Development Status :: 4 - Beta",

@@ -11,7 +11,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from tensorflow_probability import distributions as tfd
 
-from keras_betavae import _trackers, presets
+from keras_betavae import _trackers, networks, presets
 from keras_betavae._persistence import PersistentModel
 from keras_betavae.likelihoods import Bernoulli, Likelihood
 from keras_betavae.objectives import Beta, Objective, batch_mean, kl_per_latent
@@ -77,7 +77,7 @@ class BetaVAE(PersistentModel):
         **kwargs: Any,
     ):
         super().__init__(name=name, **kwargs)
-        self.image_shape, self.latent_dim = _fitting_shapes(encoder, decoder)
+        self.image_shape, self.latent_dim = networks.fitting_shapes(encoder, decoder)
         if log_var_limit is not None and not 0.0 < log_var_limit < math.inf:
             raise ValueError(f"log_var_limit must be above 0 or None, got {log_var_limit}")
         self.encoder = encoder
@@ -486,28 +486,3 @@ def _share_of_batch(x: tf.Tensor) -> tf.Tensor | float:
         return 1.0
     size = tf.cast(tf.shape(x)[0], "float32")
     return size / replica.all_reduce(tf.distribute.ReduceOp.SUM, size)
-
-
-def _fitting_shapes(encoder: keras.Model, decoder: keras.Model) -> tuple[tuple[int, ...], int]:
-    """Returns (image_shape, latent_dim) that both networks agree on."""
-    # A model that is not built has no shapes.
-    outputs: Any = getattr(encoder, "output_shape", None)
-    is_list = isinstance(outputs, list) and isinstance(encoder.output, (list, tuple))
-    if not is_list or len(outputs) != 2 or outputs[0] != outputs[1]:
-        raise ValueError(
-            "encoder must return [mean, log_var] of one shape (batch, latent_dim), got the "
-            f"output shape {outputs}"
-        )
-    latent_shape, image_shape = outputs[0][1:], encoder.input_shape[1:]
-    codes, images = (getattr(decoder, f"{end}_shape", None) for end in ("input", "output"))
-    if len(latent_shape) != 1 or codes is None or codes[1:] != latent_shape:
-        raise ValueError(
-            f"decoder must take the encoder's codes: the encoder gives (batch, "
-            f"{', '.join(map(str, latent_shape))}), the decoder takes {codes}"
-        )
-    if images is None or images[1:] != image_shape:
-        raise ValueError(
-            f"decoder must return the encoder's images: the encoder takes "
-            f"{encoder.input_shape}, the decoder returns {images}"
-        )
-    return tuple(image_shape), latent_shape[0]

@@ -3,17 +3,18 @@
 import os
 import warnings
 from collections.abc import Mapping
-from pathlib import Path
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from keras_betavae import visualization
-from keras_betavae._files import moved_into_place
-from keras_betavae.datasets import FactorDataset
+from keras_betavae.checkpoint import Checkpoint
+from keras_betavae.datasets import ImageDataset
 from keras_betavae.evaluation import Scores, choose, evaluate
 from keras_betavae.objectives import Capacity
+
+__all__ = ["Checkpoint", "DisentanglementMetric", "LatentActivity", "LatentTraversal"]
 
 
 class _SummaryCallback(keras.callbacks.Callback):
@@ -66,7 +67,7 @@ class DisentanglementMetric(_SummaryCallback):
     not touched: a run has the same weights with this callback and without.
 
     Args:
-        data: Images with factors.
+        data: Images with factors, or without, which leaves the scores that need none.
         log_dir: TensorBoard's folder; None writes no summaries.
         scores: As in `evaluate`: `"fast"` (every score that takes about a second or less),
             `"all"`, names, or functions of `(factors, codes)` by name.
@@ -88,7 +89,7 @@ class DisentanglementMetric(_SummaryCallback):
 
     def __init__(
         self,
-        data: FactorDataset,
+        data: ImageDataset,
         log_dir: str | os.PathLike | None = None,
         *,
         scores: Scores = "fast",
@@ -276,64 +277,3 @@ class LatentActivity(_SummaryCallback):
                 stacklevel=2,
             )
         self._strays = strays
-
-
-class Checkpoint(keras.callbacks.Callback):
-    """Saves the whole model after every epoch, so that training can go on from there.
-
-    Each file is written aside and moved into place, so that whatever stands in the
-    folder is whole, also when the process is killed while it saves.
-
-    Args:
-        folder: Where `step-<training step>.keras` files go.
-        keep: How many of the latest files stay.
-
-    Raises:
-        ValueError: If `keep` is below 1.
-
-    Example:
-        >>> callback = Checkpoint("checkpoints")
-        >>> Checkpoint.latest("checkpoints") is None
-        True
-    """
-
-    def __init__(self, folder: str | os.PathLike, keep: int = 2):
-        super().__init__()
-        if keep < 1:
-            raise ValueError(f"keep must be at least 1, got {keep}")
-        self.folder = Path(folder)
-        self.keep = keep
-
-    @staticmethod
-    def latest(folder: str | os.PathLike) -> Path | None:
-        """Returns the latest checkpoint's file, None if there is none."""
-        return max(Path(folder).glob("step-*.keras"), default=None)
-
-    def on_train_begin(self, logs: dict | None = None) -> None:
-        """Refuses a folder of another training, whose files would pass for the latest.
-
-        Raises:
-            FileExistsError: If the folder holds a checkpoint of a later step.
-        """
-        latest = self.latest(self.folder)
-        if latest is not None and int(latest.stem.split("-")[1]) > self.step:
-            raise FileExistsError(
-                f"{latest} is of a later step than {self.step}, at which this training begins; "
-                "choose another folder, or go on from that file"
-            )
-
-    @property
-    def step(self) -> int:
-        """The number of training steps that are done."""
-        return int(self.model.optimizer.iterations)
-
-    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        """Saves, and deletes what is older than the latest files."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        for left in self.folder.glob("saving-step-*.keras"):
-            left.unlink()  # Of a process that was killed while it saved.
-        target = self.folder / f"step-{self.step:09d}.keras"
-        with moved_into_place(target) as aside:
-            self.model.save(aside)
-        for old in sorted(self.folder.glob("step-*.keras"))[: -self.keep]:
-            old.unlink()

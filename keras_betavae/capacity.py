@@ -3,10 +3,10 @@
 import keras
 import tensorflow as tf
 
+from keras_betavae._checks import whole
 from keras_betavae.beta_vae import BetaVAE
 from keras_betavae.datasets import FactorDataset
 from keras_betavae.objectives import Beta
-from keras_betavae.schedules import whole
 
 
 def estimate_capacity(

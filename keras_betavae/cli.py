@@ -133,18 +133,46 @@ def _export(options: argparse.Namespace) -> None:
     print(options.out)
 
 
-def _datasets(options: argparse.Namespace) -> None:
-    del options
-    from keras_betavae.datasets import dsprites
+def _datasets_list(options: argparse.Namespace) -> None:
+    from keras_betavae.datasets import catalog
+    from keras_betavae.score_table import markdown_table
 
-    factors = ", ".join(
-        f"{name} {size}"
-        for name, size in zip(dsprites.FACTOR_NAMES, dsprites.FACTOR_SIZES, strict=True)
-    )
-    print("sprites   737,280 images (64, 64, 1), rendered offline in seconds")
-    print("dsprites  737,280 images (64, 64, 1), the released file")
-    print(f"          both: {factors}")
-    print(f"          {dsprites.URL}")
+    rows = []
+    for name in catalog.names():
+        entry = catalog.get(name)
+        shape = "×".join(map(str, entry.image_shape))
+        here = entry.status(options.cache_dir)
+        rows.append([name, entry.summary, f"{len(entry):,}", shape, here])
+    header = ["data", "what", "images", "shape", "here"]
+    print(markdown_table(header, rows, numbers=False))
+
+
+def _datasets_info(options: argparse.Namespace) -> None:
+    from keras_betavae.datasets import catalog
+
+    entry = catalog.get(options.name)
+    factors = ", ".join(f"{name} {size}" for name, size in entry.factors.items())
+    print(f"{entry.name}: {entry.summary}")
+    print(f"images    {len(entry):,} of {'×'.join(map(str, entry.image_shape))}")
+    print(f"factors   {factors}")
+    print(f"here      {entry.status(options.cache_dir)}")
+    for file in entry.files:
+        print(f"released  {file.url}" + (f" (MD5 {file.md5})" if file.md5 else ""))
+
+
+def _datasets_fetch(options: argparse.Namespace) -> None:
+    from keras_betavae.datasets import catalog
+
+    print(catalog.load(options.name, options.path, cache_dir=options.cache_dir))
+
+
+def _datasets_show(options: argparse.Namespace) -> None:
+    from keras_betavae import visualization
+    from keras_betavae.datasets import catalog
+
+    data = catalog.load(options.name, options.path, cache_dir=options.cache_dir)
+    visualization.write_png(options.out, visualization.contact_sheet(data))
+    print(options.out)
 
 
 def _scores(options: argparse.Namespace) -> None:
@@ -177,7 +205,8 @@ def _grid(text: str) -> tuple[int, ...]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    from keras_betavae import presets
+    from keras_betavae import presets, runs
+    from keras_betavae.datasets import catalog
 
     parser = argparse.ArgumentParser(
         prog="keras-betavae",
@@ -210,10 +239,16 @@ def _parser() -> argparse.ArgumentParser:
     )
     train.add_argument(
         "--data",
-        choices=("sprites", "dsprites"),
-        help="sprites: rendered offline (default); dsprites: the released file",
+        choices=(*catalog.names(), runs.FOLDER),
+        metavar="NAME",
+        help="a name that `datasets list` shows (default: sprites, rendered offline), or "
+        "folder, for pictures of your own",
     )
-    train.add_argument("--data-path", metavar="FILE", help="where the released file is")
+    train.add_argument(
+        "--data-path",
+        metavar="PATH",
+        help="the released file, the folder with the files, or that with your pictures",
+    )
     train.add_argument(
         "--grid",
         type=_grid,
@@ -295,8 +330,25 @@ def _parser() -> argparse.ArgumentParser:
     scores = commands.add_parser("scores", help="list the scores: range, needs, paper")
     scores.set_defaults(command=_scores)
 
-    table = commands.add_parser("datasets", help="list the data sets")
-    table.set_defaults(command=_datasets)
+    table = commands.add_parser("datasets", help="list, describe, fetch and show the data sets")
+    actions = table.add_subparsers(required=True, metavar="list|info|fetch|show")
+    for action, command, text in (
+        ("list", _datasets_list, "list the data sets, and which are here"),
+        ("info", _datasets_info, "print a data set's factors and released files"),
+        ("fetch", _datasets_fetch, "fetch a data set's files, check them and unpack them"),
+        ("show", _datasets_show, "draw a contact sheet that sweeps each factor"),
+    ):
+        each = actions.add_parser(action, help=text, description=text)
+        each.set_defaults(command=command)
+        each.add_argument("--cache-dir", type=Path, metavar="DIR", help="where data sets are kept")
+        if action != "list":
+            each.add_argument("name", choices=catalog.names(), metavar="NAME")
+        if action in ("fetch", "show"):
+            each.add_argument(
+                "--path", type=Path, help="the released file, or the folder with the files"
+            )
+        if action == "show":
+            each.add_argument("--out", type=Path, required=True, metavar="FILE.png")
     return parser
 
 

@@ -30,10 +30,11 @@ def evaluate(
     """Scores a model or codes by many scores, from one encoding.
 
     Args:
-        model_or_codes: Anything that `FactorDataset.encode_with` takes (a model with a
+        model_or_codes: Anything that `ImageDataset.encode_with` takes (a model with a
             method `encode`, or a function from uint8 images to codes), or codes
             (n_samples, latent_dim).
-        data: For a model a `FactorDataset`. For codes the factors (n_samples, n_factors)
+        data: For a model a `FactorDataset`, or an `ImageDataset`, which leaves the scores that
+            need no factors. For codes the factors (n_samples, n_factors)
             of the same images, or the `FactorDataset` of which they encode every image in
             order, or None, which leaves the scores that need no factors. Factors of size
             1 in a `FactorDataset` are left out.
@@ -42,7 +43,7 @@ def evaluate(
             which are handed `seed`, `factor_names` and `n_jobs` where they take them (and
             no `partial` has bound them) and return a number, or several in a named tuple
             or a dict. The two groups leave out what the data has no factors for.
-        n: Images that are drawn and encoded; codes are taken whole.
+        n: Images that are drawn and encoded, at most all; codes are taken whole.
         seed: Seed of the draw and of every score.
         n_seeds: With more than one, everything (for codes, only the scores' own draws) is
             done with each of the seeds seed, seed + 1, ...; the value is the mean, and
@@ -108,7 +109,7 @@ def evaluate_with_controls(
     Args:
         model: The trained model.
         untrained: The same network with the weights that it started from.
-        data: A `FactorDataset`.
+        data: As for a model in `evaluate`.
         scores: As in `evaluate`.
         n: Images that are drawn and encoded, the same for all.
         seed: Seed of the draw and of every score.
@@ -122,7 +123,7 @@ def evaluate_with_controls(
     """
     options: dict[str, Any] = {"seed": seed, "n_seeds": n_seeds, "n_jobs": n_jobs}
     factors, pixels, names = _encode(metrics.pixel_codes, data, n, seed, None)
-    scores = choose(scores, factors.shape[1], names)
+    scores = choose(scores, 0 if factors is None else factors.shape[1], names)
     of_pixels = {name: score for name, score in scores.items() if name in OF_MANY_CODES}
     k = min(10, *pixels.shape)
     controls = {
@@ -153,11 +154,13 @@ def _encode(model_or_codes, data, n, seed, factor_names):
             codes, factors = np.asarray(model_or_codes), data.factors_at(np.arange(len(data)))
         else:
             factors, codes = data.encode_with(model_or_codes, n, seed)
+        if not data.factor_names:
+            return None, check_codes(codes), None
         factors, codes = check_factors_and_codes(factors, codes)
         kept = [k for k, size in enumerate(data.factor_sizes) if size > 1]
         return factors[:, kept], codes, [data.factor_names[k] for k in kept]
     if not _are_codes(model_or_codes):
-        raise ValueError("data must be a FactorDataset where a model is to encode its images")
+        raise ValueError("data must be a data set where a model is to encode its images")
     if data is None:
         return None, check_codes(model_or_codes), None
     factors, codes = check_factors_and_codes(data, model_or_codes)

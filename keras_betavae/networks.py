@@ -22,6 +22,7 @@ References:
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 from keras import layers
@@ -212,6 +213,35 @@ def discriminator(latent_dim: int, units: Sequence[int] = (1000,) * 6) -> keras.
         h = layers.LeakyReLU(negative_slope=0.2)(layers.Dense(width)(h))
     logits = layers.Dense(2, dtype="float32", name="logits")(h)
     return keras.Model(z, logits, name="discriminator")
+
+
+def fitting_shapes(encoder: keras.Model, decoder: keras.Model) -> tuple[tuple[int, ...], int]:
+    """Returns (image_shape, latent_dim) that both networks agree on.
+
+    Raises:
+        ValueError: If they are no encoder and decoder of the same images and codes.
+    """
+    # A model that is not built has no shapes.
+    outputs: Any = getattr(encoder, "output_shape", None)
+    is_list = isinstance(outputs, list) and isinstance(encoder.output, (list, tuple))
+    if not is_list or len(outputs) != 2 or outputs[0] != outputs[1]:
+        raise ValueError(
+            "encoder must return [mean, log_var] of one shape (batch, latent_dim), got the "
+            f"output shape {outputs}"
+        )
+    latent_shape, image_shape = outputs[0][1:], encoder.input_shape[1:]
+    codes, images = (getattr(decoder, f"{end}_shape", None) for end in ("input", "output"))
+    if len(latent_shape) != 1 or codes is None or codes[1:] != latent_shape:
+        raise ValueError(
+            f"decoder must take the encoder's codes: the encoder gives (batch, "
+            f"{', '.join(map(str, latent_shape))}), the decoder takes {codes}"
+        )
+    if images is None or images[1:] != image_shape:
+        raise ValueError(
+            f"decoder must return the encoder's images: the encoder takes "
+            f"{encoder.input_shape}, the decoder returns {images}"
+        )
+    return tuple(image_shape), latent_shape[0]
 
 
 def _conv_encoder(name, input_shape, latent_dim, filters, kernels, units):

@@ -107,12 +107,6 @@ class PairVAE(BetaVAE):
         tf.debugging.assert_equal(tf.shape(x)[0], tf.shape(y)[0], "x and y must pair up")
         return tf.concat([self._scaled(x), self._scaled(y)], axis=0)
 
-    def train_step(self, data: Any) -> dict[str, tf.Tensor]:
-        """Runs one step of the optimiser on a batch of pairs; returns the running means."""
-        if self._unpacked(data)[1] is None:
-            raise ValueError(self._no_partners())
-        return super().train_step(data)
-
     def _no_partners(self) -> str:
         return (
             f"{type(self).__name__} is trained on pairs: fit(x, y), y being the partners of x, or "

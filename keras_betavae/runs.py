@@ -16,6 +16,9 @@ from keras_betavae.evaluation import evaluate_with_controls
 from keras_betavae.objectives import Beta, BetaTC, kl_per_latent
 from keras_betavae.score_table import ScoreTable, finite_or_none, side_by_side
 
+FOLDER = "folder"
+"""The name of the data that are a user's own pictures."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
@@ -26,9 +29,10 @@ class Settings:
         batch_size: Images per step.
         steps: Training steps.
         every: Steps between checkpoints, scores and TensorBoard's traversals.
-        data: "sprites" or "dsprites".
-        data_path: The released file of "dsprites"; None fetches it.
-        grid: Sizes of a smaller "sprites" grid, as `load_sprites` takes them.
+        data: One of `datasets.catalog.names()`, or "folder": pictures of your own.
+        data_path: The released file, or the folder that holds several; None fetches it. For
+            "folder" that of the pictures.
+        grid: Sizes of a smaller grid of sprites, as `load_sprites` takes them.
         latent_dim: Replaces the preset's number of latents.
         beta: Replaces the preset's objective by `Beta(beta)`.
         learning_rate: Replaces the preset's learning rate.
@@ -51,12 +55,13 @@ class Settings:
 
     def __post_init__(self):
         presets.get(self.preset)
-        if self.data not in ("sprites", "dsprites"):
-            raise ValueError(f"data must be sprites or dsprites, got {self.data!r}")
+        is_rendered = self.data != FOLDER and not datasets.catalog.get(self.data).files
+        if self.data == FOLDER and self.data_path is None:
+            raise ValueError("the data folder needs data_path, the pictures' folder")
         if self.grid is not None:
             # JSON gives a list back.
             object.__setattr__(self, "grid", tuple(self.grid))
-            if self.data != "sprites" or len(self.grid) != 5 or min(self.grid) < 2:
+            if not is_rendered or len(self.grid) != 5 or min(self.grid) < 2:
                 raise ValueError(
                     "grid must be five sizes of sprites, each above 1, since no score can tell a "
                     f"factor of one value, got {self.grid} of {self.data}"
@@ -81,13 +86,14 @@ class Settings:
         numbers.setdefault("every", max(numbers["steps"] // 10, 1))
         return cls(preset, **numbers)
 
-    def load_data(self) -> datasets.FactorDataset:
+    def load_data(self) -> datasets.ImageDataset:
         """Returns the data set."""
-        if self.data == "dsprites":
-            return datasets.load_dsprites(self.data_path)
-        return datasets.load_sprites(*(self.grid or ()))
+        if self.data == FOLDER:
+            cache_dir = datasets.catalog.cache_folder() / FOLDER
+            return datasets.from_folder(self.data_path or ".", cache_dir=cache_dir)
+        return datasets.load(self.data, self.data_path, grid=self.grid)
 
-    def build_model(self, data: datasets.FactorDataset) -> BetaVAE:
+    def build_model(self, data: datasets.ImageDataset) -> BetaVAE:
         """Returns the untrained model; seeds Keras's global generators to do so."""
         keras.utils.set_random_seed(self.seed)
         overrides: dict[str, Any] = {"input_shape": data.image_shape, "seed": self.seed}
@@ -106,14 +112,16 @@ class Settings:
             overrides["optimizer"] = type(optimizer).from_config(config)
         return BetaVAE.from_preset(self.preset, **overrides)
 
-    def check(self, data: datasets.FactorDataset) -> None:
+    def check(self, data: datasets.ImageDataset) -> None:
         """Raises now what else would fail only after some training.
 
         Raises:
             ValueError: If the settings give no model, or too few images to score.
         """
         self.build_model(data)
-        factors = data.sample_factors(self.n_images, self.seed)
+        if not data.factor_names:
+            return
+        factors = data.factors_at(data.sample_indices(self.n_images, self.seed))
         metrics.beta_vae_score(factors, factors, protocol="locatello", n_train=100, seed=self.seed)
 
 
@@ -166,7 +174,7 @@ def load_model(folder: str | os.PathLike) -> BetaVAE:
 
 
 def train(
-    folder: str | os.PathLike, data: datasets.FactorDataset, verbose: int | str = "auto"
+    folder: str | os.PathLike, data: datasets.ImageDataset, verbose: int | str = "auto"
 ) -> BetaVAE:
     """Trains a run to its last step, from its latest checkpoint if there is one.
 
@@ -218,7 +226,7 @@ def train(
     return vae
 
 
-def draw(folder: str | os.PathLike, vae: BetaVAE, data: datasets.FactorDataset) -> Path:
+def draw(folder: str | os.PathLike, vae: BetaVAE, data: datasets.ImageDataset) -> Path:
     """Draws a run's `pictures/`: reconstructions, samples, and a traversal as PNG and GIF.
 
     Returns:
@@ -239,14 +247,14 @@ def draw(folder: str | os.PathLike, vae: BetaVAE, data: datasets.FactorDataset) 
     return pictures
 
 
-def latent_kl(vae: BetaVAE, data: datasets.FactorDataset, n: int = 1_000) -> np.ndarray:
+def latent_kl(vae: BetaVAE, data: datasets.ImageDataset, n: int = 1_000) -> np.ndarray:
     """Returns the mean KL of each latent over `n` images, in nats, (latent_dim,)."""
     images = data.images_at(data.sample_indices(n, seed=0))
     return np.mean(kl_per_latent(vae.posterior(images), vae.prior), axis=0)
 
 
 def finish(
-    folder: str | os.PathLike, vae: BetaVAE, data: datasets.FactorDataset
+    folder: str | os.PathLike, vae: BetaVAE, data: datasets.ImageDataset
 ) -> dict[str, ScoreTable]:
     """Draws, exports and scores a trained run.
 
@@ -285,7 +293,7 @@ class _StopAtStep(keras.callbacks.Callback):
         logs["step"] = int(self.model.optimizer.iterations)
 
 
-def _showcase(data: datasets.FactorDataset, n: int = 8) -> np.ndarray:
+def _showcase(data: datasets.ImageDataset, n: int = 8) -> np.ndarray:
     """Returns the indices of images that stand for the data set."""
     return data.sample_indices(n, seed=1)
 

@@ -13,6 +13,8 @@ import keras
 import tensorflow as tf
 from keras.optimizers.schedules import LearningRateSchedule
 
+from keras_betavae._checks import finite, whole
+
 
 class _Ramp(LearningRateSchedule):
     """From `start` to `end` in `n_steps`."""
@@ -146,25 +148,3 @@ def checked_weight(name: str, weight: Weight) -> Weight:
 def weight_at(weight: Weight, step: tf.Tensor | int) -> float | tf.Tensor:
     """Returns a weight at a training step."""
     return weight(step) if isinstance(weight, LearningRateSchedule) else weight
-
-
-def finite(name: str, value: float, minimum: float = -math.inf) -> float:
-    """Returns a finite number of at least `minimum` as a float.
-
-    Raises:
-        ValueError: If it is none.
-    """
-    if isinstance(value, LearningRateSchedule) or not minimum <= value < math.inf:
-        raise ValueError(f"{name} must be a finite number of at least {minimum:g}, got {value}")
-    return float(value)
-
-
-def whole(name: str, value: int) -> int:
-    """Returns a whole number of at least 1 as an int.
-
-    Raises:
-        ValueError: If it is none.
-    """
-    if not 1 <= value < math.inf or value != int(value):
-        raise ValueError(f"{name} must be a whole number of at least 1, got {value}")
-    return int(value)

@@ -101,7 +101,7 @@ class ScoreTable(dict[str, float]):
         ]
         if all(row.low is None for row in self.rows):
             header, cells = header[:3] + header[4:], [line[:3] + line[4:] for line in cells]
-        return _markdown(header, cells)
+        return markdown_table(header, cells)
 
     def to_csv(self) -> str:
         """Returns a line for each row, with all that a `Row` holds."""
@@ -181,7 +181,7 @@ def side_by_side(tables: Mapping[str, Mapping[str, float]]) -> str:
         ]
         for name in names
     ]
-    return _markdown(["score", "", *tables], lines)
+    return markdown_table(["score", "", *tables], lines)
 
 
 def score_list() -> str:
@@ -202,7 +202,7 @@ def score_list() -> str:
         ]
         for name, score in SCORES.items()
     ]
-    return _markdown(["score", "", "range", "needs", "group", "paper"], lines, numbers=False)
+    return markdown_table(["score", "", "range", "needs", "group", "paper"], lines, numbers=False)
 
 
 def _arrow(name: str) -> str:
@@ -225,7 +225,8 @@ def _number(value: float) -> str:
     return f"{value:.0f}" if value >= 2 and float(value).is_integer() else f"{value:.3f}"
 
 
-def _markdown(header: list[str], lines: list[list[str]], numbers: bool = True) -> str:
+def markdown_table(header: list[str], lines: list[list[str]], numbers: bool = True) -> str:
+    """Returns a Markdown table; columns from the third on are numbers, unless told otherwise."""
     lines = [[cell.replace("|", "\\|") for cell in line] for line in lines]
     # GitHub takes no rule without a dash.
     widths = [max(1, *map(len, column)) for column in zip(header, *lines, strict=True)]

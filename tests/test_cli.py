@@ -13,7 +13,7 @@ import tensorflow as tf
 from PIL import Image
 
 from keras_betavae import callbacks, cli, metrics, runs
-from keras_betavae.datasets import dsprites
+from keras_betavae.datasets import catalog, dsprites, load_sprites
 from tests.helpers import quick_scores
 
 # In few steps the KL does not reach the capacity.
@@ -223,11 +223,45 @@ def test_export_to_onnx_says_what_is_missing(trained, tmp_path, capsys, monkeypa
     assert "onnx" in failed(capsys, "export", trained[0], *options)
 
 
-def test_datasets_lists_them(capsys):
-    assert cli.main(["datasets"]) == 0
+def test_datasets_lists_them(capsys, tmp_path):
+    assert cli.main(["datasets", "list", "--cache-dir", str(tmp_path)]) == 0
+    rows = [line for line in capsys.readouterr().out.splitlines() if line.startswith("| ")]
+    printed = {row.split("|")[1].strip(): row for row in rows}
+    assert set(catalog.names()) <= set(printed)
+    assert "737,280" in printed["sprites"]
+    assert "rendered" in printed["sprites"]
+    assert "not fetched" in printed["mpi3d_real"]
+
+
+def test_datasets_info_has_factors_and_files(capsys):
+    assert cli.main(["datasets", "info", "dsprites"]) == 0
     printed = capsys.readouterr().out
-    for word in ("sprites", "dsprites", "737,280", dsprites.URL, "orientation 40"):
+    for word in ("dsprites", "737,280", dsprites.FILE.url, "orientation 40", "64×64×1"):
         assert word in printed
+
+
+def test_datasets_fetch_says_what_to_do_without_a_network(capsys, tmp_path, monkeypatch):
+    def unreachable(*args, **kwargs):
+        raise OSError("no network")
+
+    monkeypatch.setattr(keras.utils, "get_file", unreachable)
+    message = failed(capsys, "datasets", "fetch", "cars3d", "--cache-dir", tmp_path)
+    assert "no network" in message
+    assert catalog.get("cars3d").files[0].url in message
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_datasets_fetch_refuses_a_path_of_what_is_rendered(capsys):
+    assert "takes no path" in failed(capsys, "datasets", "fetch", "sprites", "--path", "x.npz")
+
+
+def test_datasets_show_draws_a_row_for_each_factor(tmp_path, monkeypatch):
+    small = load_sprites(scale=2, orientation=4, pos_x=4, pos_y=4)
+    monkeypatch.setattr(catalog, "load", lambda *args, **options: small)
+    assert cli.main(["datasets", "show", "sprites", "--out", str(tmp_path / "sheet.png")]) == 0
+    with Image.open(tmp_path / "sheet.png") as picture:
+        assert picture.height == 2 + 66 * len(small.factor_names)
+        assert picture.width > 2 + 66 * 10
 
 
 # Help and wrong arguments.
@@ -273,7 +307,10 @@ def test_every_command_has_help(command, capsys):
         "traverse a",
         "export a",
         "export a --out b --format h5",
+        "datasets",
         "datasets all",
+        "datasets info nothing",
+        "datasets show sprites",
     ],
 )
 def test_wrong_arguments_exit_with_2(arguments, capsys, tmp_path, monkeypatch):

@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import keras
 import pytest
 
 import keras_betavae as kbv
@@ -33,6 +34,10 @@ SMALLER = {
     r"STEPS = 2_500": "STEPS = 2",
     r"STEPS = 1_000": "STEPS = 2",
     r"BATCH = 128": "BATCH = 8",
+    r"range\(16, 32\)": "range(2, 4)",
+    r"N_TILES = 2_000": "N_TILES = 40",
+    r"batch_size=256": "batch_size=64",
+    r"units=\(512, 512\)": "units=(16,)",
     r"N_LABELLED = 1_000": "N_LABELLED = 20",
     r"networks\.locatello_": "networks.dense_",
     r"N_TRAIN, N_TEST = 10_000, 5_000": "N_TRAIN, N_TEST = 200, 100",
@@ -81,6 +86,22 @@ def test_python_blocks_of_the_objectives_run_in_order():
     exec(compile(code, "docs/objectives.md", "exec"), names)
     assert names["max_capacity"] > 0
     assert int(names["labelled"].optimizer.iterations) == 2
+
+
+def test_python_blocks_of_the_data_run_in_order():
+    names = {"kbv": kbv, "keras": keras}
+    code = smaller(python_blocks(ROOT / "docs" / "data.md"))
+    exec(compile(code, "docs/data.md", "exec"), names)
+    assert len(names["rest"]) + len(names["held_out"]) == len(names["data"])
+    assert names["mine"].factor_sizes == (3,)
+
+
+def test_the_docs_list_every_data_set():
+    text = (ROOT / "docs" / "data.md").read_text("utf-8")
+    functions = [
+        name for name in kbv.datasets.__all__ if name.startswith(("load_", "from_", "with_"))
+    ]
+    assert not [name for name in functions if f"`{name}(" not in text]
 
 
 def test_the_docs_list_every_objective_and_model():

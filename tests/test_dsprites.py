@@ -1,8 +1,9 @@
 import io
-import os
+import shutil
 import struct
 import zipfile
 from contextlib import contextmanager
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -72,7 +73,13 @@ def refused(path, *words):
     """Expects the error that names the file, what it must hold and how to get it."""
     with pytest.raises(ValueError, match="not the released dSprites file") as caught:
         yield
-    for word in (str(path), f"uint8 ({N_IMAGES}, 64, 64)", dsprites.URL, "load_sprites", *words):
+    for word in (
+        str(path),
+        f"uint8 ({N_IMAGES}, 64, 64)",
+        dsprites.FILE.url,
+        "load_sprites",
+        *words,
+    ):
         assert word in str(caught.value)
 
 
@@ -91,10 +98,10 @@ def test_the_file_is_read_as_load_sprites_renders_it(released, sprites):
 
 
 def test_images_are_kept_at_a_bit_a_pixel(released, sprites):
-    packed = load_dsprites(released)._images
+    packed = load_dsprites(released)._images.array
     assert packed.dtype == np.uint8
     assert packed.shape == (N_IMAGES, 512)
-    np.testing.assert_array_equal(packed, sprites._images)
+    np.testing.assert_array_equal(packed, sprites._images.array)
 
 
 def test_paths_may_be_strings(released):
@@ -209,7 +216,7 @@ def test_what_is_no_file_is_missing(tmp_path, name):
     (tmp_path / "a" / "file").write_bytes(b"")
     with pytest.raises(FileNotFoundError, match="there is no file") as caught:
         load_dsprites(tmp_path / name)
-    assert dsprites.URL in str(caught.value)
+    assert dsprites.FILE.url in str(caught.value)
     assert "load_sprites" in str(caught.value)
 
 
@@ -239,14 +246,14 @@ def load_or_refuse(path, content, whole_images):
         data = load_dsprites(path)
     except ValueError:
         return
-    np.testing.assert_array_equal(data._images, whole_images)
+    np.testing.assert_array_equal(data._images.array, whole_images)
 
 
 @settings(deadline=None, max_examples=150)
 @given(st.floats(0, 1), st.integers(0, 255))
 def test_a_mutated_byte_never_surprises(released, sprites, where, value):
     path = released.with_name("mutated.npz")
-    load_or_refuse(path, mutated(released.read_bytes(), where, value), sprites._images)
+    load_or_refuse(path, mutated(released.read_bytes(), where, value), sprites._images.array)
 
 
 @settings(deadline=None, max_examples=150)
@@ -261,7 +268,7 @@ def test_mutated_zip_records_never_surprise(released, sprites, data):
     places += [offset + i for offset in headers for i in range(60)]
     for _ in range(data.draw(st.integers(1, 3))):
         whole[data.draw(st.sampled_from(places))] = data.draw(st.integers(0, 255))
-    load_or_refuse(released.with_name("mutated.npz"), bytes(whole), sprites._images)
+    load_or_refuse(released.with_name("mutated.npz"), bytes(whole), sprites._images.array)
 
 
 @pytest.mark.parametrize("method", [1, 8, 12, 14, 99], ids="method {}".format)
@@ -311,27 +318,30 @@ def test_a_mutated_npy_header_never_surprises(tmp_path_factory, arrays, header):
 # Fetching.
 
 
-def test_without_a_path_the_file_is_fetched_once_to_keras_cache(monkeypatch, released, sprites):
+def test_without_a_path_the_file_is_fetched_once(monkeypatch, released, sprites, tmp_path):
     asked = []
 
-    def get_file(fname, origin, cache_subdir):
-        asked.append((fname, origin))
-        assert os.path.basename(cache_subdir) == "dsprites"
-        return str(released)
+    def get_file(fname, origin, *, cache_dir, **options):
+        asked.append(origin)
+        shutil.copy(released, Path(cache_dir, fname))
 
     monkeypatch.setattr(keras.utils, "get_file", get_file)
-    np.testing.assert_array_equal(load_dsprites()._images, sprites._images)
-    assert asked == [(dsprites.FILE_NAME, dsprites.URL)]
-    assert dsprites.URL.endswith("dsprites_ndarray_co1sh3sc6or40x32y32_64x64.npz")
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    for _ in range(2):
+        np.testing.assert_array_equal(load_dsprites()._images.array, sprites._images.array)
+    assert asked == [dsprites.FILE.url]
+    assert dsprites.FILE.name == "dsprites_ndarray_co1sh3sc6or40x32y32_64x64.npz"
+    assert [path.name for path in tmp_path.rglob("*.npz")] == [dsprites.FILE.name]
 
 
 @pytest.mark.parametrize("error", [Exception, OSError, ValueError, TimeoutError])
-def test_without_a_network_the_error_says_what_to_do(monkeypatch, error):
+def test_without_a_network_the_error_says_what_to_do(monkeypatch, error, tmp_path):
     def unreachable(*args, **kwargs):
         raise error("URL fetch failure: name or service not known")
 
     monkeypatch.setattr(keras.utils, "get_file", unreachable)
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
     with pytest.raises(FileNotFoundError, match="service not known") as caught:
         load_dsprites()
-    assert dsprites.URL in str(caught.value)
+    assert dsprites.FILE.url in str(caught.value)
     assert "load_sprites" in str(caught.value)

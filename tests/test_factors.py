@@ -94,7 +94,7 @@ def test_a_memory_map_is_read_and_not_copied(tmp_path):
     file = np.lib.format.open_memmap(tmp_path / "images.npy", "w+", "uint8", (6, 1, 2, 1))
     file[:] = numbered(6)
     data = FactorDataset(np.load(tmp_path / "images.npy", mmap_mode="r"), "ab", (2, 3))
-    assert isinstance(data._images, np.memmap)
+    assert isinstance(data._images.array, np.memmap)
     assert flat(order_of(data.to_tf_data(4, shuffle=False))) == list(range(6))
 
 
@@ -202,11 +202,17 @@ def test_every_image_is_encoded_once_and_in_order(model, batch_size):
 
 
 def test_drawn_images_keep_their_factors():
-    data = grid(4, 6)
-    factors, codes = data.encode_with(as_function, n=500, seed=3, batch_size=64)
-    assert len(factors) == len(codes) == 500
+    data = grid(12, 20)
+    factors, codes = data.encode_with(as_function, n=200, seed=3, batch_size=64)
+    assert len(factors) == len(codes) == 200
     np.testing.assert_array_equal(2.0 * data.index_of(factors), codes[:, 1])
-    np.testing.assert_array_equal(factors, data.sample_factors(500, seed=3))
+    np.testing.assert_array_equal(factors, data.sample_factors(200, seed=3))
+
+
+def test_more_images_than_there_are_gives_each_once():
+    data = grid(4, 6)
+    factors, _ = data.encode_with(as_function, n=25, seed=3)
+    np.testing.assert_array_equal(factors, data.factors_at(np.arange(24)))
 
 
 def test_models_are_handed_uint8_images_in_batches():
@@ -334,7 +340,10 @@ IMAGES = np.zeros((6, 2, 2, 1), "uint8")
     ("options", "words"),
     {
         "too few images": ({"images": IMAGES[:5]}, "6 images, but 5"),
-        "no images": ({"images": IMAGES[:0], "factors": np.zeros((0, 2), int)}, "0 images"),
+        "no images": (
+            {"images": IMAGES[:0], "factors": np.zeros((0, 2), int)},
+            "at least one image",
+        ),
         "floats": ({"images": IMAGES.astype("float32")}, "uint8, got float32"),
         "no channels": ({"images": IMAGES[..., 0]}, r"channels\), got \(6, 2, 2\)"),
         "missing name": ({"factor_names": ("a",)}, "pair up"),

@@ -317,7 +317,7 @@ def test_a_training_that_was_killed_before_its_first_checkpoint_starts_anew(tmp_
     folder = runs.create(tmp_path / "run", settings)
     (folder / "metrics.csv").write_text("epoch,loss\n0,1.0\n")
     (folder / "checkpoints").mkdir()
-    (folder / "checkpoints" / "saving-step-000000001.keras").write_bytes(b"half a file")
+    (folder / "checkpoints" / "saving-0a1b2c3d-step-000000001.keras").write_bytes(b"half a file")
     vae = runs.train(folder, settings.load_data(), verbose=0)
     assert int(vae.optimizer.iterations) == 2
     assert [int(row["step"]) for row in rows_of(folder)] == [1, 2]

@@ -128,13 +128,13 @@ def test_the_whole_grid_is_there(whole):
     assert whole.factor_names == ("shape", "scale", "orientation", "pos_x", "pos_y")
     assert whole.factor_sizes == SIZES
     assert whole.image_shape == (64, 64, 1)
-    assert whole._images.nbytes == 737_280 * 512
+    assert whole._images.array.nbytes == 737_280 * 512
 
 
 def test_as_many_pixels_are_lit_as_in_the_released_images(whole):
     # The mean of the released images' pixels is published with them.
     published = 0.042494423521889584 * 737_280 * 4_096
-    blocks = np.array_split(whole._images, 64)
+    blocks = np.array_split(whole._images.array, 64)
     lit_pixels = sum(int(np.unpackbits(block).sum(dtype="int64")) for block in blocks)
     assert abs(lit_pixels - published) <= 2
     assert published == pytest.approx(128_328_862, abs=1e-3)
@@ -209,7 +209,7 @@ def test_no_sprite_is_cut_off(whole):
 
 
 def test_images_of_different_positions_differ(whole):
-    block = whole._images.reshape(3, 6, 40, -1, 512)[1, 2, 5]
+    block = whole._images.array.reshape(3, 6, 40, -1, 512)[1, 2, 5]
     assert len(np.unique(block, axis=0)) == 1_024
 
 
@@ -222,7 +222,7 @@ def test_a_smaller_grid_is_a_part_of_the_whole(whole):
     assert len(part) == 2 * 2 * 4 * 2 * 32
     # 0.5 and 1; thirds of a turn; the ends of x.
     same = whole.index_of(factors * [1, 5, 13, 31, 1])
-    np.testing.assert_array_equal(part._images, whole._images[same])
+    np.testing.assert_array_equal(part._images.array, whole._images.array[same])
 
 
 def test_a_factor_with_one_value_takes_the_lowest(whole):
@@ -232,7 +232,7 @@ def test_a_factor_with_one_value_takes_the_lowest(whole):
 
 
 def test_rendering_is_the_same_every_time():
-    one, other = (load_sprites(3, 2, 3, 4, 4)._images for _ in range(2))
+    one, other = (load_sprites(3, 2, 3, 4, 4)._images.array for _ in range(2))
     np.testing.assert_array_equal(one, other)
 
 

@@ -1,7 +1,35 @@
-"""Data sets with ground-truth factors."""
+"""Data sets: images with ground-truth factors, and without."""
 
+from keras_betavae.datasets import catalog
+from keras_betavae.datasets.arrays import from_arrays
+from keras_betavae.datasets.cars3d import load_cars3d
+from keras_betavae.datasets.catalog import load
 from keras_betavae.datasets.dsprites import load_dsprites
 from keras_betavae.datasets.factors import FactorDataset
+from keras_betavae.datasets.folder import from_folder
+from keras_betavae.datasets.images import ImageDataset
+from keras_betavae.datasets.mpi3d import load_mpi3d
+from keras_betavae.datasets.shapes3d import load_shapes3d
+from keras_betavae.datasets.small_norb import load_small_norb
 from keras_betavae.datasets.sprites import load_sprites
+from keras_betavae.datasets.tfds import from_tfds
+from keras_betavae.datasets.variants import with_colours, with_noise, with_pictures
 
-__all__ = ["FactorDataset", "load_dsprites", "load_sprites"]
+__all__ = [
+    "FactorDataset",
+    "ImageDataset",
+    "catalog",
+    "from_arrays",
+    "from_folder",
+    "from_tfds",
+    "load",
+    "load_cars3d",
+    "load_dsprites",
+    "load_mpi3d",
+    "load_shapes3d",
+    "load_small_norb",
+    "load_sprites",
+    "with_colours",
+    "with_noise",
+    "with_pictures",
+]

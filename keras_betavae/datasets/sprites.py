@@ -4,7 +4,8 @@ import itertools
 
 import numpy as np
 
-from keras_betavae.datasets import _packed, _polygons
+from keras_betavae.datasets import _polygons
+from keras_betavae.datasets._sources import packed_bytes
 from keras_betavae.datasets.dsprites import FACTOR_NAMES, IMAGE_SHAPE
 from keras_betavae.datasets.factors import FactorDataset
 
@@ -50,7 +51,7 @@ def load_sprites(
     for name, size in zip(FACTOR_NAMES, sizes, strict=True):
         if size < 1 or (name == "shape" and size > len(SHAPES)):
             raise ValueError(f"{name} must be at least 1 (and at most 3 shapes), got {size}")
-    packed = np.empty((*sizes, _packed.n_bytes(IMAGE_SHAPE)), np.uint8)
+    packed = np.empty((*sizes, packed_bytes(IMAGE_SHAPE)), np.uint8)
     scales = np.linspace(0.5, 1.0, scale)
     angles = np.linspace(0.0, 2.0 * np.pi, orientation)
     x, y = np.linspace(0.0, 1.0, pos_x), np.linspace(0.0, 1.0, pos_y)

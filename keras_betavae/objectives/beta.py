@@ -3,8 +3,9 @@
 import keras
 import tensorflow as tf
 
+from keras_betavae._checks import finite, whole
 from keras_betavae.objectives._base import Objective, mean_kl
-from keras_betavae.schedules import Linear, Weight, checked_weight, finite, weight_at, whole
+from keras_betavae.schedules import Linear, Weight, checked_weight, weight_at
 
 
 @keras.saving.register_keras_serializable(package="keras_betavae")

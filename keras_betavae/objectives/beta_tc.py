@@ -3,8 +3,9 @@
 import keras
 import tensorflow as tf
 
+from keras_betavae._checks import whole
 from keras_betavae.objectives._base import Objective, batch_mean
-from keras_betavae.schedules import Weight, checked_weight, weight_at, whole
+from keras_betavae.schedules import Weight, checked_weight, weight_at
 
 
 @keras.saving.register_keras_serializable(package="keras_betavae")

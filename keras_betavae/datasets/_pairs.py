@@ -1,0 +1,65 @@
+"""Pairs of images of a grid that differ in a few factors."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+
+class PairDraw:
+    """How pairs are drawn from a grid.
+
+    Args:
+        names: Names of the factors.
+        sizes: Their numbers of values.
+        k_changed: Number of factors in which a pair differs; None draws it for each pair.
+        among: Names of the factors that may change; None for all.
+
+    Raises:
+        ValueError: If a name is unknown, or too few factors vary.
+    """
+
+    def __init__(
+        self,
+        names: Sequence[str],
+        sizes: Sequence[int],
+        k_changed: int | None,
+        among: Sequence[str] | None,
+    ):
+        if among is not None and not (set(among) and set(among) <= set(names)):
+            raise ValueError(f"among must name some of {', '.join(names)}, got {list(among)}")
+        self._sizes = tuple(sizes)
+        self._changing = np.array(
+            [
+                k
+                for k, (name, size) in enumerate(zip(names, sizes, strict=True))
+                if size > 1 and (among is None or name in among)
+            ],
+            dtype=int,
+        )
+        # A pair shares something, or nothing can be learnt from it.
+        n_varying = sum(size > 1 for size in sizes)
+        self._highest = min(len(self._changing), n_varying - 1)
+        if k_changed is None and self._highest < 1:
+            raise ValueError(
+                f"k_changed=None needs at least 2 varying factors, got {n_varying}, of which "
+                f"{len(self._changing)} may change"
+            )
+        if k_changed is not None and not 1 <= k_changed <= len(self._changing):
+            raise ValueError(
+                f"k_changed must be from 1 to the {len(self._changing)} varying factors, got "
+                f"{k_changed}"
+            )
+        self._k_changed = k_changed
+
+    def __call__(self, rng: np.random.Generator, n: int) -> tuple[np.ndarray, np.ndarray]:
+        """Returns the indices of `n` pairs of images, (n,) each."""
+        first = rng.integers(math.prod(self._sizes), size=n)
+        factors = np.stack(np.unravel_index(first, self._sizes), axis=-1)
+        changing, k = self._changing, self._k_changed
+        sizes = np.array(self._sizes)[changing]
+        ks = rng.integers(1, self._highest + 1, size=n) if k is None else np.full(n, k)
+        ranks = rng.permuted(np.tile(np.arange(len(changing)), (n, 1)), axis=1)
+        shifts = rng.integers(1, sizes, size=ranks.shape) * (ranks < ks[:, None])
+        factors[:, changing] = (factors[:, changing] + shifts) % sizes
+        return first, np.ravel_multi_index(tuple(factors.T), self._sizes)

@@ -1,0 +1,117 @@
+"""Images that a user already holds."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import h5py
+import numpy as np
+
+from keras_betavae.datasets._sources import source_of
+from keras_betavae.datasets.factors import FactorDataset
+from keras_betavae.datasets.images import ImageDataset
+
+
+def from_arrays(
+    images: Any,
+    factors: Any = None,
+    names: Sequence[str] | None = None,
+) -> ImageDataset:
+    """Makes a data set of arrays.
+
+    Args:
+        images: (n, height, width, channels) or, but in HDF5, (n, height, width): uint8 (an
+            array, a memory map or an `h5py.Dataset`, none of which is copied), booleans (0
+            and 255), or floats from 0 to 1, which are rounded to 256 values.
+        factors: What is known of each image, (n,) or (n, n_factors): integers, floats or
+            strings, one column a factor. Each column's distinct values in their sorted
+            order are its classes. None where nothing is known.
+        names: A name for each factor; "factor_0" and so on by default.
+
+    Returns:
+        A `FactorDataset` where factors are given, which is a grid if they count through all
+        combinations in order; else an `ImageDataset`.
+
+    Raises:
+        ValueError: If the images' type, range or shape, or the factors do not do.
+
+    Example:
+        >>> images = np.random.default_rng(0).random((6, 8, 8))
+        >>> from_arrays(images, factors=[["a", 10], ["a", 20], ["a", 30], ["b", 10], ["b", 20],
+        ...     ["b", 30]], names=("letter", "number"))
+        FactorDataset(6 images (8, 8, 1); letter 2, number 3)
+    """
+    if not isinstance(images, h5py.Dataset):
+        images = _as_uint8(np.asanyarray(images))
+        if images.ndim == 3:
+            images = images[..., np.newaxis]
+    source = source_of(images)
+    if factors is None:
+        if names is not None:
+            raise ValueError("names are those of factors, and none are given")
+        return ImageDataset(source)
+    return labelled(source, factors, names)
+
+
+def labelled(images: Any, factors: Any, names: Sequence[str] | None = None) -> FactorDataset:
+    """Returns images with factors of any values as a data set.
+
+    Raises:
+        ValueError: If the factors do not do.
+    """
+    columns = _columns(factors)
+    if names is None:
+        names = [f"factor_{k}" for k in range(len(columns))]
+    if len(names) != len(columns) or len(set(names)) != len(names):
+        raise ValueError(f"names must be {len(columns)} different ones, got {list(names)}")
+    if len(columns[0]) != len(images):
+        raise ValueError(f"there are factors for {len(columns[0])} images, but {len(images)}")
+    classes, sizes = [], []
+    for name, column in zip(names, columns, strict=True):
+        if column.dtype.kind == "f" and not np.isfinite(column).all():
+            raise ValueError(f"the factor {name} has values that are NaN or infinite")
+        values, inverse = np.unique(column, return_inverse=True)
+        classes.append(inverse)
+        sizes.append(len(values))
+    table = np.stack(classes, axis=-1)
+    is_grid = np.prod(sizes, dtype=float) == len(table) and np.array_equal(
+        np.ravel_multi_index(tuple(classes), sizes), np.arange(len(table))
+    )
+    return FactorDataset(images, names, sizes, factors=None if is_grid else table)
+
+
+def _columns(factors: Any) -> list[np.ndarray]:
+    """Returns each factor's values, (n,) each."""
+    if not isinstance(factors, np.ndarray):
+        # A list of mixed rows would become one array of strings.
+        rows = [
+            list(row) if isinstance(row, (list, tuple, np.ndarray)) else [row] for row in factors
+        ]
+        if not rows or len({len(row) for row in rows}) != 1:
+            raise ValueError("factors must be rows of one length for each image")
+        columns = [np.array(column) for column in zip(*rows, strict=True)]
+    else:
+        if factors.ndim not in (1, 2):
+            raise ValueError(f"factors must be (n,) or (n, n_factors), got {factors.shape}")
+        columns = [factors] if factors.ndim == 1 else list(factors.T)
+    if not columns or any(column.dtype.kind not in "biufUS" for column in columns):
+        raise ValueError("factors must be integers, floats or strings, at least one for each image")
+    return columns
+
+
+def _as_uint8(images: np.ndarray) -> np.ndarray:
+    kind = images.dtype.kind
+    if images.dtype == np.uint8 or not images.size:
+        return images
+    if kind == "b":
+        return images.astype(np.uint8) * 255
+    if kind not in "iuf":
+        raise ValueError(f"images must be uint8, booleans, integers or floats, got {images.dtype}")
+    low, high = images.min(), images.max()
+    if kind == "f" and 0.0 <= low <= high <= 1.0:  # A comparison with NaN is false.
+        return np.rint(images * 255.0).astype(np.uint8)
+    if kind in "iu" and 0 <= low <= high <= 255:
+        return images.astype(np.uint8)
+    raise ValueError(
+        f"images must be uint8, booleans, integers from 0 to 255 or floats from 0 to 1, got "
+        f"{images.dtype} from {low} to {high}"
+    )

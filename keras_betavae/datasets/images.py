@@ -1,0 +1,224 @@
+"""Images that are drawn, streamed and split."""
+
+import itertools
+from collections.abc import Callable, Sequence
+from typing import Any, Self
+
+import numpy as np
+import tensorflow as tf
+
+from keras_betavae.datasets._sources import Chosen, source_of
+from keras_betavae.datasets._streams import as_dataset, entropy_of
+
+
+class ImageDataset:
+    """Images without factors, wherever they are.
+
+    Attributes:
+        factor_names: Names of the factors; `()`.
+        factor_sizes: Their numbers of values; `()`.
+
+    Args:
+        images: uint8 of shape (n, height, width, channels): an array, a memory map, which
+            is never copied whole, or an `h5py.Dataset`, which is read in blocks; or
+            bit-packed images (see `packed_shape`).
+        packed_shape: For binary images packed with `numpy.packbits`, (n, bytes): the
+            shape (height, width, channels) of one image. They unpack to 0 and 255.
+
+    Raises:
+        ValueError: If there are no images, or not of that type and shape.
+
+    Example:
+        >>> data = ImageDataset(np.zeros((10, 8, 8, 1), "uint8"))
+        >>> [batch.shape[0] for batch in data.to_tf_data(batch_size=4)]
+        [4, 4, 2]
+    """
+
+    factor_names: tuple[str, ...] = ()
+    factor_sizes: tuple[int, ...] = ()
+
+    def __init__(self, images: Any, *, packed_shape: Sequence[int] | None = None):
+        self._images = source_of(images, packed_shape)
+        self.image_shape = tuple(self._images.image_shape)
+        if not len(self):
+            raise ValueError("images must hold at least one image, got none")
+
+    def __len__(self) -> int:
+        """Returns the number of images."""
+        return len(self._images)
+
+    def __repr__(self) -> str:
+        """Returns the sizes in one line."""
+        return f"ImageDataset({len(self):,} images {self.image_shape})"
+
+    @property
+    def shuffle_window(self) -> int:
+        """The number of images within which a shuffled pass is mixed.
+
+        All of them, but for images that are read in blocks: there the blocks come in random
+        order, and the images of a few blocks at a time are mixed. Of a part of such images,
+        this is how many of the part's own are mixed at a time on average.
+        """
+        return self._images.window
+
+    def factors_at(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
+        """Returns the factors of the given indices, integers (n, 0): there are none."""
+        return np.empty((len(self._checked_indices(indices)), 0), np.int64)
+
+    def images_at(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
+        """Returns the images of the given indices, uint8 `(n, *image_shape)`, 0 to 255."""
+        return self._images.take(self._checked_indices(indices))
+
+    def sample_indices(self, n: int, seed: int) -> np.ndarray:
+        """Returns the indices of `n` images drawn with replacement, (n,).
+
+        Raises:
+            ValueError: If `n` is below 1.
+        """
+        if n < 1:
+            raise ValueError(f"n must be at least 1, got {n}")
+        return np.random.default_rng(seed).integers(len(self), size=n)
+
+    def encode_with(
+        self,
+        model: Any,
+        n: int | None = None,
+        seed: int = 0,
+        batch_size: int = 1_000,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Returns factors and codes, the two arguments of every score.
+
+        Args:
+            model: Anything with a method `encode`, or a function: from uint8 images
+                `(batch, *image_shape)` to codes (batch, latent_dim), or to a tuple that
+                begins with the codes, as `BetaVAE.encode` returns.
+            n: Number of images, drawn with replacement; None takes each image once, and so
+                does an n above their number, lest a score is tested on what it was fitted to.
+            seed: Seed of the draw.
+            batch_size: Images encoded at a time.
+
+        Returns:
+            Factors (n, n_factors), integers (no columns where there are none), and codes
+            (n, latent_dim), floats.
+
+        Raises:
+            ValueError: If `n` or `batch_size` is below 1.
+        """
+        if batch_size < 1:
+            raise ValueError(f"batch_size must be at least 1, got {batch_size}")
+        if n is None or n > len(self):
+            indices = np.arange(len(self))
+        else:
+            indices = self.sample_indices(n, seed)
+        # Images that are read in blocks are then read once.
+        by_place = np.argsort(indices, kind="stable")
+        encode: Callable = getattr(model, "encode", model)
+        codes = np.empty(0)
+        for start in range(0, len(indices), batch_size):
+            batch = by_place[start : start + batch_size]
+            code = encode(self.images_at(indices[batch]))
+            code = np.asarray(code[0] if isinstance(code, (tuple, list)) else code)
+            if start == 0:
+                codes = np.empty((len(indices), *code.shape[1:]), code.dtype)
+            codes[batch] = code
+        return self.factors_at(indices), codes
+
+    def to_tf_data(
+        self,
+        batch_size: int,
+        *,
+        shuffle: bool = True,
+        seed: int | None = None,
+        repeat: bool = False,
+        start_step: int = 0,
+        drop_remainder: bool = False,
+    ) -> tf.data.Dataset:
+        """Returns batches of uint8 images for `fit`.
+
+        Every pass over the data is a fresh permutation of all images (within
+        `shuffle_window`); nothing but that permutation and a few batches is in memory beside
+        the data.
+
+        Args:
+            batch_size: Images per batch.
+            shuffle: Whether the order is random.
+            seed: Seed of the order; None draws one.
+            repeat: Whether passes follow each other without end, as `fit` with
+                `steps_per_epoch` wants.
+            start_step: With `repeat`, the number of batches to leave out at the start:
+                with the same seed a resumed training goes on in the order of the one
+                that stopped.
+            drop_remainder: Whether a last batch that is short is left out.
+
+        Returns:
+            A `tf.data.Dataset` of uint8 tensors `(batch, *image_shape)`.
+
+        Raises:
+            ValueError: If `batch_size` is below 1, or above the number of images while
+                the remainder is dropped, or `start_step` is given without `repeat`.
+        """
+        n = len(self)
+        if batch_size < 1 or (drop_remainder and batch_size > n):
+            raise ValueError(f"batch_size must be between 1 and {n} images, got {batch_size}")
+        steps = n // batch_size if drop_remainder else -(-n // batch_size)
+        if start_step < 0:
+            raise ValueError(f"start_step must be at least 0, got {start_step}")
+        if start_step and not repeat:
+            raise ValueError("start_step needs repeat=True: a single pass has no step to resume at")
+        entropy = entropy_of(seed)
+        single_passes = itertools.count()
+
+        def batches():
+            # Without repeat, every iteration over the dataset is the next pass.
+            first_pass, first_step = divmod(start_step, steps)
+            for number in itertools.count(first_pass) if repeat else [next(single_passes)]:
+                order = np.arange(n)
+                if shuffle:
+                    order = self._images.shuffled(np.random.default_rng([entropy, number]))
+                for step in range(first_step, steps):
+                    yield self.images_at(order[step * batch_size : (step + 1) * batch_size])
+                first_step = 0
+
+        size = batch_size if drop_remainder else None
+        spec = tf.TensorSpec((size, *self.image_shape), "uint8")
+        cardinality = tf.data.INFINITE_CARDINALITY if repeat else steps
+        return as_dataset(batches, spec, cardinality)
+
+    def split(self, test: float = 0.1, seed: int = 0) -> tuple[Self, Self]:
+        """Returns two data sets that share no image.
+
+        Args:
+            test: Part of the images that the second gets, above 0 and below 1.
+            seed: Seed of the draw.
+
+        Returns:
+            The training and the test images, each in the order that they have here.
+
+        Raises:
+            ValueError: If `test` is outside its range, or leaves one of the two empty.
+
+        Example:
+            >>> data = ImageDataset(np.zeros((10, 8, 8, 1), "uint8"))
+            >>> [len(part) for part in data.split(test=0.2)]
+            [8, 2]
+        """
+        n_test = round(test * len(self)) if 0.0 < test < 1.0 else 0
+        if not 0 < n_test < len(self):
+            raise ValueError(
+                f"test must be a part above 0 and below 1 that leaves both of {len(self)} images "
+                f"some, got {test}"
+            )
+        order = np.random.default_rng(seed).permutation(len(self))
+        return self._at(np.sort(order[n_test:])), self._at(np.sort(order[:n_test]))
+
+    def _at(self, indices: np.ndarray) -> Self:
+        """Returns the data set of some of the images."""
+        return type(self)(Chosen(self._images, indices))
+
+    def _checked_indices(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
+        indices = np.asarray(indices, dtype=None if len(indices) else np.int64)
+        if indices.dtype.kind not in "iu":
+            raise ValueError(f"indices must be integers, got {indices.dtype}")
+        if indices.size and not 0 <= indices.min() <= indices.max() < len(self):
+            raise ValueError(f"indices must be from 0 to {len(self) - 1}, got {indices}")
+        return indices.astype(np.int64, copy=False)

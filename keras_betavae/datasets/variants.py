@@ -1,0 +1,140 @@
+"""Images made harder: random colours, noise and pictures behind, as studies do with dSprites."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from keras_betavae.datasets._sources import Changed
+from keras_betavae.datasets.factors import FactorDataset
+
+
+def with_colours(data: FactorDataset, seed: int = 0) -> FactorDataset:
+    """Gives each image a random colour (Color-dSprites).
+
+    Each channel of an image is multiplied by a number drawn from [0.5, 1]. The draws depend
+    on the seed and the image's index alone: an image is the same whenever it is asked for.
+
+    Args:
+        data: Grey images, such as `load_sprites()`.
+        seed: Seed of the colours, at least 0.
+
+    Returns:
+        The same factors, with images of three channels.
+
+    Raises:
+        ValueError: If the images are not grey, or the seed is negative.
+
+    References:
+        Locatello et al., Challenging Common Assumptions in the Unsupervised Learning of
+        Disentangled Representations, ICML 2019.
+
+    Example:
+        >>> from keras_betavae.datasets import load_sprites
+        >>> with_colours(load_sprites(orientation=2, pos_x=2, pos_y=2)).image_shape
+        (64, 64, 3)
+    """
+
+    def change(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        return np.rint(image * rng.uniform(0.5, 1.0, 3))
+
+    return _changed(data, seed, change)
+
+
+def with_noise(data: FactorDataset, seed: int = 0) -> FactorDataset:
+    """Puts noise behind each image (Noisy-dSprites).
+
+    Each value is the image's plus one drawn evenly from 0 to 255, at most 255, so that white
+    stays white and black becomes noise. Draws as in `with_colours`.
+
+    Args:
+        data: Grey images, such as `load_sprites()`.
+        seed: Seed of the noise, at least 0.
+
+    Returns:
+        The same factors, with images of three channels.
+
+    Raises:
+        ValueError: If the images are not grey, or the seed is negative.
+
+    References:
+        Locatello et al. 2019, as in `with_colours`.
+    """
+    height, width, _ = data.image_shape
+
+    def change(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        noise = np.frombuffer(rng.bytes(height * width * 3), np.uint8).reshape(height, width, 3)
+        return np.minimum(image.astype(np.int16) + noise, 255)
+
+    return _changed(data, seed, change)
+
+
+def with_pictures(
+    data: FactorDataset, pictures: Sequence[np.ndarray] | None = None, seed: int = 0
+) -> FactorDataset:
+    """Puts a part of a picture behind each image (as Scream-dSprites does).
+
+    A random part of a random picture is mixed in halves with a random colour; where the image
+    is white, the result is inverted. Draws as in `with_colours`.
+
+    Args:
+        data: Grey images, such as `load_sprites()`.
+        pictures: uint8 pictures (height, width, 3), each at least as large as the images;
+            the two photographs that come with scikit-learn by default.
+        seed: Seed of the parts and colours, at least 0.
+
+    Returns:
+        The same factors, with images of three channels.
+
+    Raises:
+        ValueError: If the images are not grey, a picture does not do, or the seed is negative.
+
+    References:
+        Locatello et al. 2019, as in `with_colours`, who take Munch's The Scream.
+    """
+    if pictures is None:
+        from sklearn.datasets import load_sample_images
+
+        pictures = load_sample_images().images
+    pictures = [np.asarray(picture) for picture in pictures]
+    height, width, _ = data.image_shape
+    for picture in pictures:
+        fits = picture.ndim == 3 and picture.shape[2] == 3 and picture.dtype == np.uint8
+        if not fits or picture.shape[0] < height or picture.shape[1] < width:
+            raise ValueError(
+                f"pictures must be uint8 of shape (height, width, 3), at least {height} by "
+                f"{width}, got {picture.dtype} {picture.shape}"
+            )
+    if not pictures:
+        raise ValueError("pictures must hold at least one picture, got none")
+
+    def change(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        picture = pictures[rng.integers(len(pictures))]
+        top = rng.integers(picture.shape[0] - height + 1)
+        left = rng.integers(picture.shape[1] - width + 1)
+        part = picture[top : top + height, left : left + width]
+        behind = (part + rng.uniform(0.0, 255.0, 3)) / 2.0
+        share = image / 255.0
+        return np.rint(behind * (1.0 - share) + (255.0 - behind) * share)
+
+    return _changed(data, seed, change)
+
+
+def _changed(
+    data: FactorDataset, seed: int, change: Callable[[np.ndarray, np.random.Generator], np.ndarray]
+) -> FactorDataset:
+    if data.image_shape[2] != 1:
+        raise ValueError(f"images must have one channel, got the shape {data.image_shape}")
+    if seed < 0:
+        raise ValueError(f"seed must be at least 0, got {seed}")
+    shape = (*data.image_shape[:2], 3)
+
+    def change_all(images: np.ndarray, indices: np.ndarray) -> np.ndarray:
+        changed = np.empty((len(images), *shape), np.uint8)
+        for number, (image, index) in enumerate(zip(images, indices, strict=True)):
+            # A stream of its own for each image, at the price of a key.
+            rng = np.random.Generator(np.random.Philox(key=[seed, int(index)]))
+            changed[number] = change(image, rng)
+        return changed
+
+    images = Changed(data._images, shape, change_all)
+    return FactorDataset(images, data.factor_names, data.factor_sizes, factors=data._factors)

@@ -1,0 +1,565 @@
+"""Where images come from, and parts of data sets."""
+
+import contextlib
+import itertools
+import math
+import sys
+
+import h5py
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from keras_betavae.datasets import FactorDataset, ImageDataset, _sources
+from tests.helpers import run_python
+
+SIZES = (3, 1, 4, 2, 5)
+NAMES = ("shape", "fixed", "size", "side", "hue")
+
+
+def numbered(n):
+    """Images whose two pixels spell their own index."""
+    index = np.arange(n)
+    return np.stack([index // 256, index % 256], axis=-1).astype("uint8").reshape(n, 1, 2, 1)
+
+
+def numbers(images):
+    pixels = np.asarray(images).reshape(len(images), 2).astype(int)
+    return (pixels[:, 0] * 256 + pixels[:, 1]).tolist()
+
+
+def contents(data):
+    return numbers(data.images_at(np.arange(len(data))))
+
+
+def pass_of(data, batch_size=4, **options):
+    return [number for batch in data.to_tf_data(batch_size, **options) for number in numbers(batch)]
+
+
+def grid(*sizes):
+    names = NAMES if sizes == SIZES else [f"f{k}" for k in range(len(sizes))]
+    return FactorDataset(numbered(math.prod(sizes)), names, sizes)
+
+
+def labelled(rows, sizes):
+    return FactorDataset(numbered(len(rows)), "ab", sizes, factors=np.array(rows).reshape(-1, 2))
+
+
+# HDF5, in blocks.
+
+
+class Counted(_sources.Blocks):
+    """Blocks that write down what they read."""
+
+    def __init__(self, dataset):
+        super().__init__(dataset)
+        self.reads, self.most = [], 0
+
+    def _read(self, block):
+        if block not in self._kept:
+            self.reads.append(block)
+        images = super()._read(block)
+        self.most = max(self.most, sum(images.nbytes for images in self._kept.values()))
+        assert len(self._kept) <= self.n_kept
+        return images
+
+
+@contextlib.contextmanager
+def blocks_of(n, kept_bytes=160, images=None, **options):
+    """Numbered images in an HDF5 file in memory; `chunks` and such are options."""
+    if images is None:
+        images = numbered(n)
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        h5py.File("memory.h5", "w", driver="core", backing_store=False) as file,
+    ):
+        patch.setattr(_sources, "KEPT_BYTES", kept_bytes)
+        yield Counted(file.create_dataset("images", data=images, **options))
+
+
+LAYOUTS = {
+    "contiguous": {},
+    "chunked": {"chunks": (5, 1, 2, 1)},
+    "within images": {"chunks": (3, 1, 1, 1)},
+    "compressed": {"chunks": (7, 1, 2, 1), "compression": "gzip", "shuffle": True},
+    "checked": {"chunks": (11, 1, 2, 1), "fletcher32": True},
+}
+layouts = pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
+
+
+@layouts
+@settings(deadline=None, max_examples=25)
+@given(st.integers(1, 120), st.integers(1, 1_000), st.lists(st.floats(0, 1, exclude_max=True)))
+def test_images_in_hdf5_are_those_of_their_indices(layout, n, kept_bytes, places):
+    indices = np.array([int(place * n) for place in places], int)
+    layout = {**layout, "maxshape": (None, 1, 2, 1)} if layout else layout
+    with blocks_of(n, kept_bytes, **layout) as source:
+        data = ImageDataset(source)
+        for part in (indices, indices[::-1], indices):
+            images = data.images_at(part)
+            assert images.dtype == np.uint8
+            assert images.shape == (len(part), 1, 2, 1)
+            assert numbers(images) == part.tolist()
+
+
+def test_hdf5_is_read_as_it_is_given():
+    with blocks_of(10) as source:
+        assert contents(ImageDataset(source.dataset)) == list(range(10))
+        assert contents(FactorDataset(source.dataset, "ab", (2, 5))) == list(range(10))
+
+
+def test_no_integers_are_too_small_for_an_index():
+    with blocks_of(1_000, kept_bytes=2**20) as source:
+        assert source.block > 255
+        for dtype in ("uint8", "int8", "uint16", "int32", "uint64"):
+            indices = np.array([120, 5, 120], dtype)
+            assert numbers(ImageDataset(source).images_at(indices)) == [120, 5, 120]
+
+
+@layouts
+@given(n=st.integers(1, 300), kept_bytes=st.integers(1, 2_000), seed=st.integers(0, 2**32))
+@settings(deadline=None, max_examples=25)
+def test_a_shuffled_pass_holds_each_image_once(layout, n, kept_bytes, seed):
+    with blocks_of(300, kept_bytes, **layout) as source:
+        order = source.shuffled(np.random.default_rng(seed))
+        assert sorted(order.tolist()) == list(range(300))
+        assert 1 <= source.window <= 300
+
+
+@layouts
+def test_a_shuffled_pass_reads_each_block_once(layout):
+    with blocks_of(400, **layout) as source:
+        n_blocks = math.ceil(400 / source.block)
+        assert n_blocks > 2 * source.n_kept > 8
+        data = ImageDataset(source)
+        assert sorted(pass_of(data, 7, seed=0)) == list(range(400))
+        assert sorted(source.reads) == list(range(n_blocks))
+        assert source.reads != sorted(source.reads)
+        assert source.most <= 160
+
+
+@layouts
+@pytest.mark.parametrize("n", [None, 200])
+def test_encoding_reads_each_block_once(layout, n):
+    with blocks_of(400, **layout) as source:
+        data = FactorDataset(source, "ab", (8, 50))
+        factors, codes = data.encode_with(
+            lambda images: np.array(numbers(images), float)[:, None], n=n, seed=1, batch_size=33
+        )
+        indices = np.arange(400) if n is None else data.sample_indices(n, seed=1)
+        np.testing.assert_array_equal(codes[:, 0], indices)
+        np.testing.assert_array_equal(factors @ [50, 1], indices)
+        assert source.reads == sorted(set((indices // source.block).tolist()))
+
+
+@given(st.integers(1, 40), st.integers(1, 4_000), st.lists(st.integers(0, 299), max_size=40))
+@settings(deadline=None, max_examples=50)
+def test_kept_blocks_stay_within_their_bytes(chunk, kept_bytes, indices):
+    with blocks_of(300, kept_bytes, chunks=(chunk, 1, 2, 1)) as source:
+        for start in range(0, len(indices), 3):
+            source.take(np.array(indices[start : start + 3]))
+        # Two blocks of a single chunk are the least that will do.
+        assert source.most <= max(kept_bytes, 2 * 2 * chunk)
+        assert source.block % chunk == 0
+
+
+def test_a_block_is_an_image_where_images_are_larger_than_what_is_kept():
+    with blocks_of(5, kept_bytes=1) as source:
+        assert source.block == 1
+        assert sorted(pass_of(ImageDataset(source), 2, seed=0)) == list(range(5))
+        assert source.most <= 4
+
+
+def windows_of(order, block):
+    """Cuts an order wherever all images of the blocks that were begun have come."""
+    n, begun, windows, start = len(order), set(), [], 0
+    for place, index in enumerate(order):
+        begun.add(index // block)
+        if place + 1 - start == sum(min(block, n - number * block) for number in begun):
+            windows.append(order[start : place + 1])
+            begun, start = set(), place + 1
+    return windows
+
+
+@pytest.mark.parametrize("n", [79, 80, 81, 200, 203, 40, 41])
+def test_a_shuffled_pass_mixes_the_images_of_a_window(n):
+    with blocks_of(n, chunks=(5, 1, 2, 1)) as source:
+        assert (source.block, source.n_kept) == (5, 16)
+        windows = windows_of(source.shuffled(np.random.default_rng(0)).tolist(), 5)
+        assert len(windows) == math.ceil(math.ceil(n / 5) / 8)
+        longest = max(map(len, windows))
+        assert longest <= ImageDataset(source).shuffle_window <= min(n, longest + 4)
+
+
+def test_within_a_window_every_order_is_as_likely():
+    with blocks_of(80, chunks=(5, 1, 2, 1)) as source:
+        quarters, first_blocks = np.zeros((5, 4)), np.zeros(16)
+        for seed in range(300):
+            order = source.shuffled(np.random.default_rng(seed))
+            for place, index in enumerate(order[:40]):
+                quarters[index % 5, place // 10] += 1
+            first_blocks[np.unique(order[:40] // 5)] += 1
+            halves = [np.unique(half // 5) for half in (order[:40], order[40:])]
+            assert not set(halves[0]) & set(halves[1])
+    assert stats.chisquare(quarters.ravel()).pvalue > 1e-4
+    assert stats.chisquare(first_blocks).pvalue > 1e-4
+
+
+def test_small_data_is_mixed_as_a_whole():
+    with blocks_of(40, chunks=(5, 1, 2, 1)) as source:
+        assert ImageDataset(source).shuffle_window == 40
+    assert grid(4, 5).shuffle_window == 20
+    assert grid(4, 5).split(0.2)[1].shuffle_window == 4
+
+
+def test_a_part_of_blocks_keeps_their_order_and_tells_what_is_mixed():
+    with blocks_of(400, chunks=(5, 1, 2, 1)) as source:
+        data = FactorDataset(source, "ab", (8, 50))
+        for part in (*data.split(0.25, seed=3), data.only({"a": (1, 2)}), data.only({"b": 7})):
+            own = contents(part)
+            source.reads.clear()
+            source._kept.clear()
+            order = pass_of(part, 7, seed=0)
+            assert sorted(order) == own
+            assert order != own
+            assert sorted(source.reads) == sorted({number // 5 for number in own})
+            share = data.shuffle_window * len(own) / 400
+            assert share <= part.shuffle_window < share + 1
+
+
+def test_parts_of_parts_are_parts():
+    with blocks_of(400, chunks=(5, 1, 2, 1)) as source:
+        data = FactorDataset(source, "ab", (8, 50))
+        train, _ = data.split(0.5, seed=1)
+        part = train.only({"a": (2, 5)})
+        own = [number for number in contents(train) if number // 50 in (2, 5)]
+        assert contents(part) == own
+        assert sorted(pass_of(part, seed=0)) == own
+
+
+def add_index(images, indices):
+    """Adds each image's own index to its last pixel."""
+    changed = images.copy()
+    changed[:, 0, 1, 0] += (indices % 256).astype("uint8")
+    return changed
+
+
+KINDS = {
+    "array": lambda source: _sources.Array(numbered(100)),
+    "blocks": lambda source: source,
+    "chosen": lambda source: _sources.Chosen(source, np.arange(1, 100, 3)),
+    "changed": lambda source: _sources.Changed(source, (1, 2, 1), add_index),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
+@pytest.mark.parametrize("start", [1, 5, 33, 80])
+def test_a_resumed_stream_goes_on_in_the_same_order(kind, start):
+    options = {"seed": 7, "repeat": True}
+    with blocks_of(100, chunks=(5, 1, 2, 1)) as source:
+        data = ImageDataset(kind(source))
+        whole = [numbers(batch) for batch in data.to_tf_data(3, **options).take(start + 40)]
+        late = data.to_tf_data(3, start_step=start, **options)
+        assert [numbers(batch) for batch in late.take(40)] == whole[start:]
+
+
+def test_changed_images_change_with_their_index():
+    with blocks_of(100, chunks=(5, 1, 2, 1)) as source:
+        data = ImageDataset(KINDS["changed"](source))
+        assert contents(data) == [2 * index for index in range(100)]
+        assert numbers(data.images_at([60, 3, 60])) == [120, 6, 120]
+        assert sorted(pass_of(data, seed=0)) == list(range(0, 200, 2))
+        assert data.shuffle_window == ImageDataset(source).shuffle_window == 35
+        source.reads.clear()
+        source._kept.clear()
+        pass_of(data, seed=1)
+        assert sorted(source.reads) == list(range(20))
+
+
+# Memory maps.
+
+
+def test_let_go_pages_are_read_again(tmp_path, monkeypatch):
+    np.save(tmp_path / "images.npy", numbered(3_000))
+    for mapped_bytes in (0, 10_000):
+        monkeypatch.setattr(_sources, "MAPPED_BYTES", mapped_bytes)
+        data = ImageDataset(np.load(tmp_path / "images.npy", mmap_mode="r"))
+        assert contents(data) == list(range(3_000))
+        assert sorted(pass_of(data, 64, seed=0)) == list(range(3_000))
+        assert contents(data) == list(range(3_000))
+
+
+@pytest.mark.parametrize("mode", ["c", "r+"])
+@pytest.mark.parametrize("view", [False, True])
+def test_what_is_written_to_a_map_stays(tmp_path, monkeypatch, mode, view):
+    monkeypatch.setattr(_sources, "MAPPED_BYTES", 0)
+    np.save(tmp_path / "images.npy", numbered(3_000))
+    mapped = np.load(tmp_path / "images.npy", mmap_mode=mode)
+    mapped[1_000] = [[[200], [7]]]
+    data = ImageDataset(mapped[500:] if view else mapped)
+    for _ in range(2):
+        assert numbers(data.images_at([1_000 - 500 * view, 3])) == [200 * 256 + 7, 3 + 500 * view]
+
+
+GROWTH = """
+import importlib.util, sys
+import numpy as np
+
+spec = importlib.util.spec_from_file_location("sources", sys.argv[1])
+sources = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(sources)
+sources.MAPPED_BYTES = int(sys.argv[3])
+mapped = np.memmap(sys.argv[2], np.uint8, "r", shape=(51_200, 64, 64, 1))
+source = sources.Array(mapped[:])
+
+
+def resident():
+    with open("/proc/self/status") as status:
+        (line,) = [line for line in status if line.startswith("RssFile")]
+    return int(line.split()[1]) * 1_024
+
+
+for order in (np.arange(51_200), np.random.default_rng(0).permutation(51_200)):
+    before, most = resident(), 0
+    for start in range(0, 51_200, 32):
+        batch = order[start : start + 32]
+        images = source.take(batch)
+        assert (images[:, 0, 0, 0] == np.where(batch % 10_000 == 7, 1 + batch // 10_000, 0)).all()
+        most = max(most, resident() - before)
+    print(most)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux tells how much of a map is resident")
+def test_reading_a_map_through_does_not_fill_the_memory(tmp_path):
+    path = tmp_path / "images.bin"
+    with path.open("wb") as file:
+        file.truncate(51_200 * 4_096)
+        for k in range(6):
+            file.seek((10_000 * k + 7) * 4_096)
+            file.write(bytes([k + 1]))
+    growths = {}
+    for mapped_bytes in (2**22, 2**40):
+        process = run_python(GROWTH, _sources.__file__, path, mapped_bytes)
+        assert process.returncode == 0, process.stderr
+        growths[mapped_bytes] = [int(line) for line in process.stdout.split()]
+    assert max(growths[2**22]) < 2**25
+    assert growths[2**40][0] > 150 * 2**20  # What is measured is there to be seen.
+
+
+# Splits.
+
+
+@given(n=st.integers(2, 200), test=st.floats(0, 1), seed=st.integers(0, 2**32))
+@settings(deadline=None)
+def test_a_split_shares_no_image_and_loses_none(n, test, seed):
+    data = ImageDataset(numbered(n))
+    if not 0 < test < 1 or not 0 < round(test * n) < n:
+        with pytest.raises(ValueError, match=f"leaves both of {n} images some, got {test}"):
+            data.split(test, seed)
+        return
+    parts = [contents(part) for part in data.split(test, seed)]
+    assert [len(part) for part in parts] == [n - round(test * n), round(test * n)]
+    assert sorted(parts[0] + parts[1]) == list(range(n))
+    assert all(part == sorted(part) for part in parts)
+    assert parts == [contents(part) for part in data.split(test, seed)]
+
+
+def test_splits_are_uniform_and_differ_between_seeds():
+    data = ImageDataset(numbered(50))
+    drawn = [contents(data.split(0.2, seed)[1]) for seed in range(400)]
+    counts = np.bincount(np.ravel(drawn), minlength=50)
+    # Without replacement, counts vary by (1 - 0.2) of what they would with it.
+    assert stats.chi2.sf(((counts - 80) ** 2 / 80).sum() / 0.8, 49) > 1e-4
+    assert len({tuple(part) for part in drawn}) == 400
+
+
+@pytest.mark.parametrize("test", [0, 1, -0.1, 1.1, 0.01, 0.99, math.nan])
+def test_parts_that_leave_nothing_are_refused(test):
+    with pytest.raises(ValueError, match="test must be a part above 0 and below 1"):
+        ImageDataset(numbered(10)).split(test)
+
+
+def packed(*sizes):
+    images = np.unpackbits(numbered(math.prod(sizes)).reshape(-1, 2), axis=-1)
+    return FactorDataset(
+        np.packbits(images, axis=-1),
+        [f"f{k}" for k in range(len(sizes))],
+        sizes,
+        packed_shape=(4, 4, 1),
+    )
+
+
+def packed_numbers(images):
+    return numbers(np.packbits(np.asarray(images).reshape(len(images), 16) > 0, axis=-1))
+
+
+@pytest.mark.parametrize("kind", ["grid", "packed", "labelled"])
+def test_parts_keep_their_factors_sizes_and_type(kind):
+    class Own(FactorDataset):
+        pass
+
+    data = packed(6, 10) if kind == "packed" else grid(6, 10)
+    read = packed_numbers if kind == "packed" else numbers
+    if kind == "labelled":
+        rows = np.random.default_rng(0).integers(0, (6, 10), (60, 2))
+        data = Own(numbered(60), ("f0", "f1"), (6, 10), factors=rows)
+    factors = data.factors_at(np.arange(60))
+    for part in (*data.split(0.3), data.only({"f0": (1, 2)}), data.without({"f0": 0})):
+        own = read(part.images_at(np.arange(len(part))))
+        assert type(part) is type(data)
+        assert part.image_shape == data.image_shape
+        assert part.factor_names == data.factor_names
+        assert part.factor_sizes == data.factor_sizes
+        assert not part.is_grid
+        np.testing.assert_array_equal(part.factors_at(np.arange(len(part))), factors[own])
+        np.testing.assert_array_equal(
+            read(part.images_at(part.index_of(factors[own]))),
+            [next(i for i in own if (factors[i] == factors[j]).all()) for j in own],
+        )
+        drawn, codes = part.encode_with(lambda x: np.array(read(x))[:, None], n=50, seed=0)
+        np.testing.assert_array_equal(drawn, factors[codes[:, 0]])
+    assert type(ImageDataset(numbered(9)).split(0.5)[0]) is ImageDataset
+
+
+# Combinations.
+
+COMBINATIONS = st.fixed_dictionaries(
+    {},
+    optional={
+        "a": st.one_of(st.integers(0, 2), st.lists(st.integers(0, 2), min_size=1, max_size=3)),
+        "b": st.one_of(st.integers(0, 3), st.lists(st.integers(0, 3), min_size=1, max_size=3)),
+    },
+).filter(bool)
+ROWS = st.lists(st.tuples(st.integers(0, 2), st.integers(0, 3)), min_size=1, max_size=30)
+
+
+@given(COMBINATIONS, st.none() | ROWS)
+@settings(deadline=None)
+def test_only_and_without_part_the_images(combination, rows):
+    data = FactorDataset(numbered(12), "ab", (3, 4)) if rows is None else labelled(rows, (3, 4))
+    if rows is None:
+        rows = list(itertools.product(range(3), range(4)))
+    chosen = {name: np.ravel(classes).tolist() for name, classes in combination.items()}
+    expected = {True: [], False: []}
+    for number, row in enumerate(rows):
+        fits = all(row["ab".index(name)] in classes for name, classes in chosen.items())
+        expected[fits].append(number)
+    for select, fits in ((data.only, True), (data.without, False)):
+        if expected[fits]:
+            part = select(combination)
+            assert contents(part) == expected[fits]
+            factors = part.factors_at(np.arange(len(part))).tolist()
+            assert factors == [list(rows[number]) for number in expected[fits]]
+        else:
+            with pytest.raises(ValueError, match="no such images"):
+                select(combination)
+
+
+def test_classes_may_be_given_in_any_sequence():
+    data = grid(3, 4)
+    for classes in ([1, 2], (2, 1), range(1, 3), np.array([1, 2], "uint8"), [1, 1, 2]):
+        assert contents(data.only({"f0": classes})) == list(range(4, 12))
+    assert contents(data.only({"f0": np.int64(1)})) == list(range(4, 8))
+
+
+@pytest.mark.parametrize("make", [lambda: grid(2, 3), lambda: labelled([[0, 0], [1, 2]], (2, 3))])
+@pytest.mark.parametrize(
+    ("combination", "words"),
+    [
+        ({}, r"must name some of .*, got \[\]"),
+        ({"colour": 1}, r"must name some of .*, got \['colour'\]"),
+        ({0: 2}, "classes of .* must be integers from 0 to 1, got 2"),
+        ({0: -1}, "got -1"),
+        ({1: [0, 3]}, r"integers from 0 to 2, got \[0, 3\]"),
+        ({1: []}, r"got \[\]"),
+        ({1: 1.0}, "got 1.0"),
+        ({1: True}, "got True"),
+        ({1: "1"}, "got 1"),
+        ({1: {1, 2}}, "got {1, 2}"),
+    ],
+)
+def test_combinations_that_are_none_are_refused(make, combination, words):
+    data = make()
+    combination = {
+        data.factor_names[key] if isinstance(key, int) else key: classes
+        for key, classes in combination.items()
+    }
+    for select in (data.only, data.without):
+        with pytest.raises(ValueError, match=words):
+            select(combination)
+
+
+# Pairs among some factors.
+
+
+def changed_factors(data, n, k, among, seed=0):
+    first, second = data.sample_pairs(n, k, seed, among=among)
+    factors = np.array(list(itertools.product(*map(range, data.factor_sizes))))
+    return factors[first] != factors[second]
+
+
+@pytest.mark.parametrize(
+    ("among", "k", "ks"),
+    [
+        (("size", "hue"), 1, {1}),
+        (("size", "hue"), 2, {2}),
+        (["hue", "size", "hue"], None, {1, 2}),
+        ({"hue"}, None, {1}),
+        (("fixed", "side"), 1, {1}),
+        (("shape", "size", "side"), None, {1, 2, 3}),
+        (NAMES, None, {1, 2, 3}),
+        (None, None, {1, 2, 3}),
+        (NAMES, 4, {4}),
+    ],
+)
+def test_only_some_factors_change_and_all_of_them_equally_often(among, k, ks):
+    n = 6_000
+    changed = changed_factors(grid(*SIZES), n, k, among)
+    may = [j for j, name in enumerate(NAMES) if name in (among or NAMES) and name != "fixed"]
+    assert not np.delete(changed, may, axis=1).any()
+    counts = changed.sum(axis=1)
+    assert set(counts.tolist()) == ks
+    for number in ks:
+        assert (counts == number).mean() == pytest.approx(1 / len(ks), abs=0.03)
+        of_these = changed[counts == number][:, may].mean(axis=0)
+        error = 4 * math.sqrt(0.25 / (counts == number).sum())
+        np.testing.assert_allclose(of_these, number / len(may), atol=error)
+
+
+def test_streams_change_only_some_factors():
+    data = grid(*SIZES)
+    factors = np.array(list(itertools.product(*map(range, SIZES))))
+    for first, second in data.to_pairs(None, 32, seed=0, among=["side", "hue"]).take(3):
+        changed = factors[numbers(first)] != factors[numbers(second)]
+        assert changed[:, 3:].any(axis=1).all()
+        assert not changed[:, :3].any()
+
+
+@pytest.mark.parametrize(
+    ("among", "k", "words"),
+    [
+        (["colour"], 1, "among must name some of shape, fixed, size, side, hue, got .'colour'"),
+        (["hue", "colour"], None, "got .'hue', 'colour'"),
+        ("hue", None, "among must name some of"),
+        ([], 1, r"among must name some of .*, got \[\]"),
+        (["fixed"], 1, "k_changed must be from 1 to the 0 varying factors, got 1"),
+        (["fixed"], None, "needs at least 2 varying factors, got 4, of which 0 may change"),
+        (["hue", "fixed"], 2, "from 1 to the 1 varying factors, got 2"),
+    ],
+)
+def test_factors_that_cannot_change_are_refused(among, k, words):
+    data = grid(*SIZES)
+    with pytest.raises(ValueError, match=words):
+        data.sample_pairs(3, k, 0, among=among)
+    with pytest.raises(ValueError, match=words):
+        data.to_pairs(k, 3, among=among)
+
+
+def test_the_only_factor_of_several_values_may_change_but_not_by_chance():
+    data = grid(1, 4)
+    assert changed_factors(data, 20, 1, ["f1"])[:, 1].all()
+    with pytest.raises(ValueError, match="needs at least 2 varying factors, got 1"):
+        data.sample_pairs(3, None, 0, among=["f1"])
