@@ -134,6 +134,7 @@ def test_no_indices_give_no_images(kind):
         ([1.0], "integers, got float64"),
         ([True] * 6, "integers, got bool"),
         (["1"], "integers, got <U1"),
+        ([[1]], r"a row of integers, got int64 \(1, 1\)"),
     ],
     ids=str,
 )

@@ -132,8 +132,9 @@ def test_packed_and_split_images_change_alike(variant):
 def test_images_that_do_not_do_are_refused(variant):
     with pytest.raises(ValueError, match=r"one channel, got the shape \(5, 4, 3\)"):
         variant(FactorDataset(np.zeros((6, 5, 4, 3), "uint8"), ["f"], [6]))
-    with pytest.raises(ValueError, match="seed must be at least 0, got -1"):
-        variant(grey(), seed=-1)
+    for seed in (-1, 2**64):
+        with pytest.raises(ValueError, match=f"seed must be from 0 .* got {seed}"):
+            variant(grey(), seed=seed)
 
 
 # Colours.

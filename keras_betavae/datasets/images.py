@@ -217,8 +217,10 @@ class ImageDataset:
 
     def _checked_indices(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
         indices = np.asarray(indices, dtype=None if len(indices) else np.int64)
-        if indices.dtype.kind not in "iu":
-            raise ValueError(f"indices must be integers, got {indices.dtype}")
+        if indices.dtype.kind not in "iu" or indices.ndim != 1:
+            raise ValueError(
+                f"indices must be a row of integers, got {indices.dtype} {indices.shape}"
+            )
         if indices.size and not 0 <= indices.min() <= indices.max() < len(self):
             raise ValueError(f"indices must be from 0 to {len(self) - 1}, got {indices}")
         return indices.astype(np.int64, copy=False)

@@ -124,8 +124,8 @@ def _changed(
 ) -> FactorDataset:
     if data.image_shape[2] != 1:
         raise ValueError(f"images must have one channel, got the shape {data.image_shape}")
-    if seed < 0:
-        raise ValueError(f"seed must be at least 0, got {seed}")
+    if not 0 <= seed < 2**64:
+        raise ValueError(f"seed must be from 0 to below 2**64, got {seed}")
     shape = (*data.image_shape[:2], 3)
 
     def change_all(images: np.ndarray, indices: np.ndarray) -> np.ndarray:
