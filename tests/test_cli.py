@@ -264,6 +264,40 @@ def test_datasets_show_draws_a_row_for_each_factor(tmp_path, monkeypatch):
         assert picture.width > 2 + 66 * 10
 
 
+def test_pictures_of_ones_own_train_and_score_without_factors(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
+    rng = np.random.default_rng(0)
+    (tmp_path / "mine").mkdir()
+    for number in range(40):
+        picture = Image.fromarray(rng.integers(0, 256, (70, 64, 3), dtype="uint8"))
+        picture.save(tmp_path / "mine" / f"{number}.png")
+    options = ["--preset=locatello_beta", "--batch-size=8", "--steps=2", "--n-images=100"]
+    own = ["--data=folder", f"--data-path={tmp_path / 'mine'}"]
+    command = ["train", "--out", str(tmp_path / "run"), *options, *own, "--verbose=0"]
+    assert cli.main(command) == 0
+    scores = json.loads((tmp_path / "run" / "scores.json").read_text())
+    assert set(scores["trained"]) == {"active_units"}
+    assert "active_units" in capsys.readouterr().out
+    assert (tmp_path / "run" / "pictures" / "traversal.png").is_file()
+    again = ["evaluate", str(tmp_path / "run"), "--scores", "mig_score", "--no-controls"]
+    assert "needs factors" in failed(capsys, *again)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--data=folder"], "needs data_path"),
+        (["--data=folder", "--data-path=absent"], "no folder absent"),
+        (["--data=folder", "--data-path=.", "--grid=3,2,4,4,4"], "grid must be"),
+        (["--data=sprites", "--data-path=."], "takes no path"),
+    ],
+)
+def test_data_that_is_not_there_leaves_no_run(options, words, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert words in failed(capsys, "train", "--out", "run", *options)
+    assert not (tmp_path / "run").exists()
+
+
 # Help and wrong arguments.
 
 

@@ -283,8 +283,8 @@ def test_changed_images_change_with_their_index():
 
 def test_let_go_pages_are_read_again(tmp_path, monkeypatch):
     np.save(tmp_path / "images.npy", numbered(3_000))
-    for mapped_bytes in (0, 10_000):
-        monkeypatch.setattr(_sources, "MAPPED_BYTES", mapped_bytes)
+    for n_images in (1, 100):
+        monkeypatch.setattr(_sources, "IMAGES_MAPPED", n_images)
         data = ImageDataset(np.load(tmp_path / "images.npy", mmap_mode="r"))
         assert contents(data) == list(range(3_000))
         assert sorted(pass_of(data, 64, seed=0)) == list(range(3_000))
@@ -294,7 +294,7 @@ def test_let_go_pages_are_read_again(tmp_path, monkeypatch):
 @pytest.mark.parametrize("mode", ["c", "r+"])
 @pytest.mark.parametrize("view", [False, True])
 def test_what_is_written_to_a_map_stays(tmp_path, monkeypatch, mode, view):
-    monkeypatch.setattr(_sources, "MAPPED_BYTES", 0)
+    monkeypatch.setattr(_sources, "IMAGES_MAPPED", 1)
     np.save(tmp_path / "images.npy", numbered(3_000))
     mapped = np.load(tmp_path / "images.npy", mmap_mode=mode)
     mapped[1_000] = [[[200], [7]]]
@@ -310,25 +310,27 @@ import numpy as np
 spec = importlib.util.spec_from_file_location("sources", sys.argv[1])
 sources = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(sources)
-sources.MAPPED_BYTES = int(sys.argv[3])
 mapped = np.memmap(sys.argv[2], np.uint8, "r", shape=(51_200, 64, 64, 1))
 source = sources.Array(mapped[:])
+if sys.argv[3] == "kept":
+    source._map = None
 
 
-def resident():
+def memory(kind):
     with open("/proc/self/status") as status:
-        (line,) = [line for line in status if line.startswith("RssFile")]
+        (line,) = [line for line in status if line.startswith(kind)]
     return int(line.split()[1]) * 1_024
 
 
 for order in (np.arange(51_200), np.random.default_rng(0).permutation(51_200)):
-    before, most = resident(), 0
-    for start in range(0, 51_200, 32):
-        batch = order[start : start + 32]
+    with open("/proc/self/clear_refs", "w") as peak:
+        peak.write("5")
+    before = memory("VmRSS")
+    for start in range(0, 51_200, 1_024):
+        batch = order[start : start + 1_024]
         images = source.take(batch)
         assert (images[:, 0, 0, 0] == np.where(batch % 10_000 == 7, 1 + batch // 10_000, 0)).all()
-        most = max(most, resident() - before)
-    print(most)
+    print(memory("VmHWM") - before)
 """
 
 
@@ -341,12 +343,13 @@ def test_reading_a_map_through_does_not_fill_the_memory(tmp_path):
             file.seek((10_000 * k + 7) * 4_096)
             file.write(bytes([k + 1]))
     growths = {}
-    for mapped_bytes in (2**22, 2**40):
-        process = run_python(GROWTH, _sources.__file__, path, mapped_bytes)
+    for pages in ("let go", "kept"):
+        process = run_python(GROWTH, _sources.__file__, path, pages)
         assert process.returncode == 0, process.stderr
-        growths[mapped_bytes] = [int(line) for line in process.stdout.split()]
-    assert max(growths[2**22]) < 2**25
-    assert growths[2**40][0] > 150 * 2**20  # What is measured is there to be seen.
+        growths[pages] = [int(line) for line in process.stdout.split()]
+    # A batch, and up to a huge page for each image that was read before the pages were let go.
+    assert max(growths["let go"]) < 2**20 * (4 + 4 + 2 * _sources.IMAGES_MAPPED)
+    assert growths["kept"][0] > 150 * 2**20  # What is measured is there to be seen.
 
 
 # Splits.

@@ -11,10 +11,8 @@ from typing import Any
 import h5py
 import numpy as np
 
-MAPPED_BYTES = 64 * 2**20
-"""Bytes taken from a memory map before its pages are let go."""
-FAULT_BYTES = 2 * 2**20
-"""Bytes that may be mapped for one that is read: a huge page."""
+IMAGES_MAPPED = 64
+"""Images read from a memory map before its pages are let go."""
 KEPT_BYTES = 256 * 2**20
 """Bytes of an HDF5 data set's blocks that are kept."""
 
@@ -59,20 +57,21 @@ class Array(Source):
         self.array = array
         self.image_shape = array.shape[1:]
         self._map = _map_under(array)
-        self._n_taken = 0
 
     def __len__(self):
         return len(self.array)
 
     def take(self, indices):
-        images = np.asarray(self.array[indices])
-        if self._map is not None:
-            # Pages that were read count as the process's own until they are let go; the system
-            # still has them in its cache. Each image may bring its neighbours' pages.
-            self._n_taken += images.nbytes + len(images) * FAULT_BYTES
-            if self._n_taken > MAPPED_BYTES:
-                self._map.madvise(mmap.MADV_DONTNEED)
-                self._n_taken = 0
+        if self._map is None:
+            return self.array[indices]
+        images = np.empty((len(indices), *self.image_shape), np.uint8)
+        for start in range(0, len(indices), IMAGES_MAPPED):
+            images[start : start + IMAGES_MAPPED] = self.array[
+                indices[start : start + IMAGES_MAPPED]
+            ]
+            # Pages that were read count as the process's own until they are let go, up to a huge
+            # page for each image; the system still has them in its cache.
+            self._map.madvise(mmap.MADV_DONTNEED)
         return images
 
 
