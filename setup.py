@@ -27,7 +27,7 @@ setup(
         "scipy>=1.15",
         "joblib>=1.3",
         "tensorboard>=2.18",
-        "pillow>=10",
+        "pillow>=10.1",
         "threadpoolctl>=3.1",
     ],
     extras_require={"docs": DOCS, "tfds": TFDS, "dev": [*TESTING, *DOCS, "pre-commit"]},

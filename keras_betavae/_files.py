@@ -21,6 +21,6 @@ def moved_into_place(path: Path) -> Iterator[Path]:
         aside.unlink(missing_ok=True)
 
 
-def left_aside(path: Path) -> Iterator[Path]:
-    """Yields what killed processes left of their writing `path`, which may be a pattern."""
-    yield from path.parent.glob(f"saving-????????-{path.name}")
+def left_aside(folder: Path, pattern: str) -> Iterator[Path]:
+    """Yields what killed processes left of their writing the files of a pattern."""
+    yield from folder.glob(f"saving-????????-{pattern}")

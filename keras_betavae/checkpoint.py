@@ -60,7 +60,7 @@ class Checkpoint(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         """Saves, and deletes what is older than the latest files."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        for left in left_aside(self.folder / "step-*.keras"):
+        for left in left_aside(self.folder, "step-*.keras"):
             left.unlink()  # Of a process that was killed while it saved.
         target = self.folder / f"step-{self.step:09d}.keras"
         with moved_into_place(target) as aside:

@@ -48,13 +48,13 @@ def _train(options: argparse.Namespace) -> None:
     chosen = {
         field.name: getattr(options, field.name)
         for field in dataclasses.fields(runs.Settings)
-        if getattr(options, field.name) is not None
+        if getattr(options, field.name, None) is not None
     }
     if folder is None:
         settings = runs.Settings.from_preset(**{"preset": DEFAULT_PRESET, **chosen})
         data = settings.load_data()
         settings.check(data)  # What cannot be trained must not leave a folder behind.
-        folder = runs.create(options.out, settings)
+        folder = runs.create(options.out, dataclasses.replace(settings, data_size=len(data)))
     elif chosen:
         raise ValueError(
             f"--resume goes on with the run's own settings; leave out {', '.join(sorted(chosen))}"
@@ -248,6 +248,15 @@ def _parser() -> argparse.ArgumentParser:
         "--data-path",
         metavar="PATH",
         help="the released file, the folder with the files, or that with your pictures",
+    )
+    train.add_argument(
+        "--factors-path", metavar="FILE.csv", help="what is known of your pictures, a row for each"
+    )
+    train.add_argument(
+        "--image-size", type=int, metavar="N", help="side to which your pictures are scaled (64)"
+    )
+    train.add_argument(
+        "--channels", type=int, choices=(1, 3), help="of your pictures: 1 grey, 3 RGB (default)"
     )
     train.add_argument(
         "--grid",

@@ -36,8 +36,8 @@ def evaluate(
         data: For a model a `FactorDataset`, or an `ImageDataset`, which leaves the scores that
             need no factors. For codes the factors (n_samples, n_factors)
             of the same images, or the `FactorDataset` of which they encode every image in
-            order, or None, which leaves the scores that need no factors. Factors of size
-            1 in a `FactorDataset` are left out.
+            order, or None, which leaves the scores that need no factors. Factors that have
+            one value in a `FactorDataset` are left out.
         scores: `"all"` (many minutes: gradient boosting), `"fast"` (seconds), names or
             entries of `metrics.SCORES`, or functions of `(factors, codes)` by name of your own,
             which are handed `seed`, `factor_names` and `n_jobs` where they take them (and
@@ -157,7 +157,7 @@ def _encode(model_or_codes, data, n, seed, factor_names):
         if not data.factor_names:
             return None, check_codes(codes), None
         factors, codes = check_factors_and_codes(factors, codes)
-        kept = [k for k, size in enumerate(data.factor_sizes) if size > 1]
+        kept = list(data.varying)
         return factors[:, kept], codes, [data.factor_names[k] for k in kept]
     if not _are_codes(model_or_codes):
         raise ValueError("data must be a data set where a model is to encode its images")

@@ -32,6 +32,10 @@ class Settings:
         data: One of `datasets.catalog.names()`, or "folder": pictures of your own.
         data_path: The released file, or the folder that holds several; None fetches it. For
             "folder" that of the pictures.
+        factors_path: Of "folder" the CSV file of factors; None if nothing is known.
+        image_size: Of "folder" the side of the images.
+        channels: Of "folder" 1 for grey, 3 for RGB.
+        data_size: The number of images, so that a run does not go on with others.
         grid: Sizes of a smaller grid of sprites, as `load_sprites` takes them.
         latent_dim: Replaces the preset's number of latents.
         beta: Replaces the preset's objective by `Beta(beta)`.
@@ -46,6 +50,10 @@ class Settings:
     every: int
     data: str = "sprites"
     data_path: str | None = None
+    factors_path: str | None = None
+    image_size: int = 64
+    channels: int = 3
+    data_size: int | None = None
     grid: tuple[int, ...] | None = None
     latent_dim: int | None = None
     beta: float | None = None
@@ -58,6 +66,12 @@ class Settings:
         is_rendered = self.data != FOLDER and not datasets.catalog.get(self.data).files
         if self.data == FOLDER and self.data_path is None:
             raise ValueError("the data folder needs data_path, the pictures' folder")
+        own = (self.factors_path, self.image_size, self.channels)
+        if self.data != FOLDER and own != (None, 64, 3):
+            raise ValueError(
+                f"factors_path, image_size and channels are those of the data folder, and "
+                f"{self.data} has its own"
+            )
         if self.grid is not None:
             # JSON gives a list back.
             object.__setattr__(self, "grid", tuple(self.grid))
@@ -82,16 +96,37 @@ class Settings:
             ValueError: If there is no such preset, or a number is out of range.
         """
         recipe = presets.get(preset)
+        for name in ("data_path", "factors_path"):
+            if chosen.get(name) is not None:
+                # A run may be looked at from anywhere.
+                chosen[name] = os.path.abspath(chosen[name])
         numbers = {"batch_size": recipe.batch_size, "steps": recipe.steps, **chosen}
         numbers.setdefault("every", max(numbers["steps"] // 10, 1))
         return cls(preset, **numbers)
 
     def load_data(self) -> datasets.ImageDataset:
-        """Returns the data set."""
+        """Returns the data set.
+
+        Raises:
+            ValueError: If it has another number of images than `data_size`; further errors as
+                its own loader.
+        """
         if self.data == FOLDER:
-            cache_dir = datasets.catalog.cache_folder() / FOLDER
-            return datasets.from_folder(self.data_path or ".", cache_dir=cache_dir)
-        return datasets.load(self.data, self.data_path, grid=self.grid)
+            data = datasets.from_folder(
+                self.data_path or "",
+                self.image_size,
+                self.channels,
+                factors=self.factors_path,
+                cache_dir=datasets.catalog.cache_folder() / FOLDER,
+            )
+        else:
+            data = datasets.load(self.data, self.data_path, grid=self.grid)
+        if self.data_size not in (None, len(data)):
+            raise ValueError(
+                f"{self.data_path or self.data} has {len(data)} images, but had {self.data_size} "
+                "when the run was made"
+            )
+        return data
 
     def build_model(self, data: datasets.ImageDataset) -> BetaVAE:
         """Returns the untrained model; seeds Keras's global generators to do so."""

@@ -3,6 +3,7 @@ import itertools
 import h5py
 import numpy as np
 import pytest
+import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -84,9 +85,30 @@ def test_images_that_do_not_do_are_refused(images, words):
         from_arrays(images)
 
 
+@pytest.mark.parametrize("dtype", ["uint8", "int64"])
+def test_integers_of_0_and_1_alone_are_refused(dtype):
+    with pytest.raises(ValueError, match=r"0 and 1 alone; pass images\.astype\(bool\)"):
+        from_arrays((noise() > 127).astype(dtype))
+
+
+def test_no_images_are_refused():
+    with pytest.raises(ValueError, match="at least one image"):
+        from_arrays([])
+
+
+def test_factors_may_be_tensors_and_objects():
+    images = noise(4)
+    for factors in (
+        tf.constant([[2, 5], [2, 7], [3, 5], [3, 7]]),
+        np.array([["a", 1.5]] * 4, object),
+    ):
+        assert len(from_arrays(images, factors).factor_names) == 2
+
+
 @pytest.mark.parametrize("dtype", ["uint8", "bool", "float32"])
 def test_images_without_channels_get_one(dtype):
-    images = (noise()[..., 0] > 127).astype(dtype)
+    images = (noise()[..., 0] > 127).astype(dtype) * (255 if dtype == "uint8" else 1)
+    images = images.astype(dtype)
     data = from_arrays(images)
     assert data.image_shape == SHAPE
     scale = 1 if dtype == "uint8" else 255

@@ -287,15 +287,39 @@ def test_pictures_of_ones_own_train_and_score_without_factors(tmp_path, monkeypa
     ("options", "words"),
     [
         (["--data=folder"], "needs data_path"),
-        (["--data=folder", "--data-path=absent"], "no folder absent"),
+        (["--data=folder", "--data-path=absent"], "absent"),
         (["--data=folder", "--data-path=.", "--grid=3,2,4,4,4"], "grid must be"),
         (["--data=sprites", "--data-path=."], "takes no path"),
+        (["--data=sprites", "--image-size=32"], "those of the data folder"),
     ],
 )
 def test_data_that_is_not_there_leaves_no_run(options, words, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert words in failed(capsys, "train", "--out", "run", *options)
     assert not (tmp_path / "run").exists()
+
+
+def test_a_run_does_not_go_on_with_other_pictures(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine").mkdir()
+    for number in range(12):
+        picture = Image.fromarray(np.full((32, 32), 20 * number, "uint8"))
+        picture.save(tmp_path / "mine" / f"{number}.png")
+    rows = "\n".join(f"{number}.png,{number % 2},{number % 3}" for number in range(12))
+    (tmp_path / "known.csv").write_text(f"path,parity,rest\n{rows}")
+    own = ["--data=folder", "--data-path=mine", "--factors-path=known.csv"]
+    size = ["--image-size=32", "--channels=1"]
+    options = ["--preset=locatello_beta", "--batch-size=4", "--steps=1", "--verbose=0"]
+    assert cli.main(["train", "--out", "run", *own, *size, *options]) == 0
+    scores = json.loads((tmp_path / "run" / "scores.json").read_text())
+    assert "mig_score" in scores["trained"]
+    monkeypatch.chdir("/")
+    again = ["evaluate", str(tmp_path / "run"), "--scores", "mig_score", "--no-controls"]
+    assert cli.main(again) == 0
+    (tmp_path / "mine" / "11.png").unlink()
+    (tmp_path / "known.csv").write_text(f"path,parity,rest\n{rows.rsplit(chr(10), 1)[0]}")
+    assert "has 11 images, but had 12" in failed(capsys, *again)
 
 
 # Help and wrong arguments.

@@ -476,3 +476,11 @@ def test_no_image_of_a_small_data_set_is_both_fitted_to_and_tested_on():
     )
     table = evaluation.evaluate(brightness, small, scores=["explicitness_score"])
     assert table["explicitness_score"] < 0.75
+
+
+def test_factors_that_do_not_vary_in_a_part_are_left_out():
+    part = dataset().only({"shape": 1})
+    factors, codes = part.encode_with(brightness, 100, 0)
+    table = evaluate(brightness, part, scores=["mig_score"], n=100)
+    assert table == evaluate(codes, factors[:, 1:], scores=["mig_score"])
+    assert part.varying == (1, 2)

@@ -210,9 +210,8 @@ def test_images_that_are_unpacked_need_no_path(tmp_path, kind):
     kind.load(path, cache_dir=tmp_path / "cache")
     for name in kind.files:
         (tmp_path / "released" / name).unlink()
-    assert_right(kind.load(cache_dir=tmp_path / "cache"), kind)
-    with pytest.raises(FileNotFoundError, match="there is no file"):
-        kind.load(path, cache_dir=tmp_path / "cache")
+    for given in (None, path):
+        assert_right(kind.load(given, cache_dir=tmp_path / "cache"), kind)
 
 
 def test_a_read_only_cache_with_the_images_is_enough(tmp_path, monkeypatch, kind):
@@ -256,7 +255,7 @@ def test_what_was_left_aside_a_day_ago_is_cleared(tmp_path, kind):
 def test_what_another_process_finishes_meanwhile_is_no_error(tmp_path, monkeypatch, kind):
     unpacked = kind.unpacked(tmp_path / "cache")
     gone = unpacked.with_name("saving-aaaaaaaa-images.npy")
-    monkeypatch.setattr(_released, "left_aside", lambda path: [gone])
+    monkeypatch.setattr(_released, "left_aside", lambda folder, pattern: [gone])
     assert_right(kind.load(kind.write(tmp_path / "released"), cache_dir=tmp_path / "cache"), kind)
 
 

@@ -457,7 +457,7 @@ def test_only_and_without_part_the_images(combination, rows):
             factors = part.factors_at(np.arange(len(part))).tolist()
             assert factors == [list(rows[number]) for number in expected[fits]]
         else:
-            with pytest.raises(ValueError, match="no such images"):
+            with pytest.raises(ValueError, match="no image would be left"):
                 select(combination)
 
 

@@ -10,6 +10,7 @@ from sklearn.datasets import load_sample_images
 
 from keras_betavae.datasets import (
     FactorDataset,
+    ImageDataset,
     load_sprites,
     with_colours,
     with_noise,
@@ -126,6 +127,14 @@ def test_packed_and_split_images_change_alike(variant):
     ((first, second),) = variant(plain).to_pairs(1, 8, seed=0).take(1)
     whole = {image.tobytes() for image in everything}
     assert {image.numpy().tobytes() for image in (*first, *second)} <= whole
+
+
+@variants
+def test_images_without_factors_change_alike(variant):
+    data = grey()
+    changed = variant(ImageDataset(images_of(data)))
+    assert type(changed) is ImageDataset
+    np.testing.assert_array_equal(images_of(changed), images_of(variant(data)))
 
 
 @variants

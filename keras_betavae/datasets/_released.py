@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import glob
 import hashlib
 import io
 import math
@@ -76,7 +77,8 @@ class Release:
 
         Args:
             path: The released file, or the folder that holds the released files; None takes
-                them from the cache, and fetches them to it.
+                them from the cache, and fetches them to it. Where the images are unpacked already,
+                the released files are not looked at.
             cache_dir: Where data sets are kept; None for that of Keras.
 
         Raises:
@@ -85,13 +87,13 @@ class Release:
             OSError: If the cache has no room.
             ValueError: If a file is truncated, damaged or another one.
         """
-        given = None if path is None else self._given(Path(path))
         target = self.unpacked_file(cache_dir)
         if not target.is_file():
-            make_folder(target.parent)
-            files = given or [
-                fetched(file, target.parent, self.how_to_get_it()) for file in self.files
-            ]
+            if path is None:
+                how = self.how_to_get_it()
+                files = [fetched(file, target.parent, how) for file in self.files]
+            else:
+                files = self._given(Path(path))
             self._check_hashes(files)
             fill(target, self.shape, self._blocks(files))
         return FactorDataset(mapped(target, self.shape), self.factor_names, self.factor_sizes)
@@ -148,10 +150,12 @@ def fetched(file: ReleasedFile, folder: Path, how_to_get_it: str) -> Path:
 
     Raises:
         FileNotFoundError: If it cannot be fetched, or not as it was released.
+        PermissionError: If the folder cannot be written to.
     """
     target = folder / file.name
     if target.is_file():
         return target
+    make_folder(folder)
     _clear_left_aside(target)
     try:
         with moved_into_place(target) as aside:
@@ -175,9 +179,10 @@ def fill(target: Path, shape: Sequence[int], blocks: Blocks) -> None:
     """Writes images that come in blocks to a `.npy` file, which is whole once it is there.
 
     Raises:
-        OSError: If there is no room.
+        OSError: If the folder cannot be written to, or has no room.
         ValueError: If the blocks do not add up to the shape.
     """
+    make_folder(target.parent)
     _clear_left_aside(target)
     needed, free = math.prod(shape), shutil.disk_usage(target.parent).free
     if needed > free:
@@ -208,7 +213,7 @@ def fill(target: Path, shape: Sequence[int], blocks: Blocks) -> None:
 
 def _clear_left_aside(target: Path) -> None:
     """Deletes what killed processes left more than a day ago of their writing a file."""
-    for left in left_aside(target):
+    for left in left_aside(target.parent, glob.escape(target.name)):
         with contextlib.suppress(FileNotFoundError):  # Another process has just finished it.
             if time.time() - left.stat().st_mtime > 86_400:
                 left.unlink()

@@ -41,7 +41,10 @@ def from_arrays(
         FactorDataset(6 images (8, 8, 1); letter 2, number 3)
     """
     if not isinstance(images, h5py.Dataset):
-        images = _as_uint8(np.asanyarray(images))
+        images = np.asanyarray(images)
+    _check_range(images)
+    if not isinstance(images, h5py.Dataset):
+        images = _as_uint8(images)
         if images.ndim == 3:
             images = images[..., np.newaxis]
     source = source_of(images)
@@ -81,7 +84,9 @@ def labelled(images: Any, factors: Any, names: Sequence[str] | None = None) -> F
 
 def _columns(factors: Any) -> list[np.ndarray]:
     """Returns each factor's values, (n,) each."""
-    if not isinstance(factors, np.ndarray):
+    if hasattr(factors, "__array__"):  # Also tensors and data frames.
+        factors = np.asarray(factors)
+    if not isinstance(factors, np.ndarray) or factors.dtype == object:
         # A list of mixed rows would become one array of strings.
         rows = [
             list(row) if isinstance(row, (list, tuple, np.ndarray)) else [row] for row in factors
@@ -100,18 +105,33 @@ def _columns(factors: Any) -> list[np.ndarray]:
 
 def _as_uint8(images: np.ndarray) -> np.ndarray:
     kind = images.dtype.kind
-    if images.dtype == np.uint8 or not images.size:
+    if kind == "u" and images.dtype == np.uint8:
         return images
-    if kind == "b":
-        return images.astype(np.uint8) * 255
-    if kind not in "iuf":
+    if kind not in "biuf":
         raise ValueError(f"images must be uint8, booleans, integers or floats, got {images.dtype}")
-    low, high = images.min(), images.max()
-    if kind == "f" and 0.0 <= low <= high <= 1.0:  # A comparison with NaN is false.
-        return np.rint(images * 255.0).astype(np.uint8)
-    if kind in "iu" and 0 <= low <= high <= 255:
-        return images.astype(np.uint8)
-    raise ValueError(
-        f"images must be uint8, booleans, integers from 0 to 255 or floats from 0 to 1, got "
-        f"{images.dtype} from {low} to {high}"
-    )
+    highest = {"b": 1, "f": 1}.get(kind, 255)
+    converted = np.empty(images.shape, np.uint8)
+    for start in range(0, len(images), _BLOCK):
+        block = images[start : start + _BLOCK]
+        low, high = block.min(), block.max()
+        if not 0 <= low <= high <= highest:  # A comparison with NaN is false.
+            raise ValueError(
+                f"images must be uint8, booleans, integers from 0 to 255 or floats from 0 to 1, "
+                f"got {images.dtype} from {low} to {high}"
+            )
+        np.rint(block * (255.0 / highest), out=converted[start : start + _BLOCK], casting="unsafe")
+    return converted
+
+
+def _check_range(images: Any) -> None:
+    """Refuses binary images that the model would see as nearly black."""
+    if not len(images):
+        raise ValueError("images must hold at least one image, got none")
+    if images.dtype.kind in "iu" and np.max(images[:_BLOCK], initial=0) == 1:
+        raise ValueError(
+            "images must be integers from 0 to 255, but the first hold 0 and 1 alone; pass "
+            "images.astype(bool) if they are black and white"
+        )
+
+
+_BLOCK = 1_024

@@ -11,7 +11,6 @@ from keras_betavae.datasets._released import (
     ReleasedFile,
     cache_folder,
     fetched,
-    make_folder,
     npy_blocks,
 )
 from keras_betavae.datasets._sources import pack, packed_bytes
@@ -54,9 +53,7 @@ def load_dsprites(
         sprites dataset, 2017.
     """
     if path is None:
-        folder = cache_folder(cache_dir) / "dsprites"
-        make_folder(folder)
-        path = fetched(FILE, folder, _HOW_TO_GET_IT)
+        path = fetched(FILE, cache_folder(cache_dir) / "dsprites", _HOW_TO_GET_IT)
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"there is no file {path}; {_HOW_TO_GET_IT}")
@@ -71,7 +68,7 @@ def load_dsprites(
         # kinds, from zlib.error to tokenize.TokenError.
         raise ValueError(
             f"{path} is not the released dSprites file, or is truncated or damaged: it must hold "
-            f"imgs, uint8 {(n_images, *IMAGE_SHAPE[:2])} ({error}); {_HOW_TO_GET_IT}"
+            f"imgs, uint8 {(n_images, *IMAGE_SHAPE[:2])} ({error}); delete it, {_HOW_TO_GET_IT}"
         ) from error
     return FactorDataset(packed, FACTOR_NAMES, FACTOR_SIZES, packed_shape=IMAGE_SHAPE)
 

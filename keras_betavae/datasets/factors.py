@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_betavae.datasets._pairs import PairDraw
-from keras_betavae.datasets._sources import Chosen
+from keras_betavae.datasets._sources import Chosen, Source
 from keras_betavae.datasets._streams import check_numbers, endless, entropy_of
 from keras_betavae.datasets.images import ImageDataset
 
@@ -57,6 +57,8 @@ class FactorDataset(ImageDataset):
                 f"factor_names and factor_sizes must pair up, with sizes of at least 1, got "
                 f"{self.factor_names} and {self.factor_sizes}"
             )
+        if len(set(self.factor_names)) < len(self.factor_names):
+            raise ValueError(f"factor_names must differ, got {self.factor_names}")
         self._factors = None if factors is None else _checked_factors(factors, self.factor_sizes)
         super().__init__(images, packed_shape=packed_shape)
         n = math.prod(self.factor_sizes) if self._factors is None else len(self._factors)
@@ -75,6 +77,13 @@ class FactorDataset(ImageDataset):
     def is_grid(self) -> bool:
         """Whether every combination of factor values is there, in order."""
         return self._factors is None
+
+    @property
+    def varying(self) -> tuple[int, ...]:
+        """Which factors, by number, have more than one value here."""
+        if self._factors is None:
+            return tuple(k for k, size in enumerate(self.factor_sizes) if size > 1)
+        return tuple(np.flatnonzero(np.ptp(self._factors, axis=0)).tolist())
 
     def factors_at(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
         """Returns the factors of the given indices, integers (n, n_factors)."""
@@ -179,7 +188,7 @@ class FactorDataset(ImageDataset):
 
     def _at(self, indices: np.ndarray) -> Self:
         if not len(indices):
-            raise ValueError("there are no such images")
+            raise ValueError("no image would be left")
         factors = self.factors_at(indices)
         images = Chosen(self._images, indices)
         return type(self)(images, self.factor_names, self.factor_sizes, factors=factors)
@@ -255,6 +264,9 @@ class FactorDataset(ImageDataset):
 
         spec = tf.TensorSpec((batch_size, *self.image_shape), "uint8")
         return endless(batch_of, (spec, spec), entropy_of(seed), start_step)
+
+    def _with(self, images: Source) -> Self:
+        return type(self)(images, self.factor_names, self.factor_sizes, factors=self._factors)
 
     def _pair_draw(self, k_changed: int | None, among: Sequence[str] | None) -> PairDraw:
         if not self.is_grid:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-from keras_betavae.datasets._released import fill, make_folder, mapped
+from keras_betavae.datasets._released import fill, mapped
 from keras_betavae.datasets._sources import Source, source_of
 from keras_betavae.datasets.arrays import labelled
 from keras_betavae.datasets.images import ImageDataset
@@ -35,7 +35,8 @@ def from_folder(
     ground, and 16-bit grey is scaled to 8.
 
     Args:
-        path: The folder. Files and folders whose names begin with a dot are left out.
+        path: The folder. Files and folders whose names begin with a dot, and folders
+            that are links, are left out.
         image_size: Side of the images, or their height and width; pictures are scaled to
             it by Lanczos' filter.
         channels: 1 for grey, 3 for RGB.
@@ -49,7 +50,8 @@ def from_folder(
 
     Returns:
         A `FactorDataset` where factors are given, else an `ImageDataset`. A picture that cannot
-        be decoded raises a ValueError that names it when it is asked for.
+        be decoded raises a ValueError that names it when it is asked for (in a stream,
+        TensorFlow's error with that message).
 
     Raises:
         FileNotFoundError: If there is no such folder or CSV file.
@@ -72,8 +74,16 @@ def from_folder(
     if not names:
         raise ValueError(f"{folder} holds no pictures ({', '.join(SUFFIXES)})")
     pictures = Pictures([folder / name for name in names], (height, width, channels), crop)
-    source = pictures if cache_dir is None else _cached(pictures, folder, Path(cache_dir))
-    return ImageDataset(source) if rows is None else labelled(source, rows, head)
+    source: Source = pictures
+    if cache_dir is not None:
+        which = (str(folder.resolve()), str(factors), pictures.image_shape, crop)
+        source = _cached(pictures, folder, Path(cache_dir), _digest(which))
+    if rows is None:
+        return ImageDataset(source)
+    try:
+        return labelled(source, rows, head)
+    except ValueError as error:
+        raise ValueError(f"{factors}: {error}") from error
 
 
 class Pictures(Source):
@@ -83,7 +93,6 @@ class Pictures(Source):
         self.paths = paths
         self.image_shape = image_shape
         self.crop = crop
-        self._threads = ThreadPoolExecutor(os.cpu_count(), "pictures")
 
     def __len__(self):
         return len(self.paths)
@@ -91,9 +100,11 @@ class Pictures(Source):
     def take(self, indices: np.ndarray) -> np.ndarray:
         """Returns the decoded pictures of valid indices, uint8 `(n, *image_shape)`."""
         images = np.empty((len(indices), *self.image_shape), np.uint8)
-        decoded = self._threads.map(self._decode, [self.paths[index] for index in indices])
-        for number, image in enumerate(decoded):
-            images[number] = image
+        # A pool of its own for each batch: one that is kept would not outlive a fork.
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            decoded = pool.map(self._decode, [self.paths[index] for index in indices])
+            for number, image in enumerate(decoded):
+                images[number] = image
         return images
 
     def _decode(self, path: Path) -> np.ndarray:
@@ -101,6 +112,8 @@ class Pictures(Source):
         side = 2 * max(self.image_shape[:2])
         try:
             with Image.open(path) as picture:
+                if picture.mode == "F" or (picture.mode == "I" and picture.format != "PNG"):
+                    raise ValueError(f"its mode {picture.mode} has no range of its own")
                 # JPEG decodes large photographs at a fraction of their size.
                 picture.draft(None, (side, side))
                 return scaled(ImageOps.exif_transpose(picture), self.image_shape, self.crop)
@@ -136,7 +149,11 @@ def _plain(picture: Image.Image, mode: str) -> Image.Image:
 def _listed(folder: Path) -> list[str]:
     """Returns the pictures' paths below the folder, with forward slashes, sorted."""
     names = []
-    for parent, folders, files in os.walk(folder):
+
+    def refuse(error: OSError) -> None:
+        raise error
+
+    for parent, folders, files in os.walk(folder, onerror=refuse):
         folders[:] = [name for name in folders if not name.startswith(".")]
         for name in files:
             if name.lower().endswith(SUFFIXES) and not name.startswith("."):
@@ -163,9 +180,12 @@ def _read_factors(
     for row in rows:
         if len(row) != len(head):
             raise ValueError(f"{path}: the row {row} has not {len(head)} values as the head has")
-        name = row[0].strip()
+        if not all(value.strip() for value in row):
+            raise ValueError(f"{path}: the row {row} has empty cells")
+        name = Path(row[0].strip().replace("\\", "/")).as_posix()
         if name not in known:
-            raise ValueError(f"{path}: {folder} holds no picture {name}, or it is listed twice")
+            twice = f"lists {name} twice" if name in there else f"lists {name}, not in {folder}"
+            raise ValueError(f"{path} {twice}")
         known.remove(name)
         names.append(name)
     columns = [_numbers([row[k].strip() for row in rows]) for k in range(1, len(head))]
@@ -188,18 +208,13 @@ def _numbers(column: list[str]) -> list[float] | list[str]:
         return column
 
 
-def _cached(pictures: Pictures, folder: Path, cache_dir: Path) -> Source:
+def _cached(pictures: Pictures, folder: Path, cache_dir: Path, which: str) -> Source:
     """Returns the decoded pictures as a memory map, written at the first time."""
-    make_folder(cache_dir)
-    key = hashlib.sha256(
-        repr((str(folder.resolve()), pictures.image_shape, pictures.crop)).encode()
+    states = [(path, path.stat()) for path in pictures.paths]
+    state = _digest(
+        [(str(path.relative_to(folder)), s.st_size, s.st_mtime_ns) for path, s in states]
     )
-    for path in pictures.paths:
-        status = path.stat()
-        key.update(
-            repr((path.relative_to(folder).as_posix(), status.st_size, status.st_mtime_ns)).encode()
-        )
-    target = cache_dir / f"{folder.resolve().name}-{key.hexdigest()[:16]}.npy"
+    target = cache_dir / f"{folder.resolve().name}-{which}-{state}.npy"
     shape = (len(pictures), *pictures.image_shape)
     if not target.is_file():
 
@@ -208,4 +223,11 @@ def _cached(pictures: Pictures, folder: Path, cache_dir: Path) -> Source:
                 yield pictures.take(np.arange(start, min(start + size, len(pictures))))
 
         fill(target, shape, blocks())
+        for former in cache_dir.glob(f"*-{which}-*.npy"):
+            if former != target:
+                former.unlink(missing_ok=True)
     return source_of(mapped(target, shape))
+
+
+def _digest(value: object) -> str:
+    return hashlib.sha256(repr(value).encode()).hexdigest()[:16]

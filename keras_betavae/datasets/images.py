@@ -7,7 +7,7 @@ from typing import Any, Self
 import numpy as np
 import tensorflow as tf
 
-from keras_betavae.datasets._sources import Chosen, source_of
+from keras_betavae.datasets._sources import Chosen, Source, source_of
 from keras_betavae.datasets._streams import as_dataset, entropy_of
 
 
@@ -40,8 +40,11 @@ class ImageDataset:
     def __init__(self, images: Any, *, packed_shape: Sequence[int] | None = None):
         self._images = source_of(images, packed_shape)
         self.image_shape = tuple(self._images.image_shape)
-        if not len(self):
-            raise ValueError("images must hold at least one image, got none")
+        if not len(self) or min(self.image_shape) < 1:
+            raise ValueError(
+                f"images must hold at least one image of at least one pixel, got {len(self)} of "
+                f"{self.image_shape}"
+            )
 
     def __len__(self) -> int:
         """Returns the number of images."""
@@ -215,8 +218,14 @@ class ImageDataset:
         """Returns the data set of some of the images."""
         return type(self)(Chosen(self._images, indices))
 
+    def _with(self, images: Source) -> Self:
+        """Returns the data set of other images of the same factors."""
+        return type(self)(images)
+
     def _checked_indices(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
-        indices = np.asarray(indices, dtype=None if len(indices) else np.int64)
+        indices = np.asarray(indices)
+        if not indices.size:
+            indices = indices.astype(np.int64)
         if indices.dtype.kind not in "iu" or indices.ndim != 1:
             raise ValueError(
                 f"indices must be a row of integers, got {indices.dtype} {indices.shape}"

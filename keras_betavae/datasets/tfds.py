@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from keras_betavae._files import moved_into_place
-from keras_betavae.datasets._released import cache_folder, fill, make_folder, mapped
+from keras_betavae.datasets._released import cache_folder, fill, mapped
 from keras_betavae.datasets.factors import FactorDataset
 from keras_betavae.datasets.folder import scaled
 from keras_betavae.datasets.images import ImageDataset
@@ -69,9 +69,7 @@ def from_tfds(
         shape = own_shape
     labels = dict(_labels(features, tfds))
     key = hashlib.sha256(repr((builder.info.full_name, split, shape, crop)).encode())
-    folder = cache_folder(cache_dir) / "tfds"
-    make_folder(folder)
-    target = folder / f"{builder.name}-{key.hexdigest()[:16]}.npy"
+    target = cache_folder(cache_dir) / "tfds" / f"{builder.name}-{key.hexdigest()[:16]}.npy"
     factors_file = target.with_suffix(".factors.npy")
     if not target.is_file():
         builder.download_and_prepare()
@@ -79,9 +77,12 @@ def from_tfds(
         factors: list[list[int]] = []
 
         def blocks() -> Iterator[np.ndarray]:
+            scale = 0
             for example in dataset.as_numpy_iterator():
                 factors.append([int(_at(example, path)) for path in labels.values()])
-                image = example["image"]
+                # Binary images may come as 0 and 1, as those of dsprites do.
+                scale = scale or (255 if example["image"].max() == 1 else 1)
+                image = example["image"] * np.uint8(scale)
                 if shape != own_shape:
                     picture = Image.fromarray(image[..., 0] if shape[2] == 1 else image)
                     image = scaled(picture, shape, crop)

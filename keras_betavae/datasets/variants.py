@@ -1,25 +1,30 @@
 """Images made harder: random colours, noise and pictures behind, as studies do with dSprites."""
 
+import operator
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import numpy as np
 
 from keras_betavae.datasets._sources import Changed
-from keras_betavae.datasets.factors import FactorDataset
+from keras_betavae.datasets.images import ImageDataset
+
+Data = TypeVar("Data", bound=ImageDataset)
 
 
-def with_colours(data: FactorDataset, seed: int = 0) -> FactorDataset:
+def with_colours(data: Data, seed: int = 0) -> Data:
     """Gives each image a random colour (Color-dSprites).
 
     Each channel of an image is multiplied by a number drawn from [0.5, 1]. The draws depend
     on the seed and the image's index alone: an image is the same whenever it is asked for.
+    So change a data set before it is split, or images of both parts have the same draws.
 
     Args:
         data: Grey images, such as `load_sprites()`.
         seed: Seed of the colours, at least 0.
 
     Returns:
-        The same factors, with images of three channels.
+        The same data set, with images of three channels.
 
     Raises:
         ValueError: If the images are not grey, or the seed is negative.
@@ -40,7 +45,7 @@ def with_colours(data: FactorDataset, seed: int = 0) -> FactorDataset:
     return _changed(data, seed, change)
 
 
-def with_noise(data: FactorDataset, seed: int = 0) -> FactorDataset:
+def with_noise(data: Data, seed: int = 0) -> Data:
     """Puts noise behind each image (Noisy-dSprites).
 
     Each value is the image's plus one drawn evenly from 0 to 255, at most 255, so that white
@@ -51,7 +56,7 @@ def with_noise(data: FactorDataset, seed: int = 0) -> FactorDataset:
         seed: Seed of the noise, at least 0.
 
     Returns:
-        The same factors, with images of three channels.
+        The same data set, with images of three channels.
 
     Raises:
         ValueError: If the images are not grey, or the seed is negative.
@@ -68,9 +73,7 @@ def with_noise(data: FactorDataset, seed: int = 0) -> FactorDataset:
     return _changed(data, seed, change)
 
 
-def with_pictures(
-    data: FactorDataset, pictures: Sequence[np.ndarray] | None = None, seed: int = 0
-) -> FactorDataset:
+def with_pictures(data: Data, pictures: Sequence[np.ndarray] | None = None, seed: int = 0) -> Data:
     """Puts a part of a picture behind each image (as Scream-dSprites does).
 
     A random part of a random picture is mixed in halves with a random colour; where the image
@@ -83,7 +86,7 @@ def with_pictures(
         seed: Seed of the parts and colours, at least 0.
 
     Returns:
-        The same factors, with images of three channels.
+        The same data set, with images of three channels.
 
     Raises:
         ValueError: If the images are not grey, a picture does not do, or the seed is negative.
@@ -120,11 +123,11 @@ def with_pictures(
 
 
 def _changed(
-    data: FactorDataset, seed: int, change: Callable[[np.ndarray, np.random.Generator], np.ndarray]
-) -> FactorDataset:
+    data: Data, seed: int, change: Callable[[np.ndarray, np.random.Generator], np.ndarray]
+) -> Data:
     if data.image_shape[2] != 1:
         raise ValueError(f"images must have one channel, got the shape {data.image_shape}")
-    if not 0 <= seed < 2**64:
+    if not 0 <= operator.index(seed) < 2**64:
         raise ValueError(f"seed must be from 0 to below 2**64, got {seed}")
     shape = (*data.image_shape[:2], 3)
 
@@ -132,9 +135,8 @@ def _changed(
         changed = np.empty((len(images), *shape), np.uint8)
         for number, (image, index) in enumerate(zip(images, indices, strict=True)):
             # A stream of its own for each image, at the price of a key.
-            rng = np.random.Generator(np.random.Philox(key=[seed, int(index)]))
+            rng = np.random.Generator(np.random.Philox(key=np.array([seed, index], np.uint64)))
             changed[number] = change(image, rng)
         return changed
 
-    images = Changed(data._images, shape, change_all)
-    return FactorDataset(images, data.factor_names, data.factor_sizes, factors=data._factors)
+    return data._with(Changed(data._images, shape, change_all))
