@@ -5,7 +5,7 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 TFDS = ["tensorflow-datasets>=4.9"]
-TESTING = ["hypothesis", "matplotlib", "mypy", "pytest", "pytest-xdist", "ruff", *TFDS]
+TESTING = ["hypothesis", "mypy", "pytest", "pytest-xdist", "ruff", *TFDS]
 DOCS = ["furo", "myst-parser", "sphinx", "sphinx-mathjax-offline"]
 
 setup(
@@ -29,6 +29,7 @@ setup(
         "tensorboard>=2.18",
         "pillow>=10.1",
         "threadpoolctl>=3.1",
+        "matplotlib>=3.10",
     ],
     extras_require={"docs": DOCS, "tfds": TFDS, "dev": [*TESTING, *DOCS, "pre-commit"]},
     entry_points={"console_scripts": ["keras-betavae=keras_betavae.cli:main"]},

@@ -109,17 +109,19 @@ def _traverse(options: argparse.Namespace) -> None:
     import numpy as np
 
     from keras_betavae import runs, visualization
+    from keras_betavae.inspection import inspect
 
     data = runs.load_settings(options.run).load_data()
     vae = runs.load_model(options.run)
     if not 0 <= options.image < len(data):
         raise ValueError(f"--image must be from 0 to {len(data) - 1}, got {options.image}")
     code = np.asarray(vae.encode(data.images_at([options.image]))[0])[0]
-    by_kl = np.argsort(-runs.latent_kl(vae, data))
-    rows = visualization.traverse(
-        vae, code, latents=by_kl, limit=options.limit, n_steps=options.frames
+    inspection = inspect(vae, data)
+    values = visualization.traversal_values(
+        options.span, options.frames, limit=options.limit, codes=inspection.codes
     )
-    visualization.write_traversal(options.out, rows)
+    rows = visualization.traverse(vae, code, latents=inspection.by_kl, values=values)
+    visualization.write_traversal(options.out, rows, inspection.labels_of(inspection.by_kl))
     print(options.out)
 
 
@@ -205,7 +207,7 @@ def _grid(text: str) -> tuple[int, ...]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    from keras_betavae import presets, runs
+    from keras_betavae import presets, runs, visualization
     from keras_betavae.datasets import catalog
 
     parser = argparse.ArgumentParser(
@@ -322,6 +324,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     traverse.add_argument(
         "--limit", type=float, default=3.0, metavar="N", help="from -N to N (3 standard deviations)"
+    )
+    traverse.add_argument(
+        "--span",
+        choices=visualization.SPANS,
+        default="limit",
+        help="limit: -N to N (default); range: each latent's own; quantiles: the prior's",
     )
     traverse.add_argument("--frames", type=int, default=11, metavar="N", help="steps (11)")
 

@@ -13,6 +13,7 @@ from keras_betavae import callbacks, datasets, metrics, presets, visualization
 from keras_betavae._files import moved_into_place
 from keras_betavae.beta_vae import BetaVAE
 from keras_betavae.evaluation import evaluate_with_controls
+from keras_betavae.inspection import inspect
 from keras_betavae.objectives import Beta, BetaTC, kl_per_latent
 from keras_betavae.score_table import ScoreTable, finite_or_none, side_by_side
 
@@ -262,7 +263,7 @@ def train(
 
 
 def draw(folder: str | os.PathLike, vae: BetaVAE, data: datasets.ImageDataset) -> Path:
-    """Draws a run's `pictures/`: reconstructions, samples, and a traversal as PNG and GIF.
+    """Draws a run's `pictures/`: those of `Inspection`, and the traversal as GIF.
 
     Returns:
         The folder of the pictures.
@@ -270,15 +271,12 @@ def draw(folder: str | os.PathLike, vae: BetaVAE, data: datasets.ImageDataset) -
     pictures = Path(folder) / "pictures"
     pictures.mkdir(exist_ok=True)
     images = data.images_at(_showcase(data))
-    pairs = visualization.reconstructions(vae, images)
-    visualization.write_png(pictures / "reconstructions.png", visualization.image_grid(pairs))
-    samples = np.asarray(vae.sample(24, seed=0)).reshape(3, 8, *vae.image_shape)
-    visualization.write_png(pictures / "samples.png", visualization.image_grid(samples))
-    by_kl = np.argsort(-latent_kl(vae, data))
+    inspection = inspect(vae, data)
+    for name, picture in inspection.pictures(vae, images).items():
+        visualization.write_png(pictures / f"{name}.png", picture)
     code = np.asarray(vae.encode(images[:1])[0])[0]
-    rows = visualization.traverse(vae, code, latents=by_kl)
-    for name in ("traversal.png", "traversal.gif"):
-        visualization.write_traversal(pictures / name, rows)
+    rows = visualization.traverse(vae, code, latents=inspection.by_kl)
+    visualization.write_traversal(pictures / "traversal.gif", rows)
     return pictures
 
 

@@ -1,47 +1,10 @@
-"""Pictures as arrays: traversals, reconstructions, grids, and the files they go to."""
+"""Pictures as arrays: grids of images, with labels or without, and files of them."""
 
 import os
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-
-
-def traverse(
-    model: Any,
-    code: np.ndarray,
-    *,
-    latents: Sequence[int] | np.ndarray | None = None,
-    limit: float = 3.0,
-    n_steps: int = 11,
-) -> np.ndarray:
-    """Returns what the decoder shows when one latent varies and the others stay.
-
-    Args:
-        model: Anything with a method `decode`, from codes (n, latent_dim) to images.
-        code: The code around which one moves, (latent_dim,).
-        latents: The latents to vary, one row each; None for all.
-        limit: Each latent runs from -limit to limit, in units of the prior's standard
-            deviation.
-        n_steps: Images per row, at least 2.
-
-    Returns:
-        float32 images (rows, n_steps, height, width, channels), from one call of the
-        decoder.
-
-    Raises:
-        ValueError: If `code` is no vector or `n_steps` is below 2.
-    """
-    code = np.asarray(code, dtype=np.float32)
-    if code.ndim != 1:
-        raise ValueError(f"code must have the shape (latent_dim,), got {code.shape}")
-    if n_steps < 2:
-        raise ValueError(f"n_steps must be at least 2, got {n_steps}")
-    rows = np.arange(len(code)) if latents is None else np.asarray(latents)
-    codes = np.tile(code, (len(rows), n_steps, 1))
-    codes[np.arange(len(rows)), :, rows] = np.linspace(-limit, limit, n_steps, dtype=np.float32)
-    images = np.asarray(model.decode(codes.reshape(-1, len(code))))
-    return images.reshape(len(rows), n_steps, *images.shape[1:])
 
 
 def reconstructions(model: Any, images: np.ndarray) -> np.ndarray:
@@ -144,21 +107,43 @@ def contact_sheet(data: Any, n_steps: int = 10, *, seed: int = 0) -> np.ndarray:
     if not data.factor_names:
         images = data.images_at(data.sample_indices(5 * n_steps, seed))
         return image_grid(images.reshape(5, n_steps, *data.image_shape) / 255)
-    from PIL import Image, ImageDraw, ImageFont
-
-    grid = image_grid(factor_sweep(data, n_steps) / 255)
-    row_height = (len(grid) - 2) // len(data.factor_sizes)
     labels = [
         f"{name} ({size})" for name, size in zip(data.factor_names, data.factor_sizes, strict=True)
     ]
-    font = ImageFont.load_default(max(10, min(16, row_height // 3)))
+    return labelled_grid(factor_sweep(data, n_steps) / 255, labels)
+
+
+def labelled_grid(
+    images: np.ndarray, labels: Sequence[str], *, padding: int = 2, zoom: int = 1
+) -> np.ndarray:
+    """Lays images out as `image_grid` does, with a label to the left of each row.
+
+    Args:
+        images: As in `image_grid`.
+        labels: A label for each row, in black on white.
+        padding: As in `image_grid`.
+        zoom: As in `image_grid`.
+
+    Returns:
+        uint8 (height, width, 3).
+
+    Raises:
+        ValueError: If the shape is another, or the labels are not as many as the rows.
+    """
+    from PIL import Image, ImageDraw, ImageFont
+
+    grid = image_grid(images, padding=padding, zoom=zoom)
+    if len(labels) != len(images):
+        raise ValueError(f"there must be {len(images)} labels, a row each, got {len(labels)}")
+    row_height = (len(grid) - padding) // len(images)
+    font = ImageFont.load_default(max(9, min(16, row_height // 3)))
     margin = 16 + max(int(font.getlength(label)) for label in labels)
     sheet = Image.new("RGB", (margin + grid.shape[1], len(grid)), "white")
     sheet.paste(Image.fromarray(grid), (margin, 0))
     draw = ImageDraw.Draw(sheet)
-    for k, label in enumerate(labels):
-        draw.text((8, int((k + 0.5) * row_height)), label, fill="black", font=font, anchor="lm")
-    return np.asarray(sheet)
+    for row, label in enumerate(labels):
+        draw.text((8, (row + 0.5) * row_height), label, fill="black", font=font, anchor="lm")
+    return np.array(sheet)
 
 
 def write_png(path: str | os.PathLike, image: np.ndarray) -> None:
@@ -168,42 +153,35 @@ def write_png(path: str | os.PathLike, image: np.ndarray) -> None:
     Image.fromarray(image).save(path, format="png")
 
 
-def write_gif(
+def write_animation(
     path: str | os.PathLike, frames: Sequence[np.ndarray], *, milliseconds: int = 100
 ) -> None:
-    """Writes uint8 images (height, width, 3) to an animated GIF that plays for ever.
+    """Writes uint8 images (height, width, 3) to an animation that plays for ever.
 
     Args:
-        path: The file.
+        path: A file that ends in `.gif` (256 colours) or `.webp` (all colours, without loss).
         frames: The images, all of one shape.
         milliseconds: Time that each is shown for.
-    """
-    from PIL import Image
-
-    first, *rest = [Image.fromarray(frame) for frame in frames]
-    first.save(path, format="gif", save_all=True, append_images=rest, duration=milliseconds, loop=0)
-
-
-def write_traversal(path: str | os.PathLike, rows: np.ndarray, *, zoom: int = 1) -> None:
-    """Writes a traversal: all steps side by side to a PNG, or one after another to a GIF.
-
-    Args:
-        path: A file that ends in `.png` or `.gif`; the GIF runs there and back.
-        rows: Images of `traverse`, (rows, n_steps, height, width, channels).
-        zoom: As in `image_grid`.
 
     Raises:
         ValueError: If the file's ending is another.
     """
+    from PIL import Image
+
+    options = {".gif": {}, ".webp": {"lossless": True}}
     suffix = os.path.splitext(path)[1].lower()
-    if suffix == ".png":
-        write_png(path, image_grid(rows, zoom=zoom))
-    elif suffix == ".gif":
-        n_steps = rows.shape[1]
-        order = [*range(n_steps), *range(n_steps - 2, 0, -1)]
-        write_gif(path, [image_grid(rows[None, :, step], zoom=zoom) for step in order])
-    else:
-        raise ValueError(f"the file must end in .png or .gif, got {os.fspath(path)!r}")
+    if suffix not in options:
+        raise ValueError(f"the file must end in .gif or .webp, got {os.fspath(path)!r}")
+    first, *rest = [Image.fromarray(frame) for frame in frames]
+    first.save(
+        path,
+        format=suffix[1:],
+        save_all=True,
+        append_images=rest,
+        duration=milliseconds,
+        loop=0,
+        **options[suffix],
+    )
 
 
 _GREY = 128

@@ -1,0 +1,147 @@
+"""A look at a trained model: one encoding, and all pictures that follow from it."""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from keras_betavae import metrics, visualization
+from keras_betavae.datasets import ImageDataset
+
+ACTIVE_NATS = 0.01
+"""A latent is active if its KL is above this."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Inspection:
+    """What one encoding tells of a model.
+
+    Attributes:
+        codes: The posterior's means, (n, latent_dim).
+        factors: Classes of the same images, (n, n_factors).
+        factor_names: A name for each factor.
+        kl: The mean KL of each latent, in nats, (latent_dim,).
+        information: Mutual information of latents and factors in nats, (latent_dim,
+            n_factors); no columns where no factors are known.
+    """
+
+    codes: np.ndarray
+    factors: np.ndarray
+    factor_names: tuple[str, ...]
+    kl: np.ndarray
+    information: np.ndarray
+
+    @property
+    def by_kl(self) -> np.ndarray:
+        """The latents by falling KL, (latent_dim,)."""
+        return np.argsort(-self.kl, kind="stable")
+
+    @property
+    def active(self) -> np.ndarray:
+        """The active latents by falling KL; the first one where none is active."""
+        return self.by_kl[: max(1, int((self.kl > ACTIVE_NATS).sum()))]
+
+    @property
+    def labels(self) -> list[str]:
+        """A label for each latent: its number, its KL, and the factor that it follows."""
+        information = self.information if self.factor_names else None
+        return visualization.latent_labels(
+            self.kl, information, self.factor_names, threshold=ACTIVE_NATS
+        )
+
+    def labels_of(self, latents: Sequence[int] | np.ndarray) -> list[str]:
+        """Returns the labels of some latents."""
+        labels = self.labels
+        return [labels[latent] for latent in latents]
+
+    def pictures(self, model: Any, images: np.ndarray, *, seed: int = 0) -> dict[str, np.ndarray]:
+        """Returns all pictures of the model by name, uint8 (height, width, 3) each.
+
+        They are `reconstructions`, `samples`, `traversal`, `interpolation`, `histograms` and
+        `posterior_pairs`; with factors `mutual_information` and `curves_<factor>`; and
+        `response_maps` where two of the factors are pos_x and pos_y.
+
+        Args:
+            model: The model that was inspected.
+            images: At least 2 images to reconstruct, uint8 `(n, *image_shape)`; around the code
+                of the first one the traversal moves.
+            seed: Seed of the samples.
+        """
+        codes = np.asarray(model.encode(images)[0])
+        latents, named = self.active, self.labels_of(self.active)
+        rows = visualization.traverse(model, codes[0], latents=self.by_kl)
+        half = len(codes) // 2
+        between = visualization.interpolate(model, codes[:half], codes[half : 2 * half])
+        samples = np.asarray(model.sample(24, seed=seed)).reshape(3, 8, *images.shape[1:])
+        shown = {
+            "reconstructions": visualization.labelled_grid(
+                visualization.reconstructions(model, images), ["image", "reconstruction"]
+            ),
+            "samples": visualization.image_grid(samples),
+            "traversal": visualization.labelled_grid(rows, self.labels_of(self.by_kl)),
+            "interpolation": visualization.image_grid(between),
+        }
+        figures = {
+            "histograms": visualization.plot_histograms(self.codes[:, latents], named),
+            "posterior_pairs": visualization.plot_pairs(
+                self.codes[:, latents[:5]], [f"z{latent}" for latent in latents[:5]]
+            ),
+        }
+        figures |= self._figures_of_factors(latents, named)
+        shown |= {name: visualization.figure_image(figure) for name, figure in figures.items()}
+        return shown
+
+    def _figures_of_factors(self, latents: np.ndarray, named: list[str]) -> dict[str, Any]:
+        names = list(self.factor_names)
+        if not names:
+            return {}
+        figures = {
+            "mutual_information": visualization.plot_information(self.information, names),
+        }
+        codes = self.codes[:, latents]
+        if {"pos_x", "pos_y"} <= set(names):
+            maps = visualization.response_map(
+                self.factors, codes, names.index("pos_y"), names.index("pos_x")
+            )
+            figures["response_maps"] = visualization.plot_response_maps(maps, named)
+        by = names.index("shape") if "shape" in names else None
+        shapes = (
+            [""] if by is None else [f"shape {k}" for k in range(self.factors[:, by].max() + 1)]
+        )
+        for along, name in enumerate(names):
+            if along != by and name not in ("pos_x", "pos_y"):
+                curves = visualization.response_curves(self.factors, codes, along, by)
+                figures[f"curves_{name}"] = visualization.plot_response_curves(
+                    curves, named, along=name, by=shapes
+                )
+        return figures
+
+
+def inspect(model: Any, data: ImageDataset, *, n: int = 10_000, seed: int = 0) -> Inspection:
+    """Encodes images of a data set once, for all pictures of a model.
+
+    Args:
+        model: Anything with a method `encode` that returns the posterior's mean and
+            log-variance.
+        data: Images with factors, or without.
+        n: Images that are drawn, at most all.
+        seed: Seed of the draw.
+
+    Returns:
+        The inspection. Factors that have one value are left out.
+    """
+
+    def both(images: np.ndarray) -> np.ndarray:
+        return np.concatenate([np.asarray(part) for part in model.encode(images)], axis=-1)
+
+    factors, encoded = data.encode_with(both, n, seed)
+    mean, log_var = np.split(encoded.astype(np.float64), 2, axis=-1)
+    kl = 0.5 * np.mean(mean**2 + np.exp(log_var) - 1.0 - log_var, axis=0)
+    kept = [k for k in range(factors.shape[1]) if np.ptp(factors[:, k])]
+    factors = factors[:, kept]
+    information = np.empty((mean.shape[1], 0))
+    if kept:
+        information = metrics.mutual_information(factors, mean, n_samples=n, seed=seed)
+    names = tuple(data.factor_names[k] for k in kept)
+    return Inspection(mean, factors, names, kl, information)

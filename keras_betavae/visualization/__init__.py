@@ -1,0 +1,54 @@
+"""Pictures: as arrays, as files, and as matplotlib figures (`plot_*`)."""
+
+from keras_betavae.visualization.images import (
+    contact_sheet,
+    factor_sweep,
+    image_grid,
+    labelled_grid,
+    reconstructions,
+    write_animation,
+    write_png,
+)
+from keras_betavae.visualization.plots import (
+    figure_image,
+    plot_grid,
+    plot_histograms,
+    plot_information,
+    plot_pairs,
+    plot_response_curves,
+    plot_response_maps,
+)
+from keras_betavae.visualization.responses import response_curves, response_map
+from keras_betavae.visualization.traversals import (
+    SPANS,
+    interpolate,
+    latent_labels,
+    traversal_values,
+    traverse,
+    write_traversal,
+)
+
+__all__ = [
+    "SPANS",
+    "contact_sheet",
+    "factor_sweep",
+    "figure_image",
+    "image_grid",
+    "interpolate",
+    "labelled_grid",
+    "latent_labels",
+    "plot_grid",
+    "plot_histograms",
+    "plot_information",
+    "plot_pairs",
+    "plot_response_curves",
+    "plot_response_maps",
+    "reconstructions",
+    "response_curves",
+    "response_map",
+    "traversal_values",
+    "traverse",
+    "write_animation",
+    "write_png",
+    "write_traversal",
+]

@@ -1,0 +1,78 @@
+"""How latents respond to factors: functions of (factors, codes), as the scores are."""
+
+import numpy as np
+
+from keras_betavae.metrics._samples import check_factors_and_codes
+
+
+def response_map(factors: np.ndarray, codes: np.ndarray, rows: int, columns: int) -> np.ndarray:
+    r"""Returns the mean of each latent over two factors' values (the papers' response maps).
+
+    .. math:: r_j(a, b) = \mathbb{E}\left[\mu_j(x) \mid y_\mathrm{rows} = a,
+        y_\mathrm{columns} = b\right]
+
+    Args:
+        factors: Integer classes, (n_samples, n_factors).
+        codes: Codes of the same images, the posterior's means, (n_samples, latent_dim).
+        rows: Number of the factor of the rows (pos_y, say).
+        columns: Number of the factor of the columns (pos_x).
+
+    Returns:
+        (latent_dim, n_rows, n_columns), NaN where no image has both values.
+
+    Raises:
+        ValueError: If the arrays do not fit each other, or a factor's number is out of range.
+
+    References:
+        Higgins et al. 2017, Fig. 7; Burgess et al. 2017, Fig. 2.
+
+    Example:
+        >>> factors = np.array([[0, 0], [0, 1], [1, 0], [1, 1]])
+        >>> response_map(factors, factors * 1.0, rows=0, columns=1)[1]
+        array([[0., 1.],
+               [0., 1.]])
+    """
+    factors, codes = check_factors_and_codes(factors, codes)
+    _check_numbers(factors, rows, columns)
+    n_rows, n_columns = (int(factors[:, k].max()) + 1 for k in (rows, columns))
+    cells = factors[:, rows] * n_columns + factors[:, columns]
+    counts = np.bincount(cells, minlength=n_rows * n_columns)
+    sums = [np.bincount(cells, code, minlength=n_rows * n_columns) for code in codes.T]
+    with np.errstate(invalid="ignore"):
+        return (np.stack(sums) / counts).reshape(-1, n_rows, n_columns)
+
+
+def response_curves(
+    factors: np.ndarray, codes: np.ndarray, along: int, by: int | None = None
+) -> np.ndarray:
+    """Returns the mean of each latent over a factor's values, a curve for each value of another.
+
+    Args:
+        factors: As in `response_map`.
+        codes: As in `response_map`.
+        along: Number of the factor along the curves (scale or orientation).
+        by: Number of the factor that has a curve for each value (shape); None for one curve.
+
+    Returns:
+        (latent_dim, n_curves, n_values), NaN where no image has both values.
+
+    Raises:
+        ValueError: As `response_map`.
+
+    References:
+        Higgins et al. 2017, Fig. 7.
+    """
+    factors, codes = check_factors_and_codes(factors, codes)
+    _check_numbers(factors, along, along if by is None else by)
+    if by is None:
+        factors = np.insert(factors, 0, 0, axis=1)
+        along, by = along + 1, 0
+    return response_map(factors, codes, rows=by, columns=along)
+
+
+def _check_numbers(factors: np.ndarray, *numbers: int) -> None:
+    for number in numbers:
+        if not 0 <= number < factors.shape[1]:
+            raise ValueError(
+                f"a factor's number must be from 0 to {factors.shape[1] - 1}, got {number}"
+            )
