@@ -125,6 +125,12 @@ def _traverse(options: argparse.Namespace) -> None:
     print(options.out)
 
 
+def _report(options: argparse.Namespace) -> None:
+    from keras_betavae.report import write_report
+
+    print(write_report(options.out, options.runs))
+
+
 def _export(options: argparse.Namespace) -> None:
     from keras_betavae import runs
 
@@ -332,6 +338,15 @@ def _parser() -> argparse.ArgumentParser:
         help="limit: -N to N (default); range: each latent's own; quantiles: the prior's",
     )
     traverse.add_argument("--frames", type=int, default=11, metavar="N", help="steps (11)")
+
+    report = commands.add_parser(
+        "report", help="write what runs hold into one HTML file that opens anywhere"
+    )
+    report.set_defaults(command=_report)
+    report.add_argument("runs", type=Path, nargs="+", metavar="RUN")
+    report.add_argument(
+        "--out", type=Path, default=Path("report.html"), metavar="FILE.html", help="(%(default)s)"
+    )
 
     export = commands.add_parser("export", help="write a run's model for serving")
     export.set_defaults(command=_export)

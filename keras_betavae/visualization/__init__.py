@@ -11,6 +11,7 @@ from keras_betavae.visualization.images import (
 )
 from keras_betavae.visualization.plots import (
     figure_image,
+    line_style,
     plot_grid,
     plot_histograms,
     plot_information,
@@ -37,6 +38,7 @@ __all__ = [
     "interpolate",
     "labelled_grid",
     "latent_labels",
+    "line_style",
     "plot_grid",
     "plot_histograms",
     "plot_information",

@@ -60,7 +60,7 @@ def plot_response_maps(
     limit = max(float(np.nanmax(np.abs(maps))), 1e-6)
     for panel in axes.flat[n:]:
         panel.set_axis_off()
-    for panel, each, label in zip(axes.flat, maps, labels, strict=False):
+    for panel, each, label in zip(axes.flat[:n], maps, labels, strict=True):
         shown = panel.imshow(each, cmap=DIVERGING, vmin=-limit, vmax=limit)
         panel.set_title(label, fontsize=9)
         panel.set_xlabel(columns, fontsize=8)
@@ -93,8 +93,9 @@ def plot_response_curves(
     axes = figure.subplots(n_rows, n_columns, squeeze=False, sharex=True, sharey=True)
     for panel in axes.flat[n:]:
         panel.set_axis_off()
-    for panel, each, label in zip(axes.flat, curves, labels, strict=False):
-        for curve, name, colour, style in zip(each, by, _COLOURS * 9, _STYLES * 9, strict=False):
+    for panel, each, label in zip(axes.flat[:n], curves, labels, strict=True):
+        for number, (curve, name) in enumerate(zip(each, by, strict=True)):
+            colour, style = line_style(number)
             panel.plot(curve, label=name, color=colour, linestyle=style)
         panel.set_title(label, fontsize=9)
         panel.set_xlabel(f"{along} (class)", fontsize=8)
@@ -120,7 +121,7 @@ def plot_information(information: np.ndarray, factor_names: Sequence[str]) -> "F
     bright = 0.6 * max(float(information.max()), 1e-9) < information.T
     for (row, column), value in np.ndenumerate(information.T):
         colour = "black" if bright[row, column] else "white"
-        axes.text(column, row, f"{value:.1f}", ha="center", va="center", color=colour, fontsize=8)
+        axes.text(column, row, f"{value:z.1f}", ha="center", va="center", color=colour, fontsize=8)
     axes.set_title("mutual information")
     figure.colorbar(shown, ax=axes, label="nats")
     return figure
@@ -142,7 +143,7 @@ def plot_histograms(codes: np.ndarray, labels: Sequence[str] | None = None) -> "
     x = np.linspace(-4.0, 4.0, 201)
     for panel in axes.flat[n:]:
         panel.set_axis_off()
-    for panel, code, label in zip(axes.flat, codes.T, labels, strict=False):
+    for panel, code, label in zip(axes.flat[:n], codes.T, labels, strict=True):
         panel.hist(np.clip(code, -4.0, 4.0), bins=41, range=(-4.0, 4.0), density=True)
         panel.plot(x, np.exp(-(x**2) / 2) / np.sqrt(2 * np.pi), "k--", linewidth=1)
         panel.set_title(label, fontsize=9)
@@ -185,6 +186,11 @@ def figure_image(figure: "Figure", *, dpi: int = 100) -> np.ndarray:
     return np.array(canvas.buffer_rgba())[..., :3]
 
 
+def line_style(number: int) -> tuple[str, str]:
+    """Returns a line's colour and style; the colour-blind tell the first six apart."""
+    return _COLOURS[number % len(_COLOURS)], _STYLES[number // len(_COLOURS) % len(_STYLES)]
+
+
 def _figure(size: tuple[float, float]) -> "Figure":
     # pyplot would keep every figure, and choose a window.
     from matplotlib.figure import Figure
@@ -194,4 +200,4 @@ def _figure(size: tuple[float, float]) -> "Figure":
 
 # Okabe and Ito's colours, which the colour-blind tell apart.
 _COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"]
-_STYLES = ["-", "--", "-.", ":", "-", "--"]
+_STYLES = ["-", "--", "-.", ":"]

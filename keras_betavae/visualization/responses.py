@@ -21,7 +21,8 @@ def response_map(factors: np.ndarray, codes: np.ndarray, rows: int, columns: int
         (latent_dim, n_rows, n_columns), NaN where no image has both values.
 
     Raises:
-        ValueError: If the arrays do not fit each other, or a factor's number is out of range.
+        ValueError: If the arrays do not fit each other, a class is negative, or a factor's number
+            is out of range.
 
     References:
         Higgins et al. 2017, Fig. 7; Burgess et al. 2017, Fig. 2.
@@ -34,6 +35,11 @@ def response_map(factors: np.ndarray, codes: np.ndarray, rows: int, columns: int
     """
     factors, codes = check_factors_and_codes(factors, codes)
     _check_numbers(factors, rows, columns)
+    lowest = factors[:, [rows, columns]].min()
+    if lowest < 0:
+        raise ValueError(f"factors must be classes from 0, got {lowest}")
+    # In a small type the cells' numbers would wrap around.
+    factors = factors.astype(np.intp)
     n_rows, n_columns = (int(factors[:, k].max()) + 1 for k in (rows, columns))
     cells = factors[:, rows] * n_columns + factors[:, columns]
     counts = np.bincount(cells, minlength=n_rows * n_columns)

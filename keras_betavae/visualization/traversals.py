@@ -125,7 +125,7 @@ def latent_labels(
     """
     labels = []
     for latent, value in enumerate(np.asarray(kl)):
-        label = f"z{latent}  {value:.1f} nats"
+        label = f"z{latent}  {value:z.1f} nats"
         if information is not None and value > threshold:
             label += f"  {factor_names[int(np.argmax(np.asarray(information)[latent]))]}"
         labels.append(label)

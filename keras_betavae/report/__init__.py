@@ -1,0 +1,338 @@
+"""One self-contained HTML file that shows what is in run folders."""
+
+import base64
+import csv
+import dataclasses
+import hashlib
+import html
+import io
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from keras_betavae import runs, visualization
+from keras_betavae._files import moved_into_place
+from keras_betavae.inspection import inspect
+from keras_betavae.metrics import SCORES
+
+_CAPTIONS = {
+    "reconstructions": "Images, and what the model makes of them.",
+    "traversal": "Each row varies one latent from -3 to 3, by falling KL; the others stay.",
+    "samples": "Images of codes drawn from the prior.",
+    "interpolation": "Straight lines between the codes of two images each.",
+    "mutual_information": "What each latent tells of each factor, in nats.",
+    "response_maps": "The mean of each active latent over the positions of the sprite.",
+    "histograms": "The codes of each active latent, beside the prior.",
+    "posterior_pairs": "The aggregated posterior: the codes of two latents each.",
+}
+_TERMS = {"loss": "loss", "reconstruction_loss": "reconstruction", "kl_loss": "KL"}
+_N_FRAMES = 21
+
+
+def write_report(path: str | os.PathLike, folders: Iterable[str | os.PathLike]) -> Path:
+    """Writes a report of one or several runs to an HTML file.
+
+    The file needs nothing beside itself: styles, pictures and the script that moves the
+    traversals are in it. A run that has no scores or pictures yet shows what it has.
+
+    Args:
+        path: The file, which should end in `.html`; what is there is replaced.
+        folders: The runs' folders.
+
+    Returns:
+        The path.
+
+    Raises:
+        FileNotFoundError: If a folder holds no run, or no model.
+        ValueError: If a run's files are damaged, or no folder is given.
+    """
+    shown = [_Run(Path(folder)) for folder in folders]
+    if not shown:
+        raise ValueError("folders must name at least one run, got none")
+    here = resources.files(__package__)
+    body = [_comparison(shown)] if len(shown) > 1 else []
+    body += [_run(run) for run in shown]
+    links = "".join(f'<a href="#{run.anchor}">{_text(run.name)}</a>' for run in shown)
+    page = (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{_text(', '.join(run.name for run in shown))} · keras_betavae</title>\n"
+        f"<style>\n{here.joinpath('page.css').read_text('utf-8')}</style>\n</head>\n<body>\n"
+        f"<header><h1>Runs of β-VAEs</h1><nav>{links}</nav></header>\n<main>\n"
+        + "\n".join(body)
+        + f"\n</main>\n<script>\n{here.joinpath('page.js').read_text('utf-8')}</script>\n"
+        "</body>\n</html>\n"
+    )
+    path = Path(path)
+    with moved_into_place(path) as aside:
+        aside.write_text(page, encoding="utf-8")
+    return path
+
+
+class _Run:
+    """What a run's folder holds, read."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self.name = folder.resolve().name
+        self.anchor = f"run-{_slug(str(folder.resolve()))}"
+        self.settings = runs.load_settings(folder)
+        self.model = runs.load_model(folder)
+        self.data = self.settings.load_data()
+        self.curves = _read_curves(folder / "metrics.csv")
+        self.latent_kl = _read_latent_kl(folder / "logs")
+        self.scores: dict[str, dict[str, float | None]] = {}
+        if (folder / "scores.json").is_file():
+            self.scores = json.loads((folder / "scores.json").read_text(encoding="utf-8"))
+
+    @property
+    def chosen(self) -> dict[str, str]:
+        """The settings that say something."""
+        unset = {field.name: field.default for field in dataclasses.fields(runs.Settings)}
+        settings = {
+            name: value
+            for name, value in vars(self.settings).items()
+            if value != unset[name] or name in ("data", "n_images", "seed")
+        }
+        objective = self.model.objective
+        weights = ", ".join(f"{k}={v}" for k, v in objective.get_config().items())
+        settings["model"] = type(self.model).__name__
+        settings["objective"] = f"{type(objective).__name__}({weights})"
+        settings["latents"] = self.model.latent_dim
+        return {name: str(value) for name, value in settings.items()}
+
+
+def _comparison(shown: Sequence[_Run]) -> str:
+    settings = {run.anchor: run.chosen for run in shown}
+    names = list(dict.fromkeys(name for each in settings.values() for name in each))
+    rows = []
+    for name in names:
+        values = [settings[run.anchor].get(name, "") for run in shown]
+        if len(set(values)) > 1:
+            rows.append([name, *values])
+    trained = [run.scores.get("trained", {}) for run in shown]
+    for name in dict.fromkeys(name for each in trained for name in each):
+        rows.append([_score_name(name), *(_number(each.get(name)) for each in trained)])
+    charts = [
+        _chart({run.name: run.curves.get(column) for run in shown}, label, "nats per image")
+        for column, label in _TERMS.items()
+    ]
+    chosen = ("beta_vae_score", "mig_score")
+    charts += [
+        _chart({run.name: run.curves.get(name) for run in shown}, _score_name(name), "")
+        for name in chosen
+    ]
+    return _section(
+        "comparison",
+        "Side by side",
+        _table(["", *(run.name for run in shown)], rows) + _figures(charts),
+    )
+
+
+def _run(run: _Run) -> str:
+    inspection = inspect(run.model, run.data)
+    images = run.data.images_at(run.data.sample_indices(8, seed=1))
+    pictures = inspection.pictures(run.model, images)
+    parts = [
+        "<h3>Settings</h3>",
+        "<dl>"
+        + "".join(
+            f"<div><dt>{_text(k)}</dt><dd>{_text(v)}</dd></div>" for k, v in run.chosen.items()
+        )
+        + "</dl>",
+        "<h3>What each latent does</h3>",
+        _sliders(run, inspection, images[:1]),
+        _picture("traversal", pictures.pop("traversal"), "print"),
+    ]
+    if run.scores:
+        header = ["score", *run.scores]
+        names = dict.fromkeys(name for table in run.scores.values() for name in table)
+        rows = [
+            [_score_name(name), *(_number(table.get(name)) for table in run.scores.values())]
+            for name in names
+        ]
+        parts += ["<h3>Scores, beside their controls</h3>", _table(header, rows)]
+    terms = {label: run.curves[c] for c, label in _TERMS.items() if c in run.curves}
+    charts = [_chart({label: terms[label]}, label, "nats per image") for label in terms]
+    scored = {
+        name: curve
+        for name, curve in run.curves.items()
+        if name in ("beta_vae_score", "beta_vae_score_locatello", "factor_vae_score", "mig_score")
+    }
+    charts += [
+        _chart(run.latent_kl, "KL of each latent", "nats"),
+        _chart(scored, "scores while it trained", "score"),
+    ]
+    parts += ["<h3>Training</h3>", _figures(charts), "<h3>Pictures</h3>"]
+    parts += [_picture(name, picture) for name, picture in pictures.items()]
+    return _section(run.anchor, run.name, "\n".join(parts))
+
+
+def _sliders(run: _Run, inspection: Any, image: np.ndarray) -> str:
+    """Returns a slider for each active latent, and its frames side by side in one picture."""
+    code = np.asarray(run.model.encode(image)[0])[0]
+    latents = inspection.active
+    values = visualization.traversal_values("limit", _N_FRAMES)
+    rows = visualization.traverse(run.model, code, latents=latents, values=values)
+    items = []
+    for row, latent, label in zip(rows, latents, inspection.labels_of(latents), strict=True):
+        strip = visualization.image_grid(row[np.newaxis], padding=0)
+        # The slider begins where the image itself is.
+        start = int(np.argmin(np.abs(values - code[latent])))
+        identity = f"{run.anchor}-z{latent}"
+        items.append(
+            f'<div class="latent"><div class="frame" role="img" aria-label="{_text(label)}" '
+            f'style="background-image:url({_data_uri(strip)})"></div>'
+            f'<label for="{identity}">{_text(label)}</label>'
+            f'<input id="{identity}" type="range" min="0" max="{_N_FRAMES - 1}" value="{start}" '
+            f'data-low="{values[0]:g}" data-high="{values[-1]:g}">'
+            f'<output for="{identity}"></output></div>'
+        )
+    return '<div class="latents">' + "".join(items) + "</div>"
+
+
+def _chart(curves: Mapping[str, Any], title: str, unit: str) -> str:
+    """Returns curves (steps, values) as SVG that takes the page's colour, "" if there are none."""
+    curves = {name: curve for name, curve in curves.items() if curve is not None and len(curve[0])}
+    if not curves:
+        return ""
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    options: Any = {"svg.fonttype": "none", "svg.hashsalt": title, "font.family": "sans-serif"}
+    with matplotlib.rc_context(options):
+        figure = Figure(figsize=(4.6, 3.0), layout="constrained")
+        axes = figure.add_subplot()
+        for number, (name, (steps, values)) in enumerate(curves.items()):
+            colour, style = visualization.line_style(number)
+            axes.plot(steps, values, label=name, color=colour, linestyle=style)
+        axes.set_title(title)
+        axes.set_xlabel("training step")
+        axes.set_ylabel(unit)
+        if len(curves) > 1:
+            axes.legend(fontsize=7, ncols=1 + (len(curves) > 5), framealpha=0.0)
+        for spine in ("top", "right"):
+            axes.spines[spine].set_visible(False)
+        buffer = io.StringIO()
+        figure.savefig(
+            buffer,
+            format="svg",
+            transparent=True,
+            metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")),
+        )
+    svg = buffer.getvalue()
+    svg = svg[svg.index("<svg") :].replace("#000000", "currentColor")
+    # Text has no colour of its own, and would be black.
+    svg = svg.replace(
+        "<svg ", f'<svg role="img" aria-label="{_text(title)}" fill="currentColor" ', 1
+    )
+    # The ids of one chart must not meet those of another in the same page.
+    prefix = f"c{_slug(svg)}-"
+    for reference in ('id="', 'xlink:href="#', "url(#"):
+        svg = svg.replace(reference, reference + prefix)
+    return svg
+
+
+def _read_curves(path: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Returns the columns of a run's metrics over its training steps."""
+    if not path.is_file():
+        return {}
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    curves = {}
+    for name in rows[0] if rows else ():
+        points = [(_float(row.get("step")), _float(row.get(name))) for row in rows]
+        kept = [(step, value) for step, value in points if np.isfinite(step + value)]
+        if kept and name not in ("epoch", "step"):
+            steps, values = np.array(kept).T
+            curves[name] = (steps, values)
+    return curves
+
+
+def _read_latent_kl(logs: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Returns the KL of each latent over the training steps, from TensorBoard's events."""
+    import tensorflow as tf
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    curves: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+    if not (logs / "latents").is_dir():
+        return curves
+    events = EventAccumulator(str(logs / "latents"), size_guidance={"tensors": 0})
+    events.Reload()
+    latent = 0
+    while (tag := f"kl/latent_{latent}") in events.Tags()["tensors"]:
+        points = [(e.step, float(tf.make_ndarray(e.tensor_proto))) for e in events.Tensors(tag)]
+        steps, values = np.array(points).T
+        curves[f"z{latent}"] = (steps, values)
+        latent += 1
+    return curves
+
+
+def _picture(name: str, picture: np.ndarray, kind: str = "") -> str:
+    caption = _CAPTIONS.get(name, f"{name.replace('_', ' ')}: the mean of each active latent.")
+    return (
+        f'<figure class="picture {kind}"><img alt="{_text(caption)}" '
+        f'src="{_data_uri(picture)}"><figcaption>{_text(caption)}</figcaption></figure>'
+    )
+
+
+def _data_uri(picture: np.ndarray) -> str:
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.fromarray(picture).save(buffer, format="png", optimize=True)
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def _figures(charts: Iterable[str]) -> str:
+    inner = "".join(f"<figure>{chart}</figure>" for chart in charts if chart)
+    return f'<div class="charts">{inner}</div>'
+
+
+def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    head = "".join(f'<th scope="col">{_text(cell)}</th>' for cell in header)
+    body = "".join(
+        f'<tr><th scope="row">{_text(first)}</th>'
+        + "".join(f"<td>{_text(cell)}</td>" for cell in rest)
+        + "</tr>"
+        for first, *rest in rows
+    )
+    return (
+        f'<div class="table"><table><thead><tr>{head}</tr></thead>'
+        f"<tbody>{body}</tbody></table></div>"
+    )
+
+
+def _section(identity: str, title: str, content: str) -> str:
+    return f'<section id="{identity}"><h2>{_text(title)}</h2>\n{content}\n</section>'
+
+
+def _score_name(name: str) -> str:
+    better = SCORES[name].larger_is_better if name in SCORES else None
+    return name + {True: " ↑", False: " ↓", None: ""}[better]
+
+
+def _number(value: float | None) -> str:
+    if value is None:
+        return ""
+    return f"{value:.3f}" if abs(value) < 100 else f"{value:.4g}"
+
+
+def _float(value: str | None) -> float:
+    try:
+        return float(value or "nan")
+    except ValueError:
+        return float("nan")
+
+
+def _slug(value: str) -> str:
+    return hashlib.sha256(value.encode()).hexdigest()[:8]
+
+
+def _text(value: str) -> str:
+    return html.escape(str(value), quote=True)

@@ -1,0 +1,174 @@
+import json
+import re
+import shutil
+import subprocess
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+
+from keras_betavae import cli, report, runs
+from tests.helpers import quick_scores
+
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+
+# In few steps the KL does not reach the capacity.
+pytestmark = pytest.mark.filterwarnings("ignore:by step .* from the capacity")
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    """Two finished runs."""
+    parent = tmp_path_factory.mktemp("runs")
+    with quick_scores():
+        for seed in (0, 1):
+            settings = runs.Settings.from_preset(
+                "burgess_dsprites",
+                grid=(3, 2, 4, 4, 4),
+                steps=4,
+                every=2,
+                batch_size=16,
+                n_images=200,
+                seed=seed,
+            )
+            folder = runs.create(parent / f"seed <{seed}>", settings)
+            data = settings.load_data()
+            runs.finish(folder, runs.train(folder, data, verbose=0), data)
+    return [parent / "seed <0>", parent / "seed <1>"]
+
+
+@pytest.fixture(scope="module")
+def page(folders, tmp_path_factory):
+    return report.write_report(tmp_path_factory.mktemp("report") / "report.html", folders)
+
+
+class Outline(HTMLParser):
+    """What a page holds: tags with their attributes, and its text."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.words = [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data):
+        self.words.append(data.strip())
+
+    def of(self, name):
+        return [attributes for tag, attributes in self.tags if tag == name]
+
+
+def test_the_page_holds_all_of_both_runs(page, folders):
+    outline = Outline(page.read_text("utf-8"))
+    words = outline.words
+    assert words.count("seed <0>") > 1
+    assert words.count("seed <1>") > 1
+    for heading in ("Side by side", "Settings", "What each latent does", "Training", "Pictures"):
+        assert heading in words
+    scores = json.loads((folders[0] / "scores.json").read_text())
+    for name in scores["trained"]:
+        assert any(word.startswith(name) for word in words)
+    assert f"{scores['untrained']['mig_score']:.3f}" in words
+    sliders = [each for each in outline.of("input") if each["type"] == "range"]
+    labels = {each["for"] for each in outline.of("label")}
+    assert len(sliders) >= 2
+    assert {slider["id"] for slider in sliders} == labels
+    assert all(image["alt"] for image in outline.of("img"))
+    identities = [each["id"] for _, each in outline.tags if "id" in each]
+    assert len(identities) == len(set(identities))
+
+
+def test_the_page_asks_for_nothing_beyond_itself(page):
+    text = page.read_text("utf-8")
+    outline = Outline(text)
+    for _, attributes in outline.tags:
+        for name in ("src", "href", "xlink:href", "action"):
+            if name in attributes:
+                assert attributes[name].startswith(("data:image/png;base64,", "#"))
+    addresses = set(re.findall(r"https?://[^\"' <>)]+", text))
+    # Names of the kinds of XML, which nothing fetches.
+    assert addresses <= {"http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"}
+    assert "@import" not in text
+
+
+def test_runs_without_scores_or_logs_show_what_they_have(folders, tmp_path):
+    shutil.copytree(folders[0], tmp_path / "bare")
+    for name in ("scores.json", "metrics.csv"):
+        (tmp_path / "bare" / name).unlink()
+    shutil.rmtree(tmp_path / "bare" / "logs")
+    words = Outline(report.write_report(tmp_path / "r.html", [tmp_path / "bare"]).read_text()).words
+    assert "What each latent does" in words
+    assert "Scores, beside their controls" not in words
+    assert "Side by side" not in words
+
+
+def test_the_command_line_writes_it(folders, tmp_path, capsys):
+    target = tmp_path / "out.html"
+    assert cli.main(["report", str(folders[1]), "--out", str(target)]) == 0
+    assert str(target) in capsys.readouterr().out
+    assert target.read_text("utf-8").startswith("<!doctype html>")
+    assert cli.main(["report", str(tmp_path), "--out", str(tmp_path / "other.html")]) == 1
+    assert "no run" in capsys.readouterr().err
+    assert not (tmp_path / "other.html").exists()
+
+
+def test_no_runs_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="at least one run"):
+        report.write_report(tmp_path / "report.html", [])
+
+
+MOVE = """
+<script>
+const results = [];
+for (const slider of document.querySelectorAll(".latent input")) {
+  const frame = slider.parentElement.querySelector(".frame");
+  const before = frame.style.backgroundPositionX;
+  slider.value = 20;
+  slider.dispatchEvent(new Event("input"));
+  results.push([before, frame.style.backgroundPositionX,
+                slider.parentElement.querySelector("output").textContent]);
+}
+document.title = JSON.stringify(results);
+</script>
+"""
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
+@pytest.mark.parametrize("width", [1200, 390])
+def test_sliders_move_the_pictures_in_a_browser(page, tmp_path, width):
+    moved = tmp_path / "moved.html"
+    moved.write_text(page.read_text("utf-8").replace("</body>", f"{MOVE}</body>"), "utf-8")
+    browser = subprocess.run(
+        [
+            CHROMIUM,
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--enable-logging=stderr",
+            f"--user-data-dir={tmp_path / 'profile'}",
+            f"--window-size={width},900",
+            "--dump-dom",
+            moved.as_uri(),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    assert "CONSOLE" not in browser.stderr
+    results = json.loads(re.search(r"<title>(.*?)</title>", browser.stdout)[1])
+    assert results
+    for before, after, value in results:
+        assert before != after
+        assert after == "100%"
+        assert float(value) == 3.0
+
+
+def test_curves_are_those_of_the_run(folders):
+    curves = report._read_curves(folders[0] / "metrics.csv")
+    steps, values = curves["loss"]
+    rows = np.genfromtxt(folders[0] / "metrics.csv", delimiter=",", names=True)
+    np.testing.assert_array_equal(steps, rows["step"])
+    np.testing.assert_allclose(values, rows["loss"])
