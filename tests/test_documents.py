@@ -96,6 +96,15 @@ def test_python_blocks_of_the_data_run_in_order():
     assert names["mine"].factor_sizes == (3,)
 
 
+def test_python_blocks_of_the_pictures_run_in_order(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    data = kbv.datasets.load_sprites(scale=2, orientation=4, pos_x=4, pos_y=4)
+    vae = kbv.BetaVAE.from_preset("sprites_quick")
+    code = smaller(python_blocks(ROOT / "docs" / "pictures.md"))
+    exec(compile(code, "docs/pictures.md", "exec"), {"kbv": kbv, "data": data, "vae": vae})
+    assert {"traversal.png", "response_maps.png", "maps.png"} <= {p.name for p in tmp_path.iterdir()}
+
+
 def test_the_docs_list_every_data_set():
     text = (ROOT / "docs" / "data.md").read_text("utf-8")
     functions = [
