@@ -59,8 +59,9 @@ class Inspection:
         """Returns all pictures of the model by name, uint8 (height, width, 3) each.
 
         They are `reconstructions`, `samples`, `traversal`, `interpolation`, `histograms` and
-        `posterior_pairs`; with factors `mutual_information` and `curves_<factor>`; and
-        `response_maps` where two of the factors are pos_x and pos_y.
+        `posterior_pairs`; with factors `mutual_information` and `curves_<factor>`, a curve
+        for each shape; and `response_maps` where two of the factors are pos_x and pos_y,
+        which then have no curves.
 
         Args:
             model: The model that was inspected.
@@ -100,7 +101,9 @@ class Inspection:
             "mutual_information": visualization.plot_information(self.information, names),
         }
         codes = self.codes[:, latents]
-        if {"pos_x", "pos_y"} <= set(names):
+        positions = {"pos_x", "pos_y"}
+        mapped = positions if positions <= set(names) else set()
+        if mapped:
             maps = visualization.response_map(
                 self.factors, codes, names.index("pos_y"), names.index("pos_x")
             )
@@ -110,7 +113,7 @@ class Inspection:
             [""] if by is None else [f"shape {k}" for k in range(self.factors[:, by].max() + 1)]
         )
         for along, name in enumerate(names):
-            if along != by and name not in ("pos_x", "pos_y"):
+            if along != by and name not in mapped:
                 curves = visualization.response_curves(self.factors, codes, along, by)
                 figures[f"curves_{name}"] = visualization.plot_response_curves(
                     curves, named, along=name, by=shapes

@@ -102,7 +102,9 @@ def test_python_blocks_of_the_pictures_run_in_order(tmp_path, monkeypatch):
     vae = kbv.BetaVAE.from_preset("sprites_quick")
     code = smaller(python_blocks(ROOT / "docs" / "pictures.md"))
     exec(compile(code, "docs/pictures.md", "exec"), {"kbv": kbv, "data": data, "vae": vae})
-    assert {"traversal.png", "response_maps.png", "maps.png"} <= {p.name for p in tmp_path.iterdir()}
+    assert {"traversal.png", "response_maps.png", "maps.png"} <= {
+        p.name for p in tmp_path.iterdir()
+    }
 
 
 def test_the_docs_list_every_data_set():
