@@ -12,9 +12,17 @@ from keras_betavae import visualization
 from keras_betavae.checkpoint import Checkpoint
 from keras_betavae.datasets import ImageDataset
 from keras_betavae.evaluation import Scores, choose, evaluate
+from keras_betavae.inspection import inspect
 from keras_betavae.objectives import Capacity
 
-__all__ = ["Checkpoint", "DisentanglementMetric", "LatentActivity", "LatentTraversal"]
+__all__ = [
+    "Checkpoint",
+    "DisentanglementMetric",
+    "LatentActivity",
+    "LatentPictures",
+    "LatentTraversal",
+    "LossCurves",
+]
 
 
 class _SummaryCallback(keras.callbacks.Callback):
@@ -53,6 +61,45 @@ class _SummaryCallback(keras.callbacks.Callback):
             for name, value in summaries.items():
                 tf.summary.scalar(name, value)
         self._writer.flush()
+
+
+class LossCurves(_SummaryCallback):
+    """Shows the terms of the loss in TensorBoard.
+
+    Writes the epoch's means `loss/loss`, `loss/reconstruction` and `loss/kl`, in nats, and as
+    `objective/<name>` what else the model's `fit` reports; those of a validation are
+    `validation/loss` and so on; and `optimizer/learning_rate`. It stands where
+    `keras.callbacks.TensorBoard` would, whose axis is the epoch and not the training step.
+
+    Args:
+        log_dir: TensorBoard's folder.
+        every_n_epochs: Writes after every n-th epoch.
+
+    Raises:
+        ValueError: If `every_n_epochs` is below 1.
+
+    Example:
+        >>> callback = LossCurves("logs")
+    """
+
+    folder = "loss"
+
+    def __init__(self, log_dir: str | os.PathLike, *, every_n_epochs: int = 1):
+        super().__init__(log_dir, every_n_epochs)
+
+    def on_epoch_end(self, epoch: int, logs: dict) -> None:
+        """Writes the summaries if `every_n_epochs` says so."""
+        if not self.is_due(epoch):
+            return
+        short = {"loss": "loss", "reconstruction_loss": "reconstruction", "kl_loss": "kl"}
+        scalars = {"optimizer/learning_rate": float(self.model.optimizer.learning_rate)}
+        # Other callbacks have put their own into `logs`.
+        for name in self.model.get_metrics_result():
+            group = "loss" if name in short else "objective"
+            scalars[f"{group}/{short.get(name, name)}"] = logs[name]
+            if f"val_{name}" in logs:
+                scalars[f"validation/{short.get(name, name)}"] = logs[f"val_{name}"]
+        self.write(scalars)
 
 
 class DisentanglementMetric(_SummaryCallback):
@@ -109,11 +156,13 @@ class DisentanglementMetric(_SummaryCallback):
         self.n_images = n_images
         self.seed = seed
         self._latest: dict[str, float] = {}
+        self._latest_step = -1
         self._next_step = 0
 
     def on_train_begin(self, logs: dict | None = None) -> None:
         """Evaluates the model as it is, and starts counting steps."""
         super().on_train_begin(logs)
+        self._latest_step = -1
         self._evaluate()
         if self.every_n_steps is not None:
             self._next_step = (self.step // self.every_n_steps + 1) * self.every_n_steps
@@ -133,6 +182,9 @@ class DisentanglementMetric(_SummaryCallback):
             logs.update(self._latest)
 
     def _evaluate(self) -> None:
+        if self.step == self._latest_step:
+            return  # Due by epochs and by steps.
+        self._latest_step = self.step
         table = evaluate(
             self._encode, self.data, scores=self.scores, n=self.n_images, seed=self.seed
         )
@@ -205,11 +257,77 @@ class LatentTraversal(_SummaryCallback):
         self._writer.flush()
 
 
+class LatentPictures(_SummaryCallback):
+    """Shows in TensorBoard what the model has learned: pictures, and its codes.
+
+    Of the model as training finds it, and again after every n-th epoch, it writes what
+    `inspection.inspect` shows: `pictures/traversal`, `pictures/reconstructions` and all others
+    of `Inspection.pictures` as images, and the codes of each active latent as the histogram
+    `posterior/latent_<i>`. The training's random streams are not touched.
+
+    Args:
+        data: Images with factors, or without.
+        log_dir: TensorBoard's folder.
+        every_n_epochs: Draws after every n-th epoch.
+        images: At least 2 images to reconstruct, uint8 `(n, *image_shape)`; by default 8 of
+            the data, the same ones for the same data.
+        n_images: Images that are drawn and encoded for the other pictures.
+
+    Raises:
+        ValueError: If a number is below 1, or there are fewer than 2 images.
+
+    Example:
+        >>> from keras_betavae.datasets import load_sprites
+        >>> data = load_sprites(orientation=4, pos_x=4, pos_y=4)
+        >>> callback = LatentPictures(data, "logs", n_images=500)
+    """
+
+    folder = "pictures"
+
+    def __init__(
+        self,
+        data: ImageDataset,
+        log_dir: str | os.PathLike,
+        *,
+        every_n_epochs: int = 1,
+        images: np.ndarray | None = None,
+        n_images: int = 10_000,
+    ):
+        super().__init__(log_dir, every_n_epochs)
+        if n_images < 1:
+            raise ValueError(f"n_images must be at least 1, got {n_images}")
+        if images is not None and len(images) < 2:
+            raise ValueError(f"images must be at least 2, got {len(images)}")
+        self.data = data
+        self.images = data.images_at(data.sample_indices(8, seed=1)) if images is None else images
+        self.n_images = n_images
+
+    def on_train_begin(self, logs: dict | None = None) -> None:
+        """Draws the model before it is trained."""
+        super().on_train_begin(logs)
+        self._draw()
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        """Draws if `every_n_epochs` says so."""
+        if self.is_due(epoch):
+            self._draw()
+
+    def _draw(self) -> None:
+        inspection = inspect(self.model, self.data, n=self.n_images)
+        pictures = inspection.pictures(self.model, self.images)
+        with self._writer.as_default(step=self.step):
+            for name, picture in pictures.items():
+                tf.summary.image(f"pictures/{name}", picture[None])
+            for latent in inspection.active:
+                tf.summary.histogram(f"posterior/latent_{latent}", inspection.codes[:, latent])
+        self._writer.flush()
+
+
 class LatentActivity(_SummaryCallback):
     """Shows in TensorBoard which latents carry information.
 
-    Writes the KL of each latent over the epoch, in nats, as scalars `latents/kl_<i>` and
-    as the histogram `latents/kl`, the number of active ones (also into `logs`, as
+    Writes the KL of each latent over the epoch, in nats, as scalars `kl/latent_<i>` and as
+    the histogram `kl/latents`, the number of active ones as `kl/active_latents` (into `logs` as
     `active_latents`), and, under `Capacity`, `capacity/target` (C at the epoch's end) and
     `capacity/distance` (between a batch's KL and C, the epoch's mean). Where that is above
     1 nat, as it should not be by the advice of Burgess et al., it warns, and again only after
@@ -256,15 +374,15 @@ class LatentActivity(_SummaryCallback):
         logs["active_latents"] = active
         if not self.is_due(epoch):
             return
-        scalars = {f"latents/kl_{index}": value for index, value in enumerate(kl)}
-        scalars["latents/active_latents"] = active
+        scalars = {f"kl/latent_{index}": value for index, value in enumerate(kl)}
+        scalars["kl/active_latents"] = active
         objective = self.model.objective
         if isinstance(objective, Capacity):
             scalars["capacity/target"] = float(objective.capacity(self.step))
             scalars["capacity/distance"] = logs["capacity_distance"]
             self._warn_of_distance(logs["capacity_distance"], kl.sum(), logs["capacity"])
         with self._writer.as_default(step=self.step):
-            tf.summary.histogram("latents/kl", kl)
+            tf.summary.histogram("kl/latents", kl)
         self.write(scalars)
 
     def _warn_of_distance(self, distance: float, kl: float, capacity: float) -> None:

@@ -3,16 +3,17 @@
 import dataclasses
 import json
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 
-from keras_betavae import callbacks, datasets, metrics, presets, visualization
+from keras_betavae import callbacks, datasets, metrics, presets, tensorboard, visualization
 from keras_betavae._files import moved_into_place
 from keras_betavae.beta_vae import BetaVAE
-from keras_betavae.evaluation import evaluate_with_controls
+from keras_betavae.evaluation import choose, evaluate_with_controls
 from keras_betavae.inspection import inspect
 from keras_betavae.objectives import Beta, BetaTC, kl_per_latent
 from keras_betavae.score_table import ScoreTable, finite_or_none, side_by_side
@@ -29,7 +30,7 @@ class Settings:
         preset: One of `presets.names()`.
         batch_size: Images per step.
         steps: Training steps.
-        every: Steps between checkpoints, scores and TensorBoard's traversals.
+        every: Steps between checkpoints, scores and TensorBoard's pictures.
         data: One of `datasets.catalog.names()`, or "folder": pictures of your own.
         data_path: The released file, or the folder that holds several; None fetches it. For
             "folder" that of the pictures.
@@ -232,6 +233,13 @@ def train(
     _drop_rows_after(folder / "metrics.csv", first_epoch)
     logs = folder / "logs"
     if step < settings.steps:
+        if checkpoint:
+            # Scores and pictures are made anew of the model that the training finds.
+            tensorboard.drop_events(logs, step, but=("disentanglement", "pictures"))
+        else:
+            shutil.rmtree(logs, ignore_errors=True)
+            scores = choose("fast", len(data.factor_names), data.factor_names)
+            tensorboard.write_layout(logs, vae.objective, scores)
         images = data.images_at(_showcase(data))
         vae.fit(
             data.to_tf_data(
@@ -251,8 +259,8 @@ def train(
                 callbacks.DisentanglementMetric(
                     data, logs, n_images=settings.n_images, seed=settings.seed
                 ),
-                callbacks.LatentTraversal(images, logs),
-                keras.callbacks.TensorBoard(logs, write_graph=False),
+                callbacks.LatentPictures(data, logs, images=images),
+                callbacks.LossCurves(logs),
                 keras.callbacks.CSVLogger(folder / "metrics.csv", append=first_epoch > 0),
                 callbacks.Checkpoint(folder / "checkpoints"),
             ],
@@ -291,7 +299,8 @@ def finish(
 ) -> dict[str, ScoreTable]:
     """Draws, exports and scores a trained run.
 
-    Writes `pictures/`, `saved_model/1/`, `scores.json` and `scores.md`.
+    Writes `pictures/`, `saved_model/1/`, `scores.json` and `scores.md`, and to TensorBoard's
+    `logs/` the settings and the scores, and codes for its projector.
 
     Returns:
         The tables of `evaluate_with_controls` for the scores of the group "fast".
@@ -308,6 +317,10 @@ def finish(
     _write_json(folder / "scores.json", values)
     with moved_into_place(folder / "scores.md") as aside:
         aside.write_text(side_by_side(tables) + "\n", encoding="utf-8")
+    tensorboard.write_projector(folder / "logs", vae, data)
+    step = int(vae.optimizer.iterations)
+    chosen = _hyperparameters(settings, vae, data)
+    tensorboard.write_hyperparameters(folder / "logs", chosen, tables["trained"], step)
     return tables
 
 
@@ -329,6 +342,28 @@ class _StopAtStep(keras.callbacks.Callback):
 def _showcase(data: datasets.ImageDataset, n: int = 8) -> np.ndarray:
     """Returns the indices of images that stand for the data set."""
     return data.sample_indices(n, seed=1)
+
+
+def _hyperparameters(
+    settings: Settings, vae: BetaVAE, data: datasets.ImageDataset
+) -> dict[str, bool | float | str]:
+    """Returns what TensorBoard compares runs by."""
+    found = {
+        name: getattr(settings, name) for name in ("preset", "batch_size", "steps", "seed", "data")
+    }
+    if settings.data == FOLDER:
+        found["data"] = Path(settings.data_path or "").name
+    found |= {
+        "data_size": len(data),
+        "latent_dim": vae.latent_dim,
+        "learning_rate": vae.optimizer.get_config()["learning_rate"],
+        "model": type(vae).__name__,
+        "objective": type(vae.objective).__name__,
+    }
+    found |= {f"model/{k}": v for k, v in presets.get(settings.preset).options.items()}
+    found |= {f"objective/{k}": v for k, v in vae.objective.get_config().items()}
+    # Schedules are dictionaries.
+    return {k: v for k, v in found.items() if isinstance(v, bool | int | float | str)}
 
 
 def _load(path: Path) -> BetaVAE:

@@ -8,17 +8,20 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from keras_betavae import visualization
+from keras_betavae import FactorVAE, visualization
 from keras_betavae.callbacks import (
     Checkpoint,
     DisentanglementMetric,
     LatentActivity,
+    LatentPictures,
     LatentTraversal,
+    LossCurves,
 )
-from keras_betavae.datasets import FactorDataset
+from keras_betavae.datasets import FactorDataset, ImageDataset
+from keras_betavae.inspection import inspect
 from keras_betavae.metrics import beta_vae_score
-from keras_betavae.objectives import Capacity, kl_per_latent
-from tests.helpers import SHAPE, patterns, tiny_vae, weights_of
+from keras_betavae.objectives import Beta, Capacity, kl_per_latent
+from tests.helpers import SHAPE, patterns, tiny_networks, tiny_vae, weights_of
 
 N_IMAGES = 48  # Six batches of eight.
 
@@ -197,9 +200,8 @@ def test_a_second_fit_goes_on_counting(tmp_path):
     fit(vae, [callback], epochs=1)
     events = scalars(read_events(tmp_path / "disentanglement"))["disentanglement/spread"]
     # Step 6 ends the first fit and begins the second; step 12 is due by epochs and by steps.
-    assert sorted(step for step, _ in events) == [0, 4, 6, 6, 8, 12, 12]
-    for step in (6, 12):
-        assert len({value for at, value in events if at == step}) == 1
+    assert [step for step, _ in events] == [0, 4, 6, 6, 8, 12]
+    assert events[2] == events[3]
 
 
 # All of them together.
@@ -214,6 +216,8 @@ def everything(tmp_path):
         LatentActivity(logs),
         metric(logs, every_n_steps=4),
         LatentTraversal(patterns(2, "uint8"), logs),
+        LatentPictures(bars(), logs, every_n_epochs=3, images=patterns(2, "uint8")),
+        LossCurves(logs),
         Checkpoint(tmp_path / "checkpoints"),
     ]
 
@@ -247,29 +251,183 @@ def test_callbacks_leave_tensorboards_own_scalars_alone(tmp_path):
     assert together == alone
     assert [step for step, _ in alone["epoch_loss"]] == [0, 1, 2]
     folders = sorted(path.name for path in logs.iterdir())
-    assert folders == ["disentanglement", "latents", "train", "traversal"]
+    ours = ["disentanglement", "latents", "loss", "pictures", "traversal"]
+    assert folders == sorted([*ours, "train"])
 
 
 def test_tensorboard_finds_every_tag_at_its_true_step(tmp_path):
     from tensorboard.backend.event_processing.event_multiplexer import EventMultiplexer
 
     logs = tmp_path / "logs"
-    fit(tiny_vae(), [*everything(tmp_path), keras.callbacks.TensorBoard(logs, write_graph=False)])
+    fit(tiny_vae(), everything(tmp_path))
     board = EventMultiplexer().AddRunsFromDirectory(str(logs)).Reload()
     tags = {run: set(kinds["tensors"]) for run, kinds in board.Runs().items()}
     assert tags["disentanglement"] == {"disentanglement/beta_vae_score"}
     assert tags["traversal"] == {"traversal/0", "traversal/1"}
-    assert tags["latents"] == {"latents/kl", "latents/active_latents"} | {
-        f"latents/kl_{index}" for index in range(3)
+    assert tags["latents"] == {"kl/latents", "kl/active_latents"} | {
+        f"kl/latent_{index}" for index in range(3)
     }
-    assert "epoch_beta_vae_score" in tags["train"]
+    assert {tag.split("/")[0] for tag in tags["pictures"]} == {"pictures", "posterior"}
+    assert tags["loss"] == {
+        "loss/loss",
+        "loss/reconstruction",
+        "loss/kl",
+        "optimizer/learning_rate",
+    }
     for run, tag, steps in (
-        ("latents", "latents/kl", [6, 12, 18]),
+        ("latents", "kl/latents", [6, 12, 18]),
+        ("loss", "loss/kl", [6, 12, 18]),
+        ("pictures", "pictures/traversal", [0, 18]),
         ("traversal", "traversal/1", [0, 6, 12, 18]),
         # Every epoch of six steps, and every fourth step.
-        ("disentanglement", "disentanglement/beta_vae_score", [0, 4, 6, 8, 12, 12, 16, 18]),
+        ("disentanglement", "disentanglement/beta_vae_score", [0, 4, 6, 8, 12, 16, 18]),
     ):
         assert [event.step for event in board.Tensors(run, tag)] == steps
+
+
+# LossCurves.
+
+
+@pytest.mark.parametrize(
+    ("steps_per_execution", "every", "steps"),
+    [(1, 1, [6, 12, 18, 24]), (4, 1, [6, 12, 18, 24]), (1, 2, [12, 24])],
+)
+def test_the_curves_are_those_of_the_history_at_the_true_steps(
+    tmp_path, steps_per_execution, every, steps
+):
+    vae = tiny_vae(compile={"steps_per_execution": steps_per_execution, "jit_compile": False})
+    own = {"score": spread}  # Which is in `logs`, too, and is no term of the loss.
+    callbacks = [metric(scores=own), LossCurves(tmp_path, every_n_epochs=every)]
+    history = fit(vae, callbacks, epochs=4).history
+    events = scalars(read_events(tmp_path / "loss"))
+    assert len(history["score"]) == 4
+    for tag, name in (
+        ("loss/loss", "loss"),
+        ("loss/reconstruction", "reconstruction_loss"),
+        ("loss/kl", "kl_loss"),
+    ):
+        values = history[name][every - 1 :: every]
+        assert events.pop(tag) == [
+            (step, pytest.approx(value, rel=1e-6))
+            for step, value in zip(steps, values, strict=True)
+        ]
+    assert events.pop("optimizer/learning_rate") == [(s, pytest.approx(1e-3)) for s in steps]
+    assert events == {}
+
+
+def test_a_loaded_models_curves_go_on_at_its_step(tmp_path):
+    vae = tiny_vae()
+    fit(vae, [LossCurves(tmp_path)], epochs=2)
+    vae.save(tmp_path / "vae.keras")
+    fit(keras.saving.load_model(tmp_path / "vae.keras"), [LossCurves(tmp_path)], epochs=1)
+    events = scalars(read_events(tmp_path / "loss"))
+    assert [step for step, _ in events["loss/loss"]] == [6, 12, 18]
+
+
+@strays
+def test_the_objectives_own_terms_and_the_validations_have_curves_of_their_own(tmp_path):
+    vae = tiny_vae(Capacity(10.0, 8.0, n_steps=12))
+    validation = bars().to_tf_data(8, seed=1)
+    history = fit(vae, [LossCurves(tmp_path)], epochs=2, validation_data=validation).history
+    events = scalars(read_events(tmp_path / "loss"))
+    of_logs = {
+        "loss/loss": "loss",
+        "loss/reconstruction": "reconstruction_loss",
+        "loss/kl": "kl_loss",
+        "objective/capacity": "capacity",
+        "objective/capacity_distance": "capacity_distance",
+        "validation/loss": "val_loss",
+        "validation/reconstruction": "val_reconstruction_loss",
+        "validation/kl": "val_kl_loss",
+        "validation/capacity": "val_capacity",
+        "validation/capacity_distance": "val_capacity_distance",
+    }
+    assert set(events) == {*of_logs, "optimizer/learning_rate"}
+    for tag, name in of_logs.items():
+        np.testing.assert_allclose([value for _, value in events[tag]], history[name], rtol=1e-6)
+        assert [step for step, _ in events[tag]] == [6, 12]
+
+
+def test_a_models_own_terms_are_among_the_objectives(tmp_path):
+    vae = FactorVAE(**tiny_networks(), objective=Beta(1.0), gamma=2.0)
+    vae.compile("adam")
+    history = fit(vae, [LossCurves(tmp_path)], epochs=1).history
+    events = scalars(read_events(tmp_path / "loss"))
+    for name in ("total_correlation", "discriminator_loss"):
+        assert events[f"objective/{name}"] == [(6, pytest.approx(history[name][0], rel=1e-6))]
+
+
+def test_a_scheduled_learning_rate_is_that_of_the_step(tmp_path):
+    rate = keras.optimizers.schedules.PolynomialDecay(1e-2, decay_steps=24, end_learning_rate=0.0)
+    fit(tiny_vae(optimizer=keras.optimizers.Adam(rate)), [LossCurves(tmp_path)], epochs=3)
+    events = scalars(read_events(tmp_path / "loss"))["optimizer/learning_rate"]
+    assert events == [(step, pytest.approx(1e-2 * (1 - step / 24))) for step in (6, 12, 18)]
+
+
+# LatentPictures.
+
+
+def shown(picture):
+    _, (_, _, png) = picture
+    with Image.open(io.BytesIO(png)) as image:
+        return np.asarray(image.convert("RGB"))
+
+
+def test_pictures_and_histograms_are_those_of_the_model_as_it_is(tmp_path):
+    vae = tiny_vae(optimizer=keras.optimizers.Adam(1e-2))
+    data, images = bars(), patterns(4, "uint8")
+    untrained = inspect(vae, data)
+    expected = untrained.pictures(vae, images)
+    fit(vae, [LatentPictures(data, tmp_path, every_n_epochs=2, images=images)], epochs=3)
+    events = read_events(tmp_path / "pictures")
+    names = {"traversal", "reconstructions", "samples", "interpolation", "histograms"}
+    assert names < {name.removeprefix("pictures/") for name in events}
+    for name, picture in expected.items():
+        drawn = events.pop(f"pictures/{name}")
+        assert [step for step, _ in drawn] == [0, 12]
+        np.testing.assert_array_equal(shown(drawn[0]), picture)
+        # Training has changed what there is to see.
+        last = shown(drawn[1])
+        assert last.shape != picture.shape or np.any(last != picture)
+    assert set(events) == {f"posterior/latent_{latent}" for latent in range(3)}
+    for latent in untrained.active:
+        step, buckets = events[f"posterior/latent_{latent}"][0]
+        codes = untrained.codes[:, latent]
+        assert step == 0
+        assert buckets[:, 2].sum() == len(codes) == N_IMAGES
+        assert buckets[0, 0] == pytest.approx(codes.min(), rel=1e-4)
+        assert buckets[-1, 1] == pytest.approx(codes.max(), rel=1e-4)
+
+
+def test_the_last_pictures_are_of_the_trained_model(tmp_path):
+    vae, data = tiny_vae(), bars()
+    fit(vae, [LatentPictures(data, tmp_path, n_images=20)], epochs=1)
+    events = read_events(tmp_path / "pictures")
+    inspection = inspect(vae, data, n=20)
+    images = data.images_at(data.sample_indices(8, seed=1))
+    for name, picture in inspection.pictures(vae, images).items():
+        assert [step for step, _ in events[f"pictures/{name}"]] == [0, 6]
+        np.testing.assert_array_equal(shown(events[f"pictures/{name}"][1]), picture)
+    for latent in inspection.active:
+        assert events[f"posterior/latent_{latent}"][1][1][:, 2].sum() == 20
+
+
+def test_latents_that_say_nothing_have_no_histogram(tmp_path):
+    vae = tiny_vae(optimizer=keras.optimizers.SGD(0.0))
+    for layer in vae.encoder.layers:
+        layer.set_weights([np.zeros_like(weight) for weight in layer.get_weights()])
+    fit(vae, [LatentPictures(bars(), tmp_path, images=patterns(2, "uint8"))], epochs=1)
+    events = read_events(tmp_path / "pictures")
+    # The first stands in where none is active.
+    assert [tag for tag in events if tag.startswith("posterior")] == ["posterior/latent_0"]
+
+
+def test_images_without_factors_have_pictures_too(tmp_path):
+    data = ImageDataset(bars().images_at(range(N_IMAGES)))
+    fit(tiny_vae(), [LatentPictures(data, tmp_path, every_n_epochs=9)], epochs=1)
+    tags = set(read_events(tmp_path / "pictures"))
+    assert {"pictures/traversal", "pictures/posterior_pairs"} < tags
+    assert "pictures/mutual_information" not in tags
 
 
 # LatentTraversal.
@@ -328,11 +486,11 @@ def test_kl_of_each_latent_is_the_training_epochs_mean(tmp_path, validate):
     assert ("val_loss" in history) == validate
     events = read_events(tmp_path / "latents")
     for index, value in enumerate(expected):
-        assert scalars(events)[f"latents/kl_{index}"] == [(6, pytest.approx(value, rel=1e-4))]
-    assert scalars(events)["latents/active_latents"] == [(6, 2.0)]
+        assert scalars(events)[f"kl/latent_{index}"] == [(6, pytest.approx(value, rel=1e-4))]
+    assert scalars(events)["kl/active_latents"] == [(6, 2.0)]
     assert not any(tag.startswith("capacity") for tag in events)
     # The histogram's buckets (left, right, count) hold the same three numbers.
-    ((_, buckets),) = events["latents/kl"]
+    ((_, buckets),) = events["kl/latents"]
     assert buckets[:, 2].sum() == 3
     assert buckets[0, 0] == pytest.approx(expected.min(), rel=1e-4)
     assert buckets[-1, 1] == pytest.approx(expected.max(), rel=1e-4)
@@ -342,7 +500,7 @@ def test_kl_is_of_this_epoch_alone(tmp_path):
     vae = tiny_vae(optimizer=keras.optimizers.Adam(1e-2))
     history = fit(vae, [LatentActivity(tmp_path)], epochs=3).history
     events = scalars(read_events(tmp_path / "latents"))
-    total = sum(np.array([value for _, value in events[f"latents/kl_{i}"]]) for i in range(3))
+    total = sum(np.array([value for _, value in events[f"kl/latent_{i}"]]) for i in range(3))
     np.testing.assert_allclose(total, history["kl_loss"], rtol=1e-4)
 
 
@@ -389,7 +547,7 @@ def test_active_latents_are_logged_between_two_writings(tmp_path):
     callback = LatentActivity(tmp_path, every_n_epochs=3, threshold=-1.0)
     history = fit(tiny_vae(), [callback], epochs=7).history
     assert history["active_latents"] == [3] * 7
-    assert [step for step, _ in read_events(tmp_path / "latents")["latents/kl"]] == [18, 36]
+    assert [step for step, _ in read_events(tmp_path / "latents")["kl/latents"]] == [18, 36]
 
 
 def test_without_a_folder_nothing_is_written(tmp_path, monkeypatch):
@@ -488,6 +646,10 @@ def test_a_folder_with_later_checkpoints_is_refused(tmp_path):
         (lambda: DisentanglementMetric(bars(), n_images=0), "n_images must be at least 1, got 0"),
         (lambda: LatentTraversal(patterns(1), "x", every_n_epochs=0), "every_n_epochs must be"),
         (lambda: LatentActivity(every_n_epochs=-1), "every_n_epochs must be at least 1, got -1"),
+        (lambda: LossCurves("x", every_n_epochs=0), "every_n_epochs must be at least 1, got 0"),
+        (lambda: LatentPictures(bars(), "x", every_n_epochs=0), "every_n_epochs must be at least"),
+        (lambda: LatentPictures(bars(), "x", n_images=0), "n_images must be at least 1, got 0"),
+        (lambda: LatentPictures(bars(), "x", images=patterns(1)), "images must be at least 2"),
         (lambda: Checkpoint("x", keep=0), "keep must be at least 1, got 0"),
     ],
 )

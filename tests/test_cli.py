@@ -71,7 +71,7 @@ def test_a_run_leaves_all_that_it_says(trained):
     for line in ("logs", "metrics.csv", "pictures", "model.keras", "saved_model/1", "scores.json"):
         assert str(folder / line) in printed
     logs = {path.name for path in (folder / "logs").iterdir()}
-    assert logs == {"disentanglement", "latents", "train", "traversal"}
+    assert logs == {"disentanglement", "hparams", "latents", "loss", "pictures", "projector"}
     checkpoints = sorted(path.name for path in (folder / "checkpoints").iterdir())
     assert checkpoints == ["step-000000020.keras", "step-000000025.keras"]
 
@@ -541,7 +541,7 @@ def test_a_grid_whose_score_cannot_be_told_is_refused_before_training(tmp_path, 
         (["--image", "-1"], "--image must be from 0 to 383, got -1"),
         (["--image", "384"], "--image must be from 0 to 383, got 384"),
         (["--frames", "1"], "n_steps must be at least 2, got 1"),
-        (["--out", "t.jpg"], r"must end in \.png or \.gif"),
+        (["--out", "t.jpg"], r"must end in \.png, \.gif or \.webp"),
         (["--out", "no/such/folder/t.png"], "no/such/folder"),
     ],
 )

@@ -16,6 +16,7 @@ from PIL import Image
 
 from keras_betavae import FactorVAE, callbacks, cli, runs, visualization
 from keras_betavae.datasets import FactorDataset
+from keras_betavae.inspection import inspect
 from keras_betavae.objectives import Beta, Capacity, kl_per_latent
 from tests.helpers import SHAPE, quick_scores, tiny_vae, weights_of
 
@@ -218,20 +219,21 @@ def test_the_kl_of_each_latent_is_the_models():
 def test_pictures_are_drawn_with_the_strongest_latent_first(tmp_path):
     vae, data = tiny_vae(), random_images()
     pictures = runs.draw(tmp_path, vae, data)
-    names = ["reconstructions.png", "samples.png", "traversal.gif", "traversal.png"]
-    assert sorted(path.name for path in pictures.iterdir()) == names
+    inspection = inspect(vae, data)
+    images = data.images_at(data.sample_indices(8, seed=1))
+    names = {f"{name}.png" for name in inspection.pictures(vae, images)}
+    assert {path.name for path in pictures.iterdir()} == {*names, "traversal.gif"}
     with Image.open(pictures / "samples.png") as image:
         assert image.size == (8 * 10 + 2, 3 * 10 + 2)
-    with Image.open(pictures / "traversal.png") as image:
-        drawn = np.asarray(image)
-    order = np.argsort(-runs.latent_kl(vae, data))
-    images = data.images_at(data.sample_indices(8, seed=1))
+    order = np.argsort(-runs.latent_kl(vae, data), kind="stable")
     code = np.asarray(vae.encode(images[:1])[0])[0]
     rows = visualization.traverse(vae, code, latents=order)
-    np.testing.assert_array_equal(drawn, visualization.image_grid(rows))
-    with Image.open(pictures / "reconstructions.png") as image:
-        pairs = visualization.reconstructions(vae, images)
-        np.testing.assert_array_equal(np.asarray(image), visualization.image_grid(pairs))
+    grid = visualization.image_grid(rows)
+    with Image.open(pictures / "traversal.png") as image:
+        np.testing.assert_array_equal(np.asarray(image)[:, -grid.shape[1] :], grid)
+    with Image.open(pictures / "traversal.gif") as film:
+        first = np.asarray(film.convert("RGB"))
+    np.testing.assert_array_equal(first, visualization.image_grid(rows[None, :, 0]))
 
 
 # A training that was killed.
