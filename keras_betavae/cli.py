@@ -278,7 +278,7 @@ def _parser() -> argparse.ArgumentParser:
         ("--learning-rate", float, "instead of the preset's"),
         ("--batch-size", int, "images per step, instead of the preset's"),
         ("--steps", int, "training steps, instead of the preset's"),
-        ("--every", int, "steps between checkpoints, scores and traversals (a tenth)"),
+        ("--every", int, "steps between checkpoints, scores and pictures (a tenth)"),
         ("--n-images", int, "images that are encoded for the scores (20,000)"),
         ("--seed", int, "seed of the weights, the order of images and the codes (0)"),
     ):
@@ -320,11 +320,11 @@ def _parser() -> argparse.ArgumentParser:
     )
 
     traverse = commands.add_parser(
-        "traverse", help="draw what each latent does, rows sorted by KL, to a PNG or GIF"
+        "traverse", help="draw what each latent does, rows sorted by KL, to a PNG, GIF or WebP"
     )
     traverse.set_defaults(command=_traverse)
     traverse.add_argument("run", type=Path, metavar="RUN")
-    traverse.add_argument("--out", type=Path, required=True, metavar="FILE.png|FILE.gif")
+    traverse.add_argument("--out", type=Path, required=True, metavar="FILE.png|.gif|.webp")
     traverse.add_argument(
         "--image", type=int, default=0, metavar="N", help="index of the image to start from (0)"
     )

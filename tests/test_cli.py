@@ -192,7 +192,7 @@ def test_evaluate_refuses_to_encode_no_images(trained, capsys):
     assert "at least 1" in failed(capsys, "evaluate", trained[0], "--n-images", 0)
 
 
-@pytest.mark.parametrize(("name", "n_frames"), [("t.png", 1), ("t.gif", 8)])
+@pytest.mark.parametrize(("name", "n_frames"), [("t.png", 1), ("t.gif", 8), ("t.webp", 8)])
 def test_traverse_draws_a_picture_or_a_film(trained, tmp_path, capsys, name, n_frames):
     path = tmp_path / name
     options = ["--out", str(path), "--image", "5", "--limit", "2", "--frames", "5"]
@@ -200,9 +200,13 @@ def test_traverse_draws_a_picture_or_a_film(trained, tmp_path, capsys, name, n_f
     assert str(path) in capsys.readouterr().out
     with Image.open(path) as image:
         assert image.format == path.suffix[1:].upper()
-        # Ten latents of 64 pixels, with lines of 2 between: rows of the picture, columns
-        # of the film.
-        assert image.size == ((5 * 66 + 2, 662) if name == "t.png" else (662, 68))
+        # Ten latents of 64 pixels, with lines of 2 between: rows of the picture, which has
+        # labels on its left, and columns of the film.
+        if name == "t.png":
+            assert image.height == 662
+            assert image.width > 5 * 66 + 2
+        else:
+            assert image.size == (662, 68)
         assert getattr(image, "n_frames", 1) <= n_frames
 
 
