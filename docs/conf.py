@@ -23,3 +23,5 @@ default_role = "code"
 exclude_patterns = ["_build"]
 html_theme = "furo"
 html_title = "keras_betavae"
+html_static_path = ["static"]
+html_css_files = ["wide.css"]

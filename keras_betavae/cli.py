@@ -109,10 +109,18 @@ def _traverse(options: argparse.Namespace) -> None:
     import numpy as np
 
     from keras_betavae import runs, visualization
+    from keras_betavae.datasets import catalog
     from keras_betavae.inspection import inspect
 
-    data = runs.load_settings(options.run).load_data()
-    vae = runs.load_model(options.run)
+    vae = runs.open_model(options.model)
+    if (options.model / "config.json").is_file():
+        if options.data or options.data_path:
+            raise ValueError("a run has its own data; leave out --data and --data-path")
+        data = runs.load_settings(options.model).load_data()
+    elif options.data:
+        data = catalog.load(options.data, options.data_path)
+    else:
+        raise ValueError(f"{options.model} is no run, so --data must name what its images are")
     if not 0 <= options.image < len(data):
         raise ValueError(f"--image must be from 0 to {len(data) - 1}, got {options.image}")
     code = np.asarray(vae.encode(data.images_at([options.image]))[0])[0]
@@ -323,7 +331,13 @@ def _parser() -> argparse.ArgumentParser:
         "traverse", help="draw what each latent does, rows sorted by KL, to a PNG, GIF or WebP"
     )
     traverse.set_defaults(command=_traverse)
-    traverse.add_argument("run", type=Path, metavar="RUN")
+    traverse.add_argument(
+        "model", type=Path, metavar="MODEL", help="a run, a .keras file or a SavedModel"
+    )
+    traverse.add_argument(
+        "--data", choices=catalog.names(), metavar="NAME", help="the images, where it is no run"
+    )
+    traverse.add_argument("--data-path", type=Path, metavar="PATH", help="their released file")
     traverse.add_argument("--out", type=Path, required=True, metavar="FILE.png|.gif|.webp")
     traverse.add_argument(
         "--image", type=int, default=0, metavar="N", help="index of the image to start from (0)"

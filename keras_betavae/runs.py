@@ -17,6 +17,7 @@ from keras_betavae.evaluation import choose, evaluate_with_controls
 from keras_betavae.inspection import inspect
 from keras_betavae.objectives import Beta, BetaTC, kl_per_latent
 from keras_betavae.score_table import ScoreTable, finite_or_none, side_by_side
+from keras_betavae.serving import ServedModel
 
 FOLDER = "folder"
 """The name of the data that are a user's own pictures."""
@@ -208,6 +209,21 @@ def load_model(folder: str | os.PathLike) -> BetaVAE:
     if path is None:
         raise FileNotFoundError(f"{folder} holds no model.keras and no checkpoint")
     return _load(path)
+
+
+def open_model(path: str | os.PathLike) -> Any:
+    """Returns the model of a run, of a `.keras` file or of a SavedModel.
+
+    Raises:
+        FileNotFoundError: If there is none of the three.
+        ValueError: If it is damaged.
+    """
+    path = Path(path)
+    if path.suffix == ".keras":
+        if not path.is_file():
+            raise FileNotFoundError(f"there is no file {path}")
+        return _load(path)
+    return ServedModel(path) if (path / "saved_model.pb").is_file() else load_model(path)
 
 
 def train(

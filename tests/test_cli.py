@@ -210,6 +210,35 @@ def test_traverse_draws_a_picture_or_a_film(trained, tmp_path, capsys, name, n_f
         assert getattr(image, "n_frames", 1) <= n_frames
 
 
+def test_a_traversal_is_the_same_from_a_run_a_file_and_a_saved_model(
+    trained, tmp_path, monkeypatch
+):
+    data = runs.load_settings(trained[0]).load_data()
+    monkeypatch.setattr(catalog, "load", lambda name, path=None: data)
+    drawn = {}
+    for name, data_options in (
+        ("", []),
+        ("model.keras", ["--data", "sprites"]),
+        ("saved_model/1", ["--data", "sprites"]),
+    ):
+        path = tmp_path / f"{len(drawn)}.png"
+        model = str(trained[0] / name)
+        assert cli.main(["traverse", model, "--out", str(path), *data_options]) == 0
+        drawn[name] = np.asarray(Image.open(path).convert("RGB")).astype(int)
+    for other in ("model.keras", "saved_model/1"):
+        assert drawn[other].shape == drawn[""].shape
+        assert np.abs(drawn[other] - drawn[""]).max() <= 1
+
+
+def test_a_model_without_a_run_needs_data(trained, tmp_path, capsys):
+    out = ["--out", tmp_path / "t.png"]
+    line = failed(capsys, "traverse", trained[0] / "model.keras", *out)
+    assert "--data must name" in line
+    assert "has its own data" in failed(capsys, "traverse", trained[0], "--data", "sprites", *out)
+    line = failed(capsys, "traverse", tmp_path / "absent.keras", "--data", "sprites", *out)
+    assert "absent.keras" in line
+
+
 def test_export_writes_what_serves(trained, tmp_path, capsys):
     path = tmp_path / "served"
     assert cli.main(["export", str(trained[0]), "--out", str(path)]) == 0

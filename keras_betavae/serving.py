@@ -1,0 +1,57 @@
+"""A SavedModel, used as the model that it was exported from."""
+
+import os
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+_ENDPOINTS = ("encode", "decode", "reconstruct", "sample")
+
+
+class ServedModel:
+    """A SavedModel that `BetaVAE.export` wrote, with the methods that pictures and scores need.
+
+    Args:
+        path: The SavedModel's folder.
+
+    Raises:
+        FileNotFoundError: If there is no SavedModel.
+        ValueError: If it is damaged, or lacks an endpoint of `BetaVAE.export`.
+    """
+
+    def __init__(self, path: str | os.PathLike):
+        path = os.fspath(path)
+        if not os.path.isfile(os.path.join(path, "saved_model.pb")):
+            raise FileNotFoundError(f"{path} holds no SavedModel")
+        try:
+            self._served = tf.saved_model.load(path)
+        except Exception as error:
+            # From damaged files TensorFlow lets out many kinds.
+            raise ValueError(f"{path} is a damaged SavedModel: {error}") from error
+        missing = [name for name in _ENDPOINTS if not hasattr(self._served, name)]
+        if missing:
+            raise ValueError(f"{path} lacks {', '.join(missing)}, which BetaVAE.export writes")
+
+    def encode(self, x: Any) -> tuple[tf.Tensor, tf.Tensor]:
+        """Returns the posterior's mean and log-variance, each (batch, latent_dim)."""
+        codes = self._served.encode(_scaled(x))
+        return codes["mean"], codes["log_var"]
+
+    def decode(self, z: Any) -> tf.Tensor:
+        """Returns the likelihood's mean images, `(batch, *image_shape)`."""
+        return self._served.decode(tf.cast(z, "float32"))
+
+    def reconstruct(self, x: Any) -> tf.Tensor:
+        """Returns the images decoded from the posterior's means, `(batch, *image_shape)`."""
+        return self._served.reconstruct(_scaled(x))
+
+    def sample(self, n: int, seed: int = 0) -> tf.Tensor:
+        """Returns the mean images of codes drawn from the prior, `(n, *image_shape)`."""
+        return self._served.sample(tf.constant(n), tf.constant(seed))
+
+
+def _scaled(x: Any) -> tf.Tensor:
+    # What is exported takes images in the data's own range.
+    x = np.asarray(x)
+    return tf.constant(x / 255.0 if x.dtype.kind in "iu" else x, "float32")
