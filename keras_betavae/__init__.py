@@ -29,6 +29,7 @@ from keras_betavae import (
     presets,
     runs,
     schedules,
+    tensorboard,
     visualization,
 )
 from keras_betavae.beta_vae import BetaVAE
@@ -55,6 +56,7 @@ __all__ = [
     "presets",
     "runs",
     "schedules",
+    "tensorboard",
     "visualization",
 ]
 __version__ = "0.1.0"
