@@ -29,7 +29,7 @@ def train(data, beta, likelihood=None, seed=0):
         likelihood=likelihood,
         seed=seed,
     )
-    vae.compile(keras.optimizers.Adam(1e-3), jit_compile=True)
+    vae.compile(keras.optimizers.Adam(1e-3))
     batches = data.to_tf_data(batch_size=64, seed=seed, repeat=True, drop_remainder=True)
     vae.fit(batches, steps_per_epoch=STEPS, verbose=2)
     return vae
