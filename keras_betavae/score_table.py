@@ -90,7 +90,7 @@ class ScoreTable(dict[str, float]):
             [
                 row.name,
                 _ARROWS[row.larger_is_better],
-                _number(row.value),
+                number_text(row.value),
                 _interval(row),
                 f"{row.n_images:,}",
                 f"{row.n_train:,}",
@@ -177,7 +177,7 @@ def side_by_side(tables: Mapping[str, Mapping[str, float]]) -> str:
         [
             name,
             arrows.get(name, _arrow(name)),
-            *(_number(table[name]) if name in table else "" for table in tables.values()),
+            *(number_text(table[name]) if name in table else "" for table in tables.values()),
         ]
         for name in names
     ]
@@ -214,10 +214,11 @@ def _arrow(name: str) -> str:
 def _interval(row: Row) -> str:
     if row.low is None or row.high is None:
         return ""
-    return f"{_number(row.low)} to {_number(row.high)}"
+    return f"{number_text(row.low)} to {number_text(row.high)}"
 
 
-def _number(value: float) -> str:
+def number_text(value: float) -> str:
+    """Returns a number as tables show it."""
     if np.isinf(value):
         return "∞" if value > 0 else "-∞"
     if value and not 5e-4 <= abs(value) < 1e6:

@@ -19,6 +19,7 @@ from keras_betavae import runs, visualization
 from keras_betavae._files import moved_into_place
 from keras_betavae.inspection import inspect
 from keras_betavae.metrics import SCORES
+from keras_betavae.score_table import number_text
 
 _CAPTIONS = {
     "reconstructions": "Images, and what the model makes of them.",
@@ -214,8 +215,10 @@ def _chart(curves: Mapping[str, Any], title: str, unit: str) -> str:
         axes.set_title(title)
         axes.set_xlabel("training step")
         axes.set_ylabel(unit)
-        if len(curves) > 1:
-            axes.legend(fontsize=7, ncols=1 + (len(curves) > 5), framealpha=0.0)
+        if len(curves) > 5:
+            figure.legend(loc="outside right upper", fontsize=7, framealpha=0.0)
+        elif len(curves) > 1:
+            axes.legend(fontsize=7, framealpha=0.0)
         for spine in ("top", "right"):
             axes.spines[spine].set_visible(False)
         buffer = io.StringIO()
@@ -318,9 +321,7 @@ def _score_name(name: str) -> str:
 
 
 def _number(value: float | None) -> str:
-    if value is None:
-        return ""
-    return f"{value:.3f}" if abs(value) < 100 else f"{value:.4g}"
+    return "" if value is None else number_text(value)
 
 
 def _float(value: str | None) -> float:
