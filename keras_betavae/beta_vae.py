@@ -3,7 +3,6 @@
 import dataclasses
 import math
 import operator
-from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -11,14 +10,14 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from tensorflow_probability import distributions as tfd
 
-from keras_betavae import _trackers, networks, presets
-from keras_betavae._persistence import PersistentModel
+from keras_betavae import networks, presets
+from keras_betavae._training import TrainedModel
 from keras_betavae.likelihoods import Bernoulli, Likelihood
 from keras_betavae.objectives import Beta, Objective, batch_mean, kl_per_latent
 
 
 @keras.saving.register_keras_serializable(package="keras_betavae")
-class BetaVAE(PersistentModel):
+class BetaVAE(TrainedModel):
     r"""A variational autoencoder whose objective sets the price of the code.
 
     .. math::
@@ -94,14 +93,7 @@ class BetaVAE(PersistentModel):
         self.seed_generator = keras.random.SeedGenerator(seed)
         # Evaluating or sampling in between must not change how training goes on.
         self._other_seeds = keras.random.SeedGenerator(None if seed is None else seed + 1)
-        self._means = {
-            name: keras.metrics.Mean(name=name)
-            for name in ("loss", "reconstruction_loss", "kl_loss", *self._diagnostic_names())
-        }
-        self._latent_kl = _trackers.VectorMean(self.latent_dim, name="latent_kl")
-        self.train_function: Callable | None = None
-        self.test_function: Callable | None = None
-        self._faults = _trackers.Faults(name="faults")
+        self._watch(self._diagnostic_names())
         self.built = True
 
     @classmethod
@@ -310,74 +302,6 @@ class BetaVAE(PersistentModel):
         del y
         return x
 
-    @property
-    def _own_weights(self) -> list:
-        """What `optimizer` trains."""
-        return self.trainable_variables
-
-    @staticmethod
-    def _scaled_loss(optimizer, loss: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
-        # The optimiser sums the replicas' gradients.
-        return optimizer.scale_loss(loss * _share_of_batch(x))
-
-    def _descend(self, optimizer, tape, scaled_loss, weights, loss, x) -> None:
-        """Applies the gradients, or zeros and a note of the step if something is not sound."""
-        gradients = tape.gradient(scaled_loss, weights)
-        watched = [loss]
-        if not isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
-            # That one expects scaled gradients to overflow, and leaves such steps out.
-            watched += [g for g in gradients if g is not None]
-        step = optimizer.iterations + 1
-        sound = self._faults.update_state(watched, self._scaled(x), self.likelihood.support, step)
-        gradients = [None if g is None else tf.where(sound, g, 0.0) for g in gradients]
-        optimizer.apply_gradients(zip(gradients, weights, strict=True))
-
-    @property
-    def metrics(self) -> list[keras.metrics.Metric]:
-        """What Keras resets at the start of an epoch or an evaluation."""
-        return [*self._means.values(), self._latent_kl, self._faults]
-
-    def get_metrics_result(self) -> dict[str, tf.Tensor]:
-        """Returns the running means of the scalar terms by name."""
-        return {name: mean.result() for name, mean in self._means.items()}
-
-    @property
-    def latent_kl(self) -> tf.Tensor:
-        """The running mean of each latent's KL, in nats, (latent_dim,)."""
-        return self._latent_kl.result()
-
-    def fit(self, x: Any = None, *args: Any, **kwargs: Any) -> keras.callbacks.History:
-        """Trains as `keras.Model.fit` does.
-
-        Raises:
-            ValueError: If there are no images, or some are outside the likelihood's support
-                or NaN.
-            FloatingPointError: If the loss or its gradients become NaN or infinite.
-        """
-        if hasattr(x, "shape"):
-            # The compiled step may have been traced for any shape by now.
-            self._check_shape(tf.TensorShape(x.shape))
-        if isinstance(x, tf.data.Dataset) and len(args) < 8:  # The eighth is `shuffle`.
-            # Keras would warn that it does not shuffle a dataset, which nobody asked it to.
-            kwargs.setdefault("shuffle", False)
-        if 0 in getattr(x, "shape", ()) or (
-            isinstance(x, tf.data.Dataset) and int(x.cardinality()) == 0
-        ):
-            raise ValueError("x must hold images, got none")
-        return super().fit(x, *args, **kwargs)
-
-    def make_train_function(self, force: bool = False) -> None:
-        """Wraps Keras's training function with the check for bad images and losses."""
-        if self.train_function is None or force:
-            super().make_train_function(force=True)
-            self.train_function = self._checked(self.train_function)
-
-    def make_test_function(self, force: bool = False) -> None:
-        """Wraps Keras's evaluation function with the check for bad images and losses."""
-        if self.test_function is None or force:
-            super().make_test_function(force=True)
-            self.test_function = self._checked(self.test_function)
-
     def get_config(self) -> dict:
         """Returns the constructor's arguments, JSON-serialisable."""
         parts = {
@@ -454,35 +378,3 @@ class BetaVAE(PersistentModel):
             low, high = support
             if not tf.reduce_all((images >= low) & (images <= high)):
                 raise ValueError(f"images must be within [{low:g}, {high:g}], or be uint8")
-
-    def _unpacked(self, data: Any) -> tuple[Any, Any]:
-        """Returns the images, and what came with them."""
-        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        if sample_weight is not None:
-            raise ValueError("sample_weight and class_weight have no meaning here; leave them out")
-        return x, y
-
-    def _track(self, terms: dict[str, tf.Tensor], x: tf.Tensor) -> dict[str, tf.Tensor]:
-        # Weighing by the batch keeps a short last batch from counting as a whole one.
-        size = tf.shape(x)[0]
-        for name, mean in self._means.items():
-            mean.update_state(terms[name], sample_weight=size)
-        self._latent_kl.update_state(terms["latent_kl"], sample_weight=size)
-        return self.get_metrics_result()
-
-    def _checked(self, function):
-        def run(iterator):
-            logs = function(iterator)
-            self._faults.raise_first(self.distribute_strategy, self.likelihood)
-            return logs
-
-        return run
-
-
-def _share_of_batch(x: tf.Tensor) -> tf.Tensor | float:
-    """Returns the part of the global batch that this replica holds."""
-    replica = tf.distribute.get_replica_context()
-    if replica.num_replicas_in_sync == 1:
-        return 1.0
-    size = tf.cast(tf.shape(x)[0], "float32")
-    return size / replica.all_reduce(tf.distribute.ReduceOp.SUM, size)

@@ -5,13 +5,13 @@ import tensorflow as tf
 
 from keras_betavae._checks import whole
 from keras_betavae.beta_vae import BetaVAE
-from keras_betavae.datasets import FactorDataset
+from keras_betavae.datasets import ImageDataset
 from keras_betavae.objectives import Beta
 
 
 def estimate_capacity(
     model_or_preset: BetaVAE | str,
-    data: FactorDataset | tf.data.Dataset,
+    data: ImageDataset | tf.data.Dataset,
     *,
     beta: float = 1.0,
     steps: int = 2_000,
@@ -28,7 +28,7 @@ def estimate_capacity(
     Args:
         model_or_preset: A compiled model, whose networks, likelihood and optimiser are copied
             untrained (it stays as it is), or the name of a preset.
-        data: Images with factors, or batches of images.
+        data: Images, or batches of images.
         beta: Weight of the KL, at least 0.
         steps: Training steps, at least 10.
         batch_size: Images per step; unused where `data` comes in batches.
@@ -56,7 +56,7 @@ def estimate_capacity(
     objective = Beta(beta)
     keras.utils.set_random_seed(seed)
     if isinstance(model_or_preset, str):
-        shape = data.image_shape if isinstance(data, FactorDataset) else data.element_spec.shape[1:]
+        shape = data.image_shape if isinstance(data, ImageDataset) else data.element_spec.shape[1:]
         vae = BetaVAE.from_preset(
             model_or_preset, input_shape=tuple(shape), objective=objective, seed=seed
         )
@@ -78,7 +78,7 @@ def estimate_capacity(
         vae.compile(
             type(optimizer).from_config(optimizer.get_config()), jit_compile=like.jit_compile
         )
-    if isinstance(data, FactorDataset):
+    if isinstance(data, ImageDataset):
         batches = data.to_tf_data(batch_size, seed=seed, repeat=True)
     else:
         batches = data.repeat()

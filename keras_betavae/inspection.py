@@ -148,3 +148,13 @@ def inspect(model: Any, data: ImageDataset, *, n: int = 10_000, seed: int = 0) -
         information = metrics.mutual_information(factors, mean, n_samples=n, seed=seed)
     names = tuple(data.factor_names[k] for k in kept)
     return Inspection(mean, factors, names, kl, information)
+
+
+def showcase(data: ImageDataset, n: int = 8) -> np.ndarray:
+    """Returns images that stand for a data set, the same ones each time, uint8 `(n, *image_shape)`.
+
+    Args:
+        data: Images.
+        n: Their number.
+    """
+    return data.images_at(data.sample_indices(n, seed=1))

@@ -4,6 +4,7 @@ import pytest
 import tensorflow as tf
 
 from keras_betavae import estimate_capacity
+from keras_betavae.datasets import ImageDataset
 from keras_betavae.likelihoods import Gaussian
 from keras_betavae.objectives import Capacity
 from tests.helpers import patterns, tiny_vae, weights_of
@@ -31,6 +32,12 @@ def test_a_dearer_code_needs_less():
         estimate_capacity(model(), batches(), beta=beta, steps=200) for beta in (0.1, 10.0)
     )
     assert dear < cheap
+
+
+@pytest.mark.parametrize("model_or_preset", ["sprites_quick", None])
+def test_images_without_factors_will_do(model_or_preset):
+    data = ImageDataset(patterns(64, dtype="uint8"))
+    assert estimate_capacity(model_or_preset or model(), data, steps=10, batch_size=8) > 0.0
 
 
 def test_the_model_stays_as_it_is_and_a_seed_repeats():

@@ -12,7 +12,7 @@ import keras_betavae as kbv
 from keras_betavae import AdaGVAE, BetaVAE, FactorVAE, GroupVAE, networks, objectives
 from keras_betavae.objectives import DIP, Beta, BetaTC, Capacity, SemiSupervised
 from keras_betavae.schedules import Cosine, Cyclical, Linear
-from tests.helpers import patterns, run_python, tiny_networks, weights_of
+from tests.helpers import on_two_replicas, patterns, tiny_networks, weights_of
 
 N = 64
 LABELS = np.random.default_rng(0).integers(-1, 3, (N, 2))
@@ -129,12 +129,7 @@ def test_an_exported_model_gives_what_the_model_gives(member, tmp_path):
 
 
 TWO_REPLICAS = """
-import json
-import tensorflow as tf
-cpu = tf.config.list_physical_devices("CPU")[0]
-tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 from tests import test_family
-two = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 histories = {}
 for member in test_family.FAMILY:
     with two.scope():
@@ -146,9 +141,7 @@ print(json.dumps(histories))
 
 @pytest.fixture(scope="module")
 def two_replicas():
-    process = run_python(TWO_REPLICAS)
-    assert process.returncode == 0, process.stderr
-    return json.loads(process.stdout.splitlines()[-1])
+    return on_two_replicas(TWO_REPLICAS)
 
 
 def test_fit_learns_under_two_replicas(two_replicas):

@@ -3,9 +3,11 @@ import math
 import numpy as np
 import pytest
 
-from keras_betavae import visualization
+from keras_betavae import BetaVAE, visualization
 from keras_betavae.datasets import ImageDataset, from_arrays, load_sprites
 from keras_betavae.inspection import Inspection, inspect
+from keras_betavae.objectives import kl_per_latent
+from tests.helpers import tiny_networks
 
 LATENT_DIM, POS_Y, POS_X = 5, 0, 2
 LOG_VAR = np.array([-3.0, 0.0, -4.0, 0.0, 0.0])
@@ -332,3 +334,10 @@ def test_values_without_images_are_gaps(sprites):
     shown = inspection.pictures(Places(), part.images_at([0, 1]))
     assert "response_maps" in shown
     assert "curves_scale" in shown
+
+
+def test_the_kl_of_each_latent_is_the_models(sprites):
+    vae = BetaVAE(**tiny_networks(sprites.image_shape), seed=0)
+    images = sprites.images_at(np.arange(len(sprites)))
+    expected = np.mean(kl_per_latent(vae.posterior(images), vae.prior), axis=0)
+    np.testing.assert_allclose(inspect(vae, sprites, n=len(sprites) + 1).kl, expected, rtol=1e-4)

@@ -1,4 +1,3 @@
-import json
 import warnings
 
 import keras
@@ -10,7 +9,7 @@ from keras import layers
 from keras_betavae import BetaVAE
 from keras_betavae.likelihoods import Bernoulli, Gaussian
 from keras_betavae.objectives import Beta, Capacity
-from tests.helpers import SHAPE, patterns, run_python, tiny_networks, tiny_vae, weights_of
+from tests.helpers import SHAPE, on_two_replicas, patterns, tiny_networks, tiny_vae, weights_of
 
 MODES = {
     "graph": {"jit_compile": False},
@@ -184,10 +183,7 @@ def test_validation_split_and_single_batches_work_as_in_keras():
 
 
 TWO_REPLICAS = """
-import json
-import keras, numpy as np, tensorflow as tf
-cpu = tf.config.list_physical_devices("CPU")[0]
-tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+import numpy as np
 from keras_betavae.objectives import Capacity
 from tests.helpers import patterns, tiny_vae
 from tests.test_training import without_noise
@@ -204,8 +200,6 @@ def fitted(strategy):
         "steps": int(vae.optimizer.iterations.numpy()),
     }
 
-two = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
-assert two.num_replicas_in_sync == 2
 with two.scope():
     vae = tiny_vae()
 losses = two.run(lambda: vae.compute_terms(tf.zeros((4, 8, 8, 1)))["reconstruction_loss"])
@@ -230,9 +224,7 @@ print(json.dumps(report))
 
 @pytest.fixture(scope="module")
 def two_replicas():
-    process = run_python(TWO_REPLICAS)
-    assert process.returncode == 0, process.stderr
-    return json.loads(process.stdout.splitlines()[-1])
+    return on_two_replicas(TWO_REPLICAS)
 
 
 def test_fit_under_two_replicas_learns_as_under_one(two_replicas):

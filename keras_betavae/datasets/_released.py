@@ -229,15 +229,23 @@ def _write(file: io.FileIO, content: memoryview, target: Path) -> None:
         ) from error
 
 
-def mapped(target: Path, shape: Sequence[int]) -> np.ndarray:
+def mapped(target: Path, shape: Sequence[int | None]) -> np.ndarray:
     """Returns a memory map of unpacked images.
 
+    Args:
+        target: The `.npy` file.
+        shape: Their shape; None where a number is not known.
+
     Raises:
-        ValueError: If the file is damaged.
+        PermissionError: If the file may not be read.
+        ValueError: If it is damaged.
     """
     try:
         images = np.load(target, mmap_mode="r", allow_pickle=False)
-        if images.dtype != np.uint8 or images.shape != tuple(shape):
+        fits = len(images.shape) == len(shape) and all(
+            size in (None, found) for size, found in zip(shape, images.shape, strict=True)
+        )
+        if images.dtype != np.uint8 or not fits:
             raise ValueError(f"it holds {images.dtype} {images.shape}, not uint8 {tuple(shape)}")
     except PermissionError as error:
         raise PermissionError(f"{target} may not be read: {error}") from error

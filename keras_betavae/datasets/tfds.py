@@ -92,8 +92,7 @@ def from_tfds(
                 np.save(file, np.array(factors, np.int64).reshape(len(factors), len(labels)))
 
         fill(target, (int(dataset.cardinality()), *shape), blocks())
-    n = len(np.load(target, mmap_mode="r"))
-    images = mapped(target, (n, *shape))
+    images = mapped(target, (None, *shape))
     if not labels:
         return ImageDataset(images)
     sizes = [_size(features, path) for path in labels.values()]

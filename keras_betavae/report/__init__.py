@@ -1,14 +1,10 @@
 """One self-contained HTML file that shows what is in run folders."""
 
-import base64
 import csv
 import dataclasses
-import hashlib
-import html
-import io
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -17,8 +13,9 @@ import numpy as np
 
 from keras_betavae import runs, visualization
 from keras_betavae._files import moved_into_place
-from keras_betavae.inspection import inspect
+from keras_betavae.inspection import inspect, showcase
 from keras_betavae.metrics import SCORES
+from keras_betavae.report._html import chart, data_uri, figures, section, slug, table, text
 from keras_betavae.score_table import number_text
 
 _CAPTIONS = {
@@ -58,11 +55,11 @@ def write_report(path: str | os.PathLike, folders: Iterable[str | os.PathLike]) 
     here = resources.files(__package__)
     body = [_comparison(shown)] if len(shown) > 1 else []
     body += [_run(run) for run in shown]
-    links = "".join(f'<a href="#{run.anchor}">{_text(run.name)}</a>' for run in shown)
+    links = "".join(f'<a href="#{run.anchor}">{text(run.name)}</a>' for run in shown)
     page = (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{_text(', '.join(run.name for run in shown))} · keras_betavae</title>\n"
+        f"<title>{text(', '.join(run.name for run in shown))} · keras_betavae</title>\n"
         f"<style>\n{here.joinpath('page.css').read_text('utf-8')}</style>\n</head>\n<body>\n"
         f"<header><h1>Runs of β-VAEs</h1><nav>{links}</nav></header>\n<main>\n"
         + "\n".join(body)
@@ -81,7 +78,7 @@ class _Run:
     def __init__(self, folder: Path):
         self.folder = folder
         self.name = folder.resolve().name
-        self.anchor = f"run-{_slug(str(folder.resolve()))}"
+        self.anchor = f"run-{slug(str(folder.resolve()))}"
         self.settings = runs.load_settings(folder)
         self.model = runs.load_model(folder)
         self.data = self.settings.load_data()
@@ -120,31 +117,29 @@ def _comparison(shown: Sequence[_Run]) -> str:
     for name in dict.fromkeys(name for each in trained for name in each):
         rows.append([_score_name(name), *(_number(each.get(name)) for each in trained)])
     charts = [
-        _chart({run.name: run.curves.get(column) for run in shown}, label, "nats per image")
+        chart({run.name: run.curves.get(column) for run in shown}, label, "nats per image")
         for column, label in _TERMS.items()
     ]
     chosen = ("beta_vae_score", "mig_score")
     charts += [
-        _chart({run.name: run.curves.get(name) for run in shown}, _score_name(name), "")
+        chart({run.name: run.curves.get(name) for run in shown}, _score_name(name), "")
         for name in chosen
     ]
-    return _section(
+    return section(
         "comparison",
         "Side by side",
-        _table(["", *(run.name for run in shown)], rows) + _figures(charts),
+        table(["", *(run.name for run in shown)], rows) + figures(charts),
     )
 
 
 def _run(run: _Run) -> str:
     inspection = inspect(run.model, run.data)
-    images = run.data.images_at(run.data.sample_indices(8, seed=1))
+    images = showcase(run.data)
     pictures = inspection.pictures(run.model, images)
     parts = [
         "<h3>Settings</h3>",
         "<dl>"
-        + "".join(
-            f"<div><dt>{_text(k)}</dt><dd>{_text(v)}</dd></div>" for k, v in run.chosen.items()
-        )
+        + "".join(f"<div><dt>{text(k)}</dt><dd>{text(v)}</dd></div>" for k, v in run.chosen.items())
         + "</dl>",
         "<h3>What each latent does</h3>",
         _sliders(run, inspection, images[:1]),
@@ -152,26 +147,26 @@ def _run(run: _Run) -> str:
     ]
     if run.scores:
         header = ["score", *run.scores]
-        names = dict.fromkeys(name for table in run.scores.values() for name in table)
+        names = dict.fromkeys(name for each in run.scores.values() for name in each)
         rows = [
-            [_score_name(name), *(_number(table.get(name)) for table in run.scores.values())]
+            [_score_name(name), *(_number(each.get(name)) for each in run.scores.values())]
             for name in names
         ]
-        parts += ["<h3>Scores, beside their controls</h3>", _table(header, rows)]
+        parts += ["<h3>Scores, beside their controls</h3>", table(header, rows)]
     terms = {label: run.curves[c] for c, label in _TERMS.items() if c in run.curves}
-    charts = [_chart({label: terms[label]}, label, "nats per image") for label in terms]
+    charts = [chart({label: terms[label]}, label, "nats per image") for label in terms]
     scored = {
         name: curve
         for name, curve in run.curves.items()
         if name in ("beta_vae_score", "beta_vae_score_locatello", "factor_vae_score", "mig_score")
     }
     charts += [
-        _chart(run.latent_kl, "KL of each latent", "nats"),
-        _chart(scored, "scores while it trained", "score"),
+        chart(run.latent_kl, "KL of each latent", "nats"),
+        chart(scored, "scores while it trained", "score"),
     ]
-    parts += ["<h3>Training</h3>", _figures(charts), "<h3>Pictures</h3>"]
+    parts += ["<h3>Training</h3>", figures(charts), "<h3>Pictures</h3>"]
     parts += [_picture(name, picture) for name, picture in pictures.items()]
-    return _section(run.anchor, run.name, "\n".join(parts))
+    return section(run.anchor, run.name, "\n".join(parts))
 
 
 def _sliders(run: _Run, inspection: Any, image: np.ndarray) -> str:
@@ -187,58 +182,14 @@ def _sliders(run: _Run, inspection: Any, image: np.ndarray) -> str:
         start = int(np.argmin(np.abs(values - code[latent])))
         identity = f"{run.anchor}-z{latent}"
         items.append(
-            f'<div class="latent"><div class="frame" role="img" aria-label="{_text(label)}" '
-            f'style="background-image:url({_data_uri(strip)})"></div>'
-            f'<label for="{identity}">{_text(label)}</label>'
+            f'<div class="latent"><div class="frame" role="img" aria-label="{text(label)}" '
+            f'style="background-image:url({data_uri(strip)})"></div>'
+            f'<label for="{identity}">{text(label)}</label>'
             f'<input id="{identity}" type="range" min="0" max="{_N_FRAMES - 1}" value="{start}" '
             f'data-low="{values[0]:g}" data-high="{values[-1]:g}">'
             f'<output for="{identity}"></output></div>'
         )
     return '<div class="latents">' + "".join(items) + "</div>"
-
-
-def _chart(curves: Mapping[str, Any], title: str, unit: str) -> str:
-    """Returns curves (steps, values) as SVG that takes the page's colour, "" if there are none."""
-    curves = {name: curve for name, curve in curves.items() if curve is not None and len(curve[0])}
-    if not curves:
-        return ""
-    import matplotlib
-    from matplotlib.figure import Figure
-
-    options: Any = {"svg.fonttype": "none", "svg.hashsalt": title, "font.family": "sans-serif"}
-    with matplotlib.rc_context(options):
-        figure = Figure(figsize=(4.6, 3.0), layout="constrained")
-        axes = figure.add_subplot()
-        for number, (name, (steps, values)) in enumerate(curves.items()):
-            colour, style = visualization.line_style(number)
-            axes.plot(steps, values, label=name, color=colour, linestyle=style)
-        axes.set_title(title)
-        axes.set_xlabel("training step")
-        axes.set_ylabel(unit)
-        if len(curves) > 5:
-            figure.legend(loc="outside right upper", fontsize=7, framealpha=0.0)
-        elif len(curves) > 1:
-            axes.legend(fontsize=7, framealpha=0.0)
-        for spine in ("top", "right"):
-            axes.spines[spine].set_visible(False)
-        buffer = io.StringIO()
-        figure.savefig(
-            buffer,
-            format="svg",
-            transparent=True,
-            metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")),
-        )
-    svg = buffer.getvalue()
-    svg = svg[svg.index("<svg") :].replace("#000000", "currentColor")
-    # Text has no colour of its own, and would be black.
-    svg = svg.replace(
-        "<svg ", f'<svg role="img" aria-label="{_text(title)}" fill="currentColor" ', 1
-    )
-    # The ids of one chart must not meet those of another in the same page.
-    prefix = f"c{_slug(svg)}-"
-    for reference in ('id="', 'xlink:href="#', "url(#"):
-        svg = svg.replace(reference, reference + prefix)
-    return svg
 
 
 def _read_curves(path: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
@@ -279,40 +230,9 @@ def _read_latent_kl(logs: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
 def _picture(name: str, picture: np.ndarray, kind: str = "") -> str:
     caption = _CAPTIONS.get(name, f"{name.replace('_', ' ')}: the mean of each active latent.")
     return (
-        f'<figure class="picture {kind}"><img alt="{_text(caption)}" '
-        f'src="{_data_uri(picture)}"><figcaption>{_text(caption)}</figcaption></figure>'
+        f'<figure class="picture {kind}"><img alt="{text(caption)}" '
+        f'src="{data_uri(picture)}"><figcaption>{text(caption)}</figcaption></figure>'
     )
-
-
-def _data_uri(picture: np.ndarray) -> str:
-    from PIL import Image
-
-    buffer = io.BytesIO()
-    Image.fromarray(picture).save(buffer, format="png", optimize=True)
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
-
-
-def _figures(charts: Iterable[str]) -> str:
-    inner = "".join(f"<figure>{chart}</figure>" for chart in charts if chart)
-    return f'<div class="charts">{inner}</div>'
-
-
-def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    head = "".join(f'<th scope="col">{_text(cell)}</th>' for cell in header)
-    body = "".join(
-        f'<tr><th scope="row">{_text(first)}</th>'
-        + "".join(f"<td>{_text(cell)}</td>" for cell in rest)
-        + "</tr>"
-        for first, *rest in rows
-    )
-    return (
-        f'<div class="table"><table><thead><tr>{head}</tr></thead>'
-        f"<tbody>{body}</tbody></table></div>"
-    )
-
-
-def _section(identity: str, title: str, content: str) -> str:
-    return f'<section id="{identity}"><h2>{_text(title)}</h2>\n{content}\n</section>'
 
 
 def _score_name(name: str) -> str:
@@ -329,11 +249,3 @@ def _float(value: str | None) -> float:
         return float(value or "nan")
     except ValueError:
         return float("nan")
-
-
-def _slug(value: str) -> str:
-    return hashlib.sha256(value.encode()).hexdigest()[:8]
-
-
-def _text(value: str) -> str:
-    return html.escape(str(value), quote=True)

@@ -1,0 +1,15 @@
+"""Keras callbacks that score, watch and save a β-VAE while it trains."""
+
+from keras_betavae.callbacks.checkpoint import Checkpoint
+from keras_betavae.callbacks.curves import LatentActivity, LossCurves
+from keras_betavae.callbacks.metric import DisentanglementMetric
+from keras_betavae.callbacks.pictures import LatentPictures, LatentTraversal
+
+__all__ = [
+    "Checkpoint",
+    "DisentanglementMetric",
+    "LatentActivity",
+    "LatentPictures",
+    "LatentTraversal",
+    "LossCurves",
+]

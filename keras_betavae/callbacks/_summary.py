@@ -1,0 +1,64 @@
+"""What all callbacks that write to TensorBoard have in common."""
+
+import abc
+import os
+from collections.abc import Mapping
+
+import keras
+import tensorflow as tf
+
+
+class SummaryCallback(keras.callbacks.Callback):
+    """Runs every few epochs and writes summaries to a folder of its own in `log_dir`."""
+
+    folder = ""
+
+    def __init__(self, log_dir: str | os.PathLike | None, every_n_epochs: int | None = 1):
+        super().__init__()
+        if every_n_epochs is not None and every_n_epochs < 1:
+            raise ValueError(f"every_n_epochs must be at least 1, got {every_n_epochs}")
+        self.log_dir = None if log_dir is None else os.fspath(log_dir)
+        self.every_n_epochs = every_n_epochs
+        self._writer: tf.summary.SummaryWriter = tf.summary.create_noop_writer()
+
+    @property
+    def step(self) -> int:
+        """The number of training steps that are done."""
+        return int(self.model.optimizer.iterations)
+
+    def on_train_begin(self, logs: dict | None = None) -> None:
+        if self.log_dir is not None:
+            self._writer = tf.summary.create_file_writer(os.path.join(self.log_dir, self.folder))
+
+    def on_train_end(self, logs: dict | None = None) -> None:
+        self._writer.close()
+        self._writer = tf.summary.create_noop_writer()
+
+    def is_due(self, epoch: int) -> bool:
+        """Whether an epoch, counted from 0, ends an interval."""
+        return self.every_n_epochs is not None and (epoch + 1) % self.every_n_epochs == 0
+
+    def write(self, summaries: Mapping[str, float]) -> None:
+        """Writes scalars at the current training step."""
+        with self._writer.as_default(step=self.step):
+            for name, value in summaries.items():
+                tf.summary.scalar(name, value)
+        self._writer.flush()
+
+
+class DrawingCallback(SummaryCallback):
+    """Draws the model as training finds it, and again whenever it is due."""
+
+    @abc.abstractmethod
+    def draw(self) -> None:
+        """Writes the pictures of the model as it is."""
+
+    def on_train_begin(self, logs: dict | None = None) -> None:
+        """Draws what the model does before it is trained."""
+        super().on_train_begin(logs)
+        self.draw()
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        """Draws if `every_n_epochs` says so."""
+        if self.is_due(epoch):
+            self.draw()

@@ -1,0 +1,108 @@
+"""A callback that scores a model while it trains."""
+
+import os
+from collections.abc import Mapping
+
+import numpy as np
+
+from keras_betavae.callbacks._summary import SummaryCallback
+from keras_betavae.datasets import ImageDataset
+from keras_betavae.evaluation import Scores, choose, evaluate
+
+
+class DisentanglementMetric(SummaryCallback):
+    """Scores the codes' disentanglement and puts the scores into `logs`.
+
+    The images are drawn once and encoded once for all scores. The scores land in the
+    epoch's `logs`, where `ModelCheckpoint(monitor="beta_vae_score")`, `EarlyStopping`,
+    `CSVLogger` and `History` find them (list this callback before those), and in
+    TensorBoard under `disentanglement/`, at the true training step. The first evaluation
+    is that of the model as training finds it, the control that a score needs; epochs
+    between two evaluations carry the last scores on. The training's random streams are
+    not touched: a run has the same weights with this callback and without.
+
+    Args:
+        data: Images with factors, or without, which leaves the scores that need none.
+        log_dir: TensorBoard's folder; None writes no summaries.
+        scores: As in `evaluate`: `"fast"` (every score that takes about a second or less),
+            `"all"`, names, or functions of `(factors, codes)` by name.
+        every_n_epochs: Evaluates after every n-th epoch; None for never.
+        every_n_steps: Evaluates besides whenever this many more training steps are done.
+        n_images: Images that are drawn and encoded.
+        seed: Seed of the draw and of the scores.
+
+    Raises:
+        ValueError: If a number is below 1, or a score is unknown.
+
+    Example:
+        >>> from keras_betavae.datasets import load_sprites
+        >>> data = load_sprites(orientation=4, pos_x=4, pos_y=4)
+        >>> callback = DisentanglementMetric(data, n_images=500)
+    """
+
+    folder = "disentanglement"
+
+    def __init__(
+        self,
+        data: ImageDataset,
+        log_dir: str | os.PathLike | None = None,
+        *,
+        scores: Scores = "fast",
+        every_n_epochs: int | None = 1,
+        every_n_steps: int | None = None,
+        n_images: int = 20_000,
+        seed: int = 0,
+    ):
+        super().__init__(log_dir, every_n_epochs)
+        for name, value in (("every_n_steps", every_n_steps), ("n_images", n_images)):
+            if value is not None and value < 1:
+                raise ValueError(f"{name} must be at least 1, got {value}")
+        self.data = data
+        self.scores = scores if isinstance(scores, str | Mapping) else list(scores)
+        choose(self.scores, len(data.factor_names))
+        self.every_n_steps = every_n_steps
+        self.n_images = n_images
+        self.seed = seed
+        self._latest: dict[str, float] = {}
+        self._latest_step = -1
+        self._next_step = 0
+
+    def on_train_begin(self, logs: dict | None = None) -> None:
+        """Evaluates the model as it is, and starts counting steps."""
+        super().on_train_begin(logs)
+        self._latest_step = -1
+        self._evaluate()
+        if self.every_n_steps is not None:
+            self._next_step = (self.step // self.every_n_steps + 1) * self.every_n_steps
+
+    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
+        """Evaluates if `every_n_steps` says so."""
+        # With steps_per_execution above 1 the exact step may be jumped over.
+        if self.every_n_steps is not None and self.step >= self._next_step:
+            self._next_step = (self.step // self.every_n_steps + 1) * self.every_n_steps
+            self._evaluate()
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        """Evaluates if `every_n_epochs` says so; hands the latest scores to `logs`."""
+        if self.is_due(epoch):
+            self._evaluate()
+        if logs is not None:
+            logs.update(self._latest)
+
+    def _evaluate(self) -> None:
+        if self.step == self._latest_step:
+            return  # Due by epochs and by steps.
+        self._latest_step = self.step
+        table = evaluate(
+            self._encode, self.data, scores=self.scores, n=self.n_images, seed=self.seed
+        )
+        self._latest = dict(table)
+        self.write({f"disentanglement/{name}": value for name, value in table.items()})
+
+    def _encode(self, images: np.ndarray) -> np.ndarray:
+        codes = np.asarray(self.model.encode(images)[0])
+        if not np.isfinite(codes).all():
+            raise FloatingPointError(
+                f"the codes became NaN or infinite by step {self.step}; try a smaller learning rate"
+            )
+        return codes

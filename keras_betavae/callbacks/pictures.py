@@ -1,0 +1,116 @@
+"""Callbacks that show in TensorBoard what a model has learned."""
+
+import os
+
+import numpy as np
+import tensorflow as tf
+
+from keras_betavae import visualization
+from keras_betavae.callbacks._summary import DrawingCallback
+from keras_betavae.datasets import ImageDataset
+from keras_betavae.inspection import inspect, showcase
+
+
+class LatentTraversal(DrawingCallback):
+    """Shows in TensorBoard what each latent does to a few images.
+
+    Each image gives a grid under `traversal/`, a row per latent.
+
+    Args:
+        images: uint8 images `(n, *image_shape)`.
+        log_dir: TensorBoard's folder.
+        every_n_epochs: Draws when training begins and after every n-th epoch.
+        limit: Each latent runs from -limit to limit.
+        n_steps: Images per row.
+
+    Raises:
+        ValueError: If `every_n_epochs` is below 1.
+
+    Example:
+        >>> callback = LatentTraversal(np.zeros((3, 64, 64, 1), "uint8"), log_dir="logs")
+    """
+
+    folder = "traversal"
+
+    def __init__(
+        self,
+        images: np.ndarray,
+        log_dir: str | os.PathLike,
+        *,
+        every_n_epochs: int = 1,
+        limit: float = 3.0,
+        n_steps: int = 11,
+    ):
+        super().__init__(log_dir, every_n_epochs)
+        self.images = images
+        self.limit = limit
+        self.n_steps = n_steps
+
+    def draw(self) -> None:
+        """Writes the pictures of the model as it is."""
+        codes = np.asarray(self.model.encode(self.images)[0])
+        with self._writer.as_default(step=self.step):
+            for index, code in enumerate(codes):
+                rows = visualization.traverse(
+                    self.model, code, limit=self.limit, n_steps=self.n_steps
+                )
+                grid = visualization.image_grid(rows)
+                tf.summary.image(f"traversal/{index}", grid[None])
+        self._writer.flush()
+
+
+class LatentPictures(DrawingCallback):
+    """Shows in TensorBoard what the model has learned: pictures, and its codes.
+
+    Of the model as training finds it, and again after every n-th epoch, it writes what
+    `inspection.inspect` shows: `pictures/traversal`, `pictures/reconstructions` and all others
+    of `Inspection.pictures` as images, and the codes of each active latent as the histogram
+    `posterior/latent_<i>`. The training's random streams are not touched.
+
+    Args:
+        data: Images with factors, or without.
+        log_dir: TensorBoard's folder.
+        every_n_epochs: Draws after every n-th epoch.
+        images: At least 2 images to reconstruct, uint8 `(n, *image_shape)`; by default 8 of
+            the data, the same ones for the same data.
+        n_images: Images that are drawn and encoded for the other pictures.
+
+    Raises:
+        ValueError: If a number is below 1, or there are fewer than 2 images.
+
+    Example:
+        >>> from keras_betavae.datasets import load_sprites
+        >>> data = load_sprites(orientation=4, pos_x=4, pos_y=4)
+        >>> callback = LatentPictures(data, "logs", n_images=500)
+    """
+
+    folder = "pictures"
+
+    def __init__(
+        self,
+        data: ImageDataset,
+        log_dir: str | os.PathLike,
+        *,
+        every_n_epochs: int = 1,
+        images: np.ndarray | None = None,
+        n_images: int = 10_000,
+    ):
+        super().__init__(log_dir, every_n_epochs)
+        if n_images < 1:
+            raise ValueError(f"n_images must be at least 1, got {n_images}")
+        if images is not None and len(images) < 2:
+            raise ValueError(f"images must be at least 2, got {len(images)}")
+        self.data = data
+        self.images = showcase(data) if images is None else images
+        self.n_images = n_images
+
+    def draw(self) -> None:
+        """Writes the pictures of the model as it is."""
+        inspection = inspect(self.model, self.data, n=self.n_images)
+        pictures = inspection.pictures(self.model, self.images)
+        with self._writer.as_default(step=self.step):
+            for name, picture in pictures.items():
+                tf.summary.image(f"pictures/{name}", picture[None])
+            for latent in inspection.active:
+                tf.summary.histogram(f"posterior/latent_{latent}", inspection.codes[:, latent])
+        self._writer.flush()

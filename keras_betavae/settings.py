@@ -1,0 +1,154 @@
+"""What a run is made from."""
+
+import dataclasses
+import os
+from typing import Any
+
+import keras
+
+from keras_betavae import datasets, metrics, presets
+from keras_betavae.beta_vae import BetaVAE
+from keras_betavae.objectives import Beta, BetaTC
+
+FOLDER = "folder"
+"""The name of the data that are a user's own pictures."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What a run is made from; `config.json` in its folder.
+
+    Attributes:
+        preset: One of `presets.names()`.
+        batch_size: Images per step.
+        steps: Training steps.
+        every: Steps between checkpoints, scores and TensorBoard's pictures.
+        data: One of `datasets.catalog.names()`, or "folder": pictures of your own.
+        data_path: The released file, or the folder that holds several; None fetches it. For
+            "folder" that of the pictures.
+        factors_path: Of "folder" the CSV file of factors; None if nothing is known.
+        image_size: Of "folder" the side of the images.
+        channels: Of "folder" 1 for grey, 3 for RGB.
+        data_size: The number of images, so that a run does not go on with others.
+        grid: Sizes of a smaller grid of sprites, as `load_sprites` takes them.
+        latent_dim: Replaces the preset's number of latents.
+        beta: Replaces the preset's objective by `Beta(beta)`.
+        learning_rate: Replaces the preset's learning rate.
+        n_images: Images that are encoded for the scores.
+        seed: Seed of the weights, the order of the images and the codes.
+    """
+
+    preset: str
+    batch_size: int
+    steps: int
+    every: int
+    data: str = "sprites"
+    data_path: str | None = None
+    factors_path: str | None = None
+    image_size: int = 64
+    channels: int = 3
+    data_size: int | None = None
+    grid: tuple[int, ...] | None = None
+    latent_dim: int | None = None
+    beta: float | None = None
+    learning_rate: float | None = None
+    n_images: int = 20_000
+    seed: int = 0
+
+    def __post_init__(self):
+        presets.get(self.preset)
+        is_rendered = self.data != FOLDER and not datasets.catalog.get(self.data).files
+        if self.data == FOLDER and self.data_path is None:
+            raise ValueError("the data folder needs data_path, the pictures' folder")
+        own = (self.factors_path, self.image_size, self.channels)
+        if self.data != FOLDER and own != (None, 64, 3):
+            raise ValueError(
+                f"factors_path, image_size and channels are those of the data folder, and "
+                f"{self.data} has its own"
+            )
+        if self.grid is not None:
+            # JSON gives a list back.
+            object.__setattr__(self, "grid", tuple(self.grid))
+            if not is_rendered or len(self.grid) != 5 or min(self.grid) < 2:
+                raise ValueError(
+                    "grid must be five sizes of sprites, each above 1, since no score can tell a "
+                    f"factor of one value, got {self.grid} of {self.data}"
+                )
+        if self.learning_rate is not None and not self.learning_rate > 0:
+            raise ValueError(f"learning_rate must be above 0, got {self.learning_rate}")
+        if self.n_images < 100:
+            raise ValueError(f"n_images must be at least 100, got {self.n_images}")
+        for name in ("batch_size", "steps", "every"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+
+    @classmethod
+    def from_preset(cls, preset: str, **chosen: Any) -> "Settings":
+        """Returns settings with the preset's batch and steps where none were chosen.
+
+        Raises:
+            ValueError: If there is no such preset, or a number is out of range.
+        """
+        recipe = presets.get(preset)
+        for name in ("data_path", "factors_path"):
+            if chosen.get(name) is not None:
+                # A run may be looked at from anywhere.
+                chosen[name] = os.path.abspath(chosen[name])
+        numbers = {"batch_size": recipe.batch_size, "steps": recipe.steps, **chosen}
+        numbers.setdefault("every", max(numbers["steps"] // 10, 1))
+        return cls(preset, **numbers)
+
+    def load_data(self) -> datasets.ImageDataset:
+        """Returns the data set.
+
+        Raises:
+            ValueError: If it has another number of images than `data_size`; further errors as
+                its own loader.
+        """
+        if self.data == FOLDER:
+            data = datasets.from_folder(
+                self.data_path or "",
+                self.image_size,
+                self.channels,
+                factors=self.factors_path,
+                cache_dir=datasets.catalog.cache_folder() / FOLDER,
+            )
+        else:
+            data = datasets.load(self.data, self.data_path, grid=self.grid)
+        if self.data_size not in (None, len(data)):
+            raise ValueError(
+                f"{self.data_path or self.data} has {len(data)} images, but had {self.data_size} "
+                "when the run was made"
+            )
+        return data
+
+    def build_model(self, data: datasets.ImageDataset) -> BetaVAE:
+        """Returns the untrained model; seeds Keras's global generators to do so."""
+        keras.utils.set_random_seed(self.seed)
+        overrides: dict[str, Any] = {"input_shape": data.image_shape, "seed": self.seed}
+        if self.latent_dim is not None:
+            overrides["latent_dim"] = self.latent_dim
+        objective = presets.get(self.preset).objective
+        if self.beta is not None:
+            overrides["objective"] = Beta(self.beta)
+        elif isinstance(objective, BetaTC):
+            config = {**objective.get_config(), "n_data": len(data)}
+            overrides["objective"] = BetaTC.from_config(config)
+        if self.learning_rate is not None:
+            # A preset's schedule cannot be set to a number afterwards.
+            optimizer = presets.get(self.preset).optimizer()
+            config = {**optimizer.get_config(), "learning_rate": self.learning_rate}
+            overrides["optimizer"] = type(optimizer).from_config(config)
+        return BetaVAE.from_preset(self.preset, **overrides)
+
+    def check(self, data: datasets.ImageDataset) -> None:
+        """Raises now what else would fail only after some training.
+
+        Raises:
+            ValueError: If the settings give no model, or too few images to score.
+        """
+        self.build_model(data)
+        if not data.factor_names:
+            return
+        factors = data.factors_at(data.sample_indices(self.n_images, self.seed))
+        metrics.beta_vae_score(factors, factors, protocol="locatello", n_train=100, seed=self.seed)
