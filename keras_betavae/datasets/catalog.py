@@ -4,7 +4,6 @@ import dataclasses
 import math
 import os
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from keras_betavae.datasets import dsprites, variants
 from keras_betavae.datasets._released import Release, ReleasedFile, cache_folder
@@ -122,9 +121,6 @@ def _rendered(name: str, summary: str, change: Callable | None = None) -> Entry:
 
 
 def _released(release: Release, summary: str) -> Entry:
-    def loader(path: Any, cache_dir: Any = None) -> FactorDataset:
-        return release.load(path, cache_dir)
-
     return Entry(
         release.name,
         summary,
@@ -132,7 +128,7 @@ def _released(release: Release, summary: str) -> Entry:
         dict(zip(release.factor_names, release.factor_sizes, strict=True)),
         release.files,
         release.unpacked_file,
-        loader,
+        release.load,
     )
 
 
