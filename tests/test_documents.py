@@ -39,7 +39,7 @@ SMALLER = {
     r"batch_size=256": "batch_size=64",
     r"units=\(512, 512\)": "units=(16,)",
     r"N_LABELLED = 1_000": "N_LABELLED = 20",
-    r"networks\.locatello_": "networks.dense_",
+    r"networks\.locatello_(\w+)\((.+)\)": r"networks.dense_\1(\2, (8,))",
     r"N_TRAIN, N_TEST = 10_000, 5_000": "N_TRAIN, N_TEST = 200, 100",
     r"N_MORE = 20_000": "N_MORE = 50",
     r"N_RUNS = 5": "N_RUNS = 1",
