@@ -1,7 +1,14 @@
 """β-VAE for Keras: train, score, watch and ship disentangled representations."""
 
 import importlib.util
+import os
+import platform
 import warnings
+
+if platform.machine() in ("x86_64", "AMD64"):
+    # oneDNN trains convolutions faster. TensorFlow reads this when it is first imported, and by
+    # itself turns oneDNN on only where the processor has instructions for neural networks.
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 import keras
 
@@ -22,6 +29,7 @@ from keras_betavae import (
     datasets,
     evaluation,
     inspection,
+    layers,
     likelihoods,
     metrics,
     networks,
@@ -49,6 +57,7 @@ __all__ = [
     "evaluate",
     "evaluation",
     "inspection",
+    "layers",
     "likelihoods",
     "metrics",
     "networks",

@@ -6,15 +6,17 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from keras_betavae import networks
+
 _UNUSED = ("loss", "loss_weights", "metrics", "weighted_metrics")
 
 
 class PersistentModel(keras.Model):
     """A model with a loss and a random stream of its own, which Keras would not save.
 
-    A subclass has the attributes `image_shape`, `latent_dim`, `seed_generator` and
-    `_own_weights` (what `optimizer` trains) and the methods `encode`, `decode`, `reconstruct`
-    and `sample`.
+    A subclass has the attributes `encoder`, `decoder`, `image_shape`, `latent_dim`,
+    `seed_generator` and `_own_weights` (what `optimizer` trains) and the methods `encode`,
+    `decode`, `reconstruct` and `sample`.
     """
 
     def compile(
@@ -33,8 +35,10 @@ class PersistentModel(keras.Model):
             optimizer: A Keras optimiser or its name.
             run_eagerly: As in `keras.Model.compile`.
             steps_per_execution: As in `keras.Model.compile`.
-            jit_compile: As in `keras.Model.compile`; on a CPU True is faster for dense
-                networks and slower for convolutional ones.
+            jit_compile: Whether XLA compiles the whole step. "auto" leaves the choice to Keras
+                where there is a GPU. On a CPU it compiles the whole step if the networks are
+                but dense layers, and else only the optimiser's part, since XLA convolves
+                slowly there; with a `tf.distribute.Strategy` neither.
             auto_scale_loss: As in `keras.Model.compile`.
             **unsupported: Nothing else.
 
@@ -46,7 +50,15 @@ class PersistentModel(keras.Model):
                 f"compile takes no {', '.join(unsupported)}: the loss is the model's own, given "
                 "by its objective and likelihood"
             )
-        self._auto_scale_loss = auto_scale_loss
+        self._auto_scale_loss, self._jit_choice = auto_scale_loss, jit_compile
+        with self.distribute_strategy.scope():
+            is_distributed = tf.distribute.has_strategy()
+        on_one_cpu = not (is_distributed or tf.config.list_logical_devices("GPU"))
+        if jit_compile == "auto" and on_one_cpu and not run_eagerly:
+            jit_compile = networks.are_dense(self.encoder, self.decoder)
+            self._compiles_parts = not jit_compile
+        else:
+            self._compiles_parts = False
         super().compile(
             optimizer=optimizer,
             run_eagerly=run_eagerly,
@@ -65,9 +77,10 @@ class PersistentModel(keras.Model):
         self.compile(**{name: value for name, value in config.items() if name not in _UNUSED})
 
     def get_compile_config(self) -> dict:
-        """Returns `compile`'s arguments; Keras itself forgets `auto_scale_loss`."""
+        """Returns `compile`'s arguments, of which Keras forgets one and replaces "auto"."""
         config = super().get_compile_config()
-        return {**config, "auto_scale_loss": self._auto_scale_loss} if config else config
+        given = {"auto_scale_loss": self._auto_scale_loss, "jit_compile": self._jit_choice}
+        return {**config, **given} if config else config
 
     def save_own_variables(self, store: dict) -> None:
         """Saves the state of the random stream, which Keras leaves out."""

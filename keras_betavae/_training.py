@@ -98,10 +98,25 @@ class TrainedModel(PersistentModel):
         if not isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
             # That one expects scaled gradients to overflow, and leaves such steps out.
             watched += [g for g in gradients if g is not None]
-        step = optimizer.iterations + 1
-        sound = self._faults.update_state(watched, self._scaled(x), self.likelihood.support, step)
-        gradients = [None if g is None else tf.where(sound, g, 0.0) for g in gradients]
-        optimizer.apply_gradients(zip(gradients, weights, strict=True))
+        sound = self._note_faults(watched, x, optimizer.iterations + 1)
+
+        def apply(gradients, sound):
+            gradients = [None if g is None else tf.where(sound, g, 0.0) for g in gradients]
+            optimizer.apply_gradients(zip(gradients, weights, strict=True))
+
+        if self._compiles_parts and not tf.distribute.has_strategy():
+            # Keras's optimisers pass over the weights a dozen times where XLA needs three.
+            apply = tf.function(apply, jit_compile=True)
+        apply(gradients, sound)
+
+    def _note_faults(self, watched: list[tf.Tensor], x: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
+        """Returns whether the images and what is watched are sound, and notes the step if not."""
+        x, support = tf.convert_to_tensor(x), self.likelihood.support
+        low, high = support or (0.0, 1.0)
+        # These are scaled to [0, 1].
+        surely_sound = x.dtype in (tf.uint8, tf.bool) and low <= 0.0 and high >= 1.0
+        images = None if surely_sound else self._scaled(x)
+        return self._faults.update_state(watched, images, support, step)
 
     def _track(self, terms: dict[str, tf.Tensor], x: tf.Tensor) -> dict[str, tf.Tensor]:
         # Weighing by the batch keeps a short last batch from counting as a whole one.

@@ -129,7 +129,7 @@ class BetaVAE(TrainedModel):
         if not issubclass(model, cls):
             model, recipe = cls, dataclasses.replace(recipe, options={})
         vae = model(**{**recipe.model_arguments(), **overrides})
-        vae.compile(optimizer=optimizer, jit_compile=recipe.jit_compile)
+        vae.compile(optimizer=optimizer)
         return vae
 
     @property
@@ -291,10 +291,8 @@ class BetaVAE(TrainedModel):
         """Evaluates one batch; returns the running means."""
         x, y = self._unpacked(data)
         terms = self.compute_terms(x, y)
-        images, step = self._images(x, y), self.optimizer.iterations + 1
-        self._faults.update_state(
-            [terms["loss"]], self._scaled(images), self.likelihood.support, step
-        )
+        images = self._images(x, y)
+        self._note_faults([terms["loss"]], images, self.optimizer.iterations + 1)
         return self._track(terms, images)
 
     def _images(self, x: tf.Tensor, y: tf.Tensor | None) -> tf.Tensor:

@@ -76,7 +76,8 @@ def estimate_capacity(
         if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
             optimizer = optimizer.inner_optimizer
         vae.compile(
-            type(optimizer).from_config(optimizer.get_config()), jit_compile=like.jit_compile
+            type(optimizer).from_config(optimizer.get_config()),
+            jit_compile=like.get_compile_config()["jit_compile"],
         )
     if isinstance(data, ImageDataset):
         batches = data.to_tf_data(batch_size, seed=seed, repeat=True)

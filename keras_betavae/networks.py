@@ -27,6 +27,8 @@ from typing import Any
 import keras
 from keras import layers
 
+from keras_betavae.layers import OverlapAddConv2DTranspose
+
 
 def dense_encoder(
     input_shape: Sequence[int], latent_dim: int, units: Sequence[int] = (1200, 1200)
@@ -244,6 +246,12 @@ def fitting_shapes(encoder: keras.Model, decoder: keras.Model) -> tuple[tuple[in
     return tuple(image_shape), latent_shape[0]
 
 
+def are_dense(*models: keras.Model) -> bool:
+    """Returns whether the models hold dense layers, and others that only reshape."""
+    kinds = (layers.InputLayer, layers.Flatten, layers.Reshape, layers.Dense)
+    return all(type(layer) in kinds for model in models for layer in model.layers)
+
+
 def _conv_encoder(name, input_shape, latent_dim, filters, kernels, units):
     n_layers = _check_square(input_shape, latent_dim)
     image = keras.Input(tuple(input_shape), name="image")
@@ -266,9 +274,7 @@ def _conv_decoder(name, latent_dim, output_shape, encoder_filters, units):
     h = layers.Reshape((4, 4, last))(h)
     for width in reversed(inner):
         h = layers.Conv2DTranspose(width, 4, strides=2, padding="same", activation="relu")(h)
-    params = layers.Conv2DTranspose(
-        output_shape[-1], 4, strides=2, padding="same", dtype="float32", name="params"
-    )(h)
+    params = OverlapAddConv2DTranspose(output_shape[-1], dtype="float32", name="params")(h)
     return keras.Model(z, params, name=name)
 
 

@@ -24,7 +24,6 @@ class Preset:
         source: The paper, and what of the recipe is not from it.
         input_shape: Shape of one image.
         likelihood: The likelihood.
-        jit_compile: Whether XLA compiles the step; on a CPU it helps dense networks.
         model: Name of the model's class.
         options: What else the class is given.
     """
@@ -38,7 +37,6 @@ class Preset:
     source: str
     input_shape: Sequence[int] = (64, 64, 1)
     likelihood: likelihoods.Likelihood = dataclasses.field(default_factory=likelihoods.Bernoulli)
-    jit_compile: bool | str = "auto"
     model: str = "BetaVAE"
     options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
@@ -92,7 +90,6 @@ _PRESETS = {
         optimizer=_quick_adam,
         batch_size=256,
         steps=2_500,
-        jit_compile=True,
         source="the dense networks of Higgins et al. 2017; the rest is ours, for minutes on a CPU",
     ),
     "higgins_dsprites": Preset(
@@ -102,7 +99,6 @@ _PRESETS = {
         optimizer=partial(keras.optimizers.Adagrad, 1e-2),
         batch_size=64,
         steps=300_000,
-        jit_compile=True,
         source=_HIGGINS,
     ),
     "higgins_chairs": Preset(

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from keras_betavae import networks
+from keras_betavae.layers import OverlapAddConv2DTranspose
 
 # As published for 64×64: convolutions (filters, kernel), encoder's and decoder's dense
 # layers between the images (or 4×4 maps) and the code, activation of the decoder's dense layers.
@@ -28,8 +29,8 @@ def decoder_of(family, latent_dim, shape, **options):
     return getattr(networks, f"{family}_decoder")(latent_dim, shape, **options)
 
 
-def layers_of(model, kind):
-    return [layer for layer in model.layers if type(layer) is kind]
+def layers_of(model, *kinds):
+    return [layer for layer in model.layers if type(layer) in kinds]
 
 
 def convolutions_of(model, kind=keras.layers.Conv2D):
@@ -87,7 +88,9 @@ def test_convolutions_halve_any_side_down_to_four(family, side, channels):
     assert len(filters_and_kernels) == n_layers
     assert filters_and_kernels[-len(nearest_the_code) :] == nearest_the_code
     assert set(filters_and_kernels[: -len(nearest_the_code)]) <= {published[0]}
-    assert len(layers_of(decoder, keras.layers.Conv2DTranspose)) == n_layers
+    assert (
+        len(layers_of(decoder, keras.layers.Conv2DTranspose, OverlapAddConv2DTranspose)) == n_layers
+    )
 
 
 @pytest.mark.parametrize("family", CONVOLUTIONAL)

@@ -1,5 +1,6 @@
 """Images that are drawn, streamed and split."""
 
+import functools
 import itertools
 from collections.abc import Callable, Sequence
 from typing import Any, Self
@@ -169,23 +170,33 @@ class ImageDataset:
         if start_step and not repeat:
             raise ValueError("start_step needs repeat=True: a single pass has no step to resume at")
         entropy = entropy_of(seed)
-        single_passes = itertools.count()
+        first_pass, first_step = divmod(start_step, steps)
+        passes = tf.data.Dataset.counter(first_pass)
+        if not repeat:
+            # Every iteration over the dataset is the next pass.
+            single_passes = itertools.count()
+            passes = tf.data.Dataset.from_tensors(0).map(
+                lambda _: tf.numpy_function(lambda: np.int64(next(single_passes)), [], "int64")
+            )
 
-        def batches():
-            # Without repeat, every iteration over the dataset is the next pass.
-            first_pass, first_step = divmod(start_step, steps)
-            for number in itertools.count(first_pass) if repeat else [next(single_passes)]:
-                order = np.arange(n)
-                if shuffle:
-                    order = self._images.shuffled(np.random.default_rng([entropy, number]))
-                for step in range(first_step, steps):
-                    yield self.images_at(order[step * batch_size : (step + 1) * batch_size])
-                first_step = 0
+        @functools.lru_cache(maxsize=2)
+        def order_of(number):
+            if not shuffle:
+                return np.arange(n)
+            return self._images.shuffled(np.random.default_rng([entropy, number]))
+
+        def batch_of(number, step):
+            order = order_of(int(number))
+            return self.images_at(order[step * batch_size : (step + 1) * batch_size])
+
+        def numbered(number):
+            start = tf.where(number == first_pass, np.int64(first_step), np.int64(0))
+            return tf.data.Dataset.range(start, steps).map(lambda step: (number, step))
 
         size = batch_size if drop_remainder else None
         spec = tf.TensorSpec((size, *self.image_shape), "uint8")
         cardinality = tf.data.INFINITE_CARDINALITY if repeat else steps
-        return as_dataset(batches, spec, cardinality)
+        return as_dataset(passes.flat_map(numbered), batch_of, spec, cardinality)
 
     def split(self, test: float = 0.1, seed: int = 0) -> tuple[Self, Self]:
         """Returns two data sets that share no image.

@@ -1,0 +1,114 @@
+"""Times training, encoding and decoding beside plain Keras and PyTorch, in one run.
+
+    pip install -e '.[benchmark]'
+    python benchmarks/train_step.py --network conv --batch 64 --channels 1 --mode train
+
+Each option takes several values, and all their combinations are run. Every system trains the same
+recipe (β-VAE, β 4, ten latents, Bernoulli pixels, Adam at 1e-4, float32) on the same 8,192
+sprites, in a process of its own (`benchmarks/systems.py`), and they take turns: a few steps of
+one, then of the next, round after round. Figures are medians over the rounds; "times" is how many
+images we take in the time of one of the other's.
+
+A training step is one batch drawn, scaled, run forwards and backwards and given to the optimiser.
+Encoding draws sprites from the grid at a bit a pixel, unpacks and encodes them (`encode_with`);
+the others' images lie ready in memory. "GFLOP/s" counts two operations for each multiplication of
+the layers and of their gradients and nothing else; "of peak" is beside a matrix product of
+2,048 × 2,048 in TensorFlow, timed in the same rounds. Memory is the process's peak, with all
+that it imports (Linux alone tells).
+"""
+
+import argparse
+import itertools
+import math
+import os
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+WORKER = Path(__file__).with_name("systems.py")
+NAMES = {
+    "ours": "keras_betavae",
+    "keras": "Keras",
+    "torch": "PyTorch",
+    "torch_fused": "PyTorch, fused Adam",
+    "peak": "matrix product",
+}
+
+
+def arguments() -> argparse.Namespace:
+    """Reads the command line."""
+    parser = argparse.ArgumentParser(description="Times us beside plain Keras and PyTorch.")
+    parser.add_argument("--network", nargs="+", default=["dense", "conv"])
+    parser.add_argument("--batch", nargs="+", type=int, default=[64, 256])
+    parser.add_argument("--channels", nargs="+", type=int, default=[1])
+    parser.add_argument("--mode", nargs="+", default=["train", "encode", "decode"])
+    parser.add_argument("--systems", nargs="+", default=[name for name in NAMES if name != "peak"])
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--seconds", type=float, default=0.5, help="of one turn, about")
+    return parser.parse_args()
+
+
+def started(system: str, case: tuple) -> subprocess.Popen:
+    """Returns a process that waits for its first turn."""
+    process = subprocess.Popen(
+        [sys.executable, WORKER, system, *map(str, case)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
+    )
+    if process.stdout.readline().strip() != "ready":
+        raise SystemExit(f"{NAMES[system]} did not start; run {WORKER.name} to see why")
+    return process
+
+
+def turn(process: subprocess.Popen, n: int) -> float:
+    """Returns the seconds of one step, the mean over n."""
+    print(n, file=process.stdin, flush=True)
+    return float(process.stdout.readline()) / n
+
+
+def compare(case: tuple, systems: list[str], rounds: int, seconds: float) -> None:
+    """Prints one table."""
+    network, batch, channels, mode = case
+    flops = int(
+        subprocess.check_output(
+            [sys.executable, WORKER, "flops", *map(str, case)], stderr=subprocess.DEVNULL
+        )
+    )
+    systems = [*systems, "peak"]
+    processes = {system: started(system, case) for system in systems}
+    steps = {s: max(1, round(seconds / turn(p, 3))) for s, p in processes.items()}
+    times: dict[str, list[float]] = {system: [] for system in systems}
+    for _ in range(rounds):
+        for system, process in processes.items():
+            times[system].append(turn(process, steps[system]))
+    memory = {s: float(p.communicate()[0]) for s, p in processes.items()}
+    medians = {system: statistics.median(values) for system, values in times.items()}
+    peak = 2 * 2_048**3 / medians.pop("peak") / 1e9
+    print(f"\n{mode}, {network}, batch {batch}, 64×64×{channels}; peak {peak:.0f} GFLOP/s\n")
+    print("| system | images/s | spread | times | GFLOP/s | of peak | MiB |")
+    print("| --- | ---: | ---: | ---: | ---: | ---: | ---: |")
+    for system, median in medians.items():
+        spread = (max(times[system]) - min(times[system])) / median
+        rate = batch * flops / median / 1e9
+        ratio = median / medians[systems[0]] if len(medians) > 1 else math.nan
+        print(
+            f"| {NAMES[system]} | {batch / median:,.0f} | {spread:.0%} | {ratio:.2f} | {rate:.0f} "
+            f"| {rate / peak:.0%} | {memory[system]:,.0f} |",
+            flush=True,
+        )
+
+
+def main() -> None:
+    """Runs all combinations."""
+    options = arguments()
+    cases = itertools.product(options.network, options.batch, options.channels, options.mode)
+    for case in cases:
+        compare(case, options.systems, options.rounds, options.seconds)
+
+
+if __name__ == "__main__":
+    main()
