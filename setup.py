@@ -31,7 +31,12 @@ setup(
         "threadpoolctl>=3.1",
         "matplotlib>=3.10",
     ],
-    extras_require={"docs": DOCS, "tfds": TFDS, "dev": [*TESTING, *DOCS, "pre-commit"]},
+    extras_require={
+        "benchmark": ["torch==2.13.0"],
+        "docs": DOCS,
+        "tfds": TFDS,
+        "dev": [*TESTING, *DOCS, "pre-commit"],
+    },
     entry_points={"console_scripts": ["keras-betavae=keras_betavae.cli:main"]},
     classifiers=[
         "Development Status :: 4 - Beta",

@@ -3,9 +3,10 @@
 import importlib.util
 import os
 import platform
+import sys
 import warnings
 
-if platform.machine() in ("x86_64", "AMD64"):
+if "tensorflow" not in sys.modules and platform.machine() in ("x86_64", "AMD64"):
     # oneDNN trains convolutions faster. TensorFlow reads this when it is first imported, and by
     # itself turns oneDNN on only where the processor has instructions for neural networks.
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")

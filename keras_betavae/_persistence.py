@@ -79,8 +79,10 @@ class PersistentModel(keras.Model):
     def get_compile_config(self) -> dict:
         """Returns `compile`'s arguments, of which Keras forgets one and replaces "auto"."""
         config = super().get_compile_config()
+        if not config:
+            return config
         given = {"auto_scale_loss": self._auto_scale_loss, "jit_compile": self._jit_choice}
-        return {**config, **given} if config else config
+        return {**config, **given}
 
     def save_own_variables(self, store: dict) -> None:
         """Saves the state of the random stream, which Keras leaves out."""

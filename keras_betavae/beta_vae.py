@@ -153,6 +153,12 @@ class BetaVAE(TrainedModel):
         Raises:
             ValueError: If the images' shape is not `(batch, *image_shape)`.
         """
+        x = tf.convert_to_tensor(x)
+        self._check_shape(x.shape)
+        encode = self._encode_in_graph if self._calls_graphs else self._encode
+        return encode(x, training)
+
+    def _encode(self, x, training):
         mean, log_var = self.encoder(self._scaled(x), training=training)
         mean, log_var = tf.cast(mean, "float32"), tf.cast(log_var, "float32")
         if self.log_var_limit is not None:
@@ -161,7 +167,19 @@ class BetaVAE(TrainedModel):
 
     def decode(self, z: tf.Tensor) -> tf.Tensor:
         """Returns the likelihood's mean images, `(batch, *image_shape)`."""
+        decode = self._decode_in_graph if self._calls_graphs else self._decode
+        return decode(tf.convert_to_tensor(z))
+
+    def _decode(self, z):
         return self.likelihood_of(z).mean()
+
+    _encode_in_graph = tf.function(_encode, reduce_retracing=True)
+    _decode_in_graph = tf.function(_decode, reduce_retracing=True)
+
+    @property
+    def _calls_graphs(self) -> bool:
+        """Whether `encode` and `decode` run as graphs, which takes half the time."""
+        return tf.executing_eagerly() and not self.run_eagerly
 
     def reconstruct(self, x: tf.Tensor) -> tf.Tensor:
         """Returns the images decoded from the posterior's means, `(batch, *image_shape)`."""

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 
 @keras.saving.register_keras_serializable(package="keras_betavae")
-class OverlapAddConv2DTranspose(keras.layers.Conv2DTranspose):
+class Conv2DTranspose(keras.layers.Conv2DTranspose):
     r"""`keras.layers.Conv2DTranspose` of kernel 4, stride 2 and "same" padding, for few filters.
 
     .. math::
@@ -30,7 +30,7 @@ class OverlapAddConv2DTranspose(keras.layers.Conv2DTranspose):
         ValueError: If the kernel, the stride, the padding or the format of the images is another.
 
     Example:
-        >>> OverlapAddConv2DTranspose(1)(tf.ones((2, 32, 32, 8))).shape
+        >>> Conv2DTranspose(1)(tf.ones((2, 32, 32, 8))).shape
         TensorShape([2, 64, 64, 1])
     """
 

@@ -27,7 +27,7 @@ from typing import Any
 import keras
 from keras import layers
 
-from keras_betavae.layers import OverlapAddConv2DTranspose
+from keras_betavae import layers as fast_layers
 
 
 def dense_encoder(
@@ -274,7 +274,7 @@ def _conv_decoder(name, latent_dim, output_shape, encoder_filters, units):
     h = layers.Reshape((4, 4, last))(h)
     for width in reversed(inner):
         h = layers.Conv2DTranspose(width, 4, strides=2, padding="same", activation="relu")(h)
-    params = OverlapAddConv2DTranspose(output_shape[-1], dtype="float32", name="params")(h)
+    params = fast_layers.Conv2DTranspose(output_shape[-1], dtype="float32", name="params")(h)
     return keras.Model(z, params, name=name)
 
 

@@ -13,6 +13,15 @@ from keras_betavae.score_table import score_list
 pytestmark = pytest.mark.filterwarnings("ignore:`shuffle=True` was passed")
 
 ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(autouse=True)
+def compile_nothing(monkeypatch):
+    """XLA would take longer to compile the small models than they train."""
+    defaults = {**kbv.BetaVAE.compile.__kwdefaults__, "jit_compile": False}
+    monkeypatch.setattr(kbv.BetaVAE.compile, "__kwdefaults__", defaults)
+
+
 SMALLER = {
     r"load_sprites\(\)": "load_sprites(scale=2, orientation=4, pos_x=4, pos_y=4)",
     r"epochs=10\b": "epochs=1",

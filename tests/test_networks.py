@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from keras_betavae import networks
-from keras_betavae.layers import OverlapAddConv2DTranspose
+from keras_betavae.layers import Conv2DTranspose
 
 # As published for 64×64: convolutions (filters, kernel), encoder's and decoder's dense
 # layers between the images (or 4×4 maps) and the code, activation of the decoder's dense layers.
@@ -29,14 +29,17 @@ def decoder_of(family, latent_dim, shape, **options):
     return getattr(networks, f"{family}_decoder")(latent_dim, shape, **options)
 
 
+TRANSPOSED = (keras.layers.Conv2DTranspose, Conv2DTranspose)
+
+
 def layers_of(model, *kinds):
     return [layer for layer in model.layers if type(layer) in kinds]
 
 
-def convolutions_of(model, kind=keras.layers.Conv2D):
+def convolutions_of(model, *kinds):
     return [
         (layer.filters, *layer.kernel_size, *layer.strides, layer.activation.__name__)
-        for layer in layers_of(model, kind)
+        for layer in layers_of(model, *kinds)
     ]
 
 
@@ -81,23 +84,21 @@ def test_convolutions_halve_any_side_down_to_four(family, side, channels):
     published = PUBLISHED[family][0]
     n_layers = int(math.log2(side)) - 2
     nearest_the_code = published[-min(n_layers, 4) :]
-    filters_and_kernels = [conv[:2] for conv in convolutions_of(encoder)]
+    filters_and_kernels = [conv[:2] for conv in convolutions_of(encoder, keras.layers.Conv2D)]
     assert encoder.output_shape == [(None, 10), (None, 10)]
     assert decoder.output_shape == (None, side, side, channels)
     assert layers_of(encoder, keras.layers.Flatten)[0].input.shape[1:3] == (4, 4)
     assert len(filters_and_kernels) == n_layers
     assert filters_and_kernels[-len(nearest_the_code) :] == nearest_the_code
     assert set(filters_and_kernels[: -len(nearest_the_code)]) <= {published[0]}
-    assert (
-        len(layers_of(decoder, keras.layers.Conv2DTranspose, OverlapAddConv2DTranspose)) == n_layers
-    )
+    assert len(layers_of(decoder, *TRANSPOSED)) == n_layers
 
 
 @pytest.mark.parametrize("family", CONVOLUTIONAL)
 def test_convolutional_encoders_are_the_published_ones(family):
     convolutions, units, _, _ = PUBLISHED[family]
     encoder = encoder_of(family, (64, 64, 1), 10)
-    assert convolutions_of(encoder) == [
+    assert convolutions_of(encoder, keras.layers.Conv2D) == [
         (filters, kernel, kernel, 2, 2, "relu") for filters, kernel in convolutions
     ]
     assert dense_of(encoder) == [(width, "relu") for width in units] + [(10, "linear")] * 2
@@ -110,7 +111,7 @@ def test_convolutional_decoders_are_the_published_ones(family, channels):
     decoder = decoder_of(family, 10, (64, 64, channels))
     inner = [filters for filters, _ in convolutions[:-1]]
     assert dense_of(decoder) == [(width, activation) for width in units]
-    assert convolutions_of(decoder, keras.layers.Conv2DTranspose) == [
+    assert convolutions_of(decoder, *TRANSPOSED) == [
         *[(filters, 4, 4, 2, 2, "relu") for filters in reversed(inner)],
         (channels, 4, 4, 2, 2, "linear"),
     ]
@@ -172,7 +173,7 @@ def test_codes_and_parameters_are_float32_under_a_mixed_policy(dtype_policy, fam
     for x in (*outputs, params):
         assert np.any(keras.ops.cast(keras.ops.cast(x, half), "float32") != x)
     # All before them is in 16 bits.
-    kinds = (keras.layers.Dense, keras.layers.Conv2D, keras.layers.Conv2DTranspose)
+    kinds = (keras.layers.Dense, keras.layers.Conv2D, *TRANSPOSED)
     for model, n_last in ((encoder, 2), (decoder, 1)):
         dtypes = [layer.compute_dtype for layer in model.layers if isinstance(layer, kinds)]
         assert dtypes == [half] * (len(dtypes) - n_last) + ["float32"] * n_last

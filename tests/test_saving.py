@@ -11,6 +11,7 @@ from keras import layers
 
 import keras_betavae
 from keras_betavae import AdaGVAE, BetaVAE, FactorVAE, GroupVAE, networks
+from keras_betavae.layers import Conv2DTranspose
 from keras_betavae.likelihoods import Bernoulli, ContinuousBernoulli, Gaussian, Laplace
 from keras_betavae.objectives import DIP, Beta, BetaTC, Capacity, SemiSupervised
 from keras_betavae.schedules import Cosine, Cyclical, Linear
@@ -31,6 +32,9 @@ REGISTERED = {
     "DIP": lambda: DIP("ii", 2.0, Linear(0.0, 3.0, 7)),
     "SemiSupervised": lambda: SemiSupervised(
         DIP("i", 2.0, 20.0), (3, 4), Cyclical(0.0, 5.0, 7), latents=(2, 0), loss="l2"
+    ),
+    "Conv2DTranspose": lambda: Conv2DTranspose(
+        3, (4, 4), strides=(2, 2), padding="same", activation="tanh", name="params"
     ),
     "Linear": lambda: Linear(0.5, 3.0, 7),
     "Cosine": lambda: Cosine(0.5, 3.0, 7),

@@ -1,0 +1,137 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import keras_betavae as kbv
+from keras_betavae.layers import Conv2DTranspose
+
+
+def twins(filters, shape, **options):
+    """Returns the layer and Keras's own, of the same random weights."""
+    layer = Conv2DTranspose(filters, **options)
+    plain = keras.layers.Conv2DTranspose(filters, 4, strides=2, padding="same", **options)
+    rng = np.random.default_rng(0)
+    for one in (layer, plain):
+        one.build((None, *shape))
+    weights = [rng.normal(size=w.shape).astype("float32") for w in plain.weights]
+    for one in (layer, plain):
+        one.set_weights(weights)
+    return layer, plain
+
+
+def brute_force(x, kernel, bias):
+    """Adds each pixel's patch of 4×4 where it belongs."""
+    batch, height, width, _ = x.shape
+    y = np.zeros((batch, 2 * height + 2, 2 * width + 2, kernel.shape[2]))
+    for i in range(height):
+        for j in range(width):
+            patch = np.einsum("bc,uvfc->buvf", x[:, i, j], kernel)
+            y[:, 2 * i : 2 * i + 4, 2 * j : 2 * j + 4] += patch
+    return y[:, 1:-1, 1:-1] + bias
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    st.integers(1, 3), st.integers(1, 6), st.integers(1, 5), st.integers(1, 4), st.integers(1, 3)
+)
+def test_it_adds_overlapping_patches(batch, height, width, channels, filters):
+    layer, plain = twins(filters, (height, width, channels))
+    x = np.random.default_rng(1).normal(size=(batch, height, width, channels)).astype("float32")
+    expected = brute_force(x, *layer.get_weights())
+    np.testing.assert_allclose(layer(x, training=True), expected, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(plain(x), expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("jit_compile", [False, True])
+@pytest.mark.parametrize("filters", [1, 3])
+@pytest.mark.parametrize("options", [{}, {"use_bias": False}, {"activation": "tanh"}])
+def test_values_and_gradients_are_those_of_keras(filters, options, jit_compile):
+    shape = (8, 6, 5)
+    x = tf.random.stateless_normal((4, *shape), (0, 1))
+    upstream = tf.random.stateless_normal((4, 16, 12, filters), (0, 2))
+    results = []
+    for layer in twins(filters, shape, **options):
+
+        @tf.function(jit_compile=jit_compile)
+        def run(x, layer=layer):
+            with tf.GradientTape() as tape:
+                tape.watch(x)
+                y = layer(x, training=True)
+                total = tf.reduce_sum(y * upstream)
+            return y, *tape.gradient(total, [x, *(w.value for w in layer.weights)])
+
+        results.append(run(x))
+    for ours, keras_own in zip(*results, strict=True):
+        np.testing.assert_allclose(ours, keras_own, rtol=1e-4, atol=1e-4)
+
+
+def test_a_second_derivative_is_that_of_keras():
+    x = tf.random.stateless_normal((2, 3, 3, 2), (0, 1))
+    results = []
+    for layer in twins(1, x.shape[1:], activation="tanh"):
+        with tf.GradientTape() as outer:
+            outer.watch(x)
+            with tf.GradientTape() as inner:
+                inner.watch(x)
+                y = tf.reduce_sum(layer(x, training=True))
+            slope = tf.reduce_sum(inner.gradient(y, x) ** 2)
+        results.append(outer.gradient(slope, x))
+    np.testing.assert_allclose(*results, rtol=1e-4, atol=1e-4)
+
+
+def test_outside_of_training_it_is_keras_to_the_last_bit():
+    layer, plain = twins(1, (8, 8, 4))
+    x = tf.random.stateless_normal((3, 8, 8, 4), (0, 1))
+    np.testing.assert_array_equal(layer(x), plain(x))
+
+
+@pytest.mark.parametrize(
+    ("argument", "value"),
+    [
+        ("kernel_size", 3),
+        ("kernel_size", (4, 2)),
+        ("strides", 1),
+        ("padding", "valid"),
+        ("data_format", "channels_first"),
+        ("output_padding", 1),
+    ],
+)
+def test_other_geometries_are_refused(argument, value):
+    with pytest.raises(ValueError, match=f"{argument} must be .*Conv2DTranspose takes others"):
+        Conv2DTranspose(1, **{argument: value})
+
+
+@pytest.mark.parametrize("side", [48, 63, 65])
+def test_networks_refuse_sides_that_are_no_power_of_two(side):
+    with pytest.raises(ValueError, match="side 32, 64, 128 or 256"):
+        kbv.networks.conv_decoder(2, (side, side, 1))
+
+
+def plain_decoder(decoder):
+    """Returns the decoder with Keras's own last layer."""
+    channels = decoder.output_shape[-1]
+    last = keras.layers.Conv2DTranspose(channels, 4, strides=2, padding="same", name="params")
+    return keras.Model(decoder.input, last(decoder.layers[-2].output))
+
+
+def test_weights_load_either_way(tmp_path):
+    decoder = kbv.networks.conv_decoder(3, (32, 32, 3))
+    z = tf.random.stateless_normal((5, 3), (0, 0))
+    for source, target in (
+        (decoder, plain_decoder(kbv.networks.conv_decoder(3, (32, 32, 3)))),
+        (plain_decoder(decoder), kbv.networks.conv_decoder(3, (32, 32, 3))),
+    ):
+        source.save_weights(tmp_path / "decoder.weights.h5")
+        target.load_weights(tmp_path / "decoder.weights.h5")
+        np.testing.assert_array_equal(target(z), source(z))
+
+
+def test_the_layer_round_trips_through_its_config():
+    layer = Conv2DTranspose(3, activation="tanh", name="params")
+    config = keras.saving.serialize_keras_object(layer)
+    again = keras.saving.deserialize_keras_object(config)
+    assert type(again) is Conv2DTranspose
+    assert again.get_config() == layer.get_config()
