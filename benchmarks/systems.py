@@ -34,7 +34,7 @@ def sprites(channels: int):
     return np.repeat(images, channels, axis=-1)
 
 
-def ours(network: str, batch: int, channels: int, mode: str):
+def ours(network: str, batch: int, channels: int, mode: str, generator: bool = False):
     """`BetaVAE.from_preset` with all that is not the recipe's as it is by default."""
     import keras_betavae as kbv  # Before TensorFlow, as the command line does. # isort: skip
     import keras
@@ -58,7 +58,13 @@ def ours(network: str, batch: int, channels: int, mode: str):
         codes = tf.zeros((batch, LATENTS))
         return lambda n: [vae.decode(codes).numpy() for _ in range(n)]
     data = kbv.datasets.from_arrays(sprites(channels))
-    batches = iter(data.to_tf_data(batch, repeat=True))
+    batches = data.to_tf_data(batch, repeat=True)
+    if generator:
+        stream = batches
+        batches = tf.data.Dataset.from_generator(
+            stream.as_numpy_iterator, output_signature=stream.element_spec
+        )
+    batches = iter(batches)
     vae.make_train_function()
     return lambda n: [float(vae.train_function(batches)["loss"]) for _ in range(n)]
 
@@ -230,6 +236,7 @@ def flops(network: str, mode: str, channels: int) -> int:
 
 SYSTEMS = {
     "ours": ours,
+    "generator": lambda *arguments: ours(*arguments, generator=True),
     "keras": plain_keras,
     "torch": pytorch,
     "torch_fused": lambda *arguments: pytorch(*arguments, fused=True),

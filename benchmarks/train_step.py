@@ -13,7 +13,9 @@ A training step is one batch drawn, scaled, run forwards and backwards and given
 Encoding draws sprites from the grid at a bit a pixel, unpacks and encodes them (`encode_with`);
 the others' images lie ready in memory. "GFLOP/s" counts two operations for each multiplication of
 the layers and of their gradients and nothing else; "of peak" is beside a matrix product of
-2,048 × 2,048 in TensorFlow, timed in the same rounds. Memory is the process's peak, with all
+2,048 × 2,048 in TensorFlow, timed in the same rounds. `--avx2` keeps all libraries to the
+instructions of processors without AVX-512; TensorFlow would by itself leave oneDNN off there, so
+Keras gets none. Memory is the process's peak, with all
 that it imports (Linux alone tells).
 """
 
@@ -29,10 +31,19 @@ from pathlib import Path
 WORKER = Path(__file__).with_name("systems.py")
 NAMES = {
     "ours": "keras_betavae",
+    "generator": "keras_betavae, fed by from_generator",
     "keras": "Keras",
     "torch": "PyTorch",
     "torch_fused": "PyTorch, fused Adam",
     "peak": "matrix product",
+}
+
+
+AVX2 = {
+    "ONEDNN_MAX_CPU_ISA": "AVX2",
+    "MKL_ENABLE_INSTRUCTIONS": "AVX2",
+    "ATEN_CPU_CAPABILITY": "avx2",
+    "XLA_FLAGS": "--xla_cpu_max_isa=AVX2",
 }
 
 
@@ -43,21 +54,25 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--batch", nargs="+", type=int, default=[64, 256])
     parser.add_argument("--channels", nargs="+", type=int, default=[1])
     parser.add_argument("--mode", nargs="+", default=["train", "encode", "decode"])
-    parser.add_argument("--systems", nargs="+", default=[name for name in NAMES if name != "peak"])
+    parser.add_argument("--systems", nargs="+", default=["ours", "keras", "torch", "torch_fused"])
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--seconds", type=float, default=0.5, help="of one turn, about")
+    parser.add_argument("--avx2", action="store_true", help="without AVX-512")
     return parser.parse_args()
 
 
-def started(system: str, case: tuple) -> subprocess.Popen:
+def started(system: str, case: tuple, avx2: bool) -> subprocess.Popen:
     """Returns a process that waits for its first turn."""
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", **(AVX2 if avx2 else {})}
+    if avx2 and system == "keras":
+        environment["TF_ENABLE_ONEDNN_OPTS"] = "0"
     process = subprocess.Popen(
         [sys.executable, WORKER, system, *map(str, case)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
-        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
+        env=environment,
     )
     if process.stdout.readline().strip() != "ready":
         raise SystemExit(f"{NAMES[system]} did not start; run {WORKER.name} to see why")
@@ -70,7 +85,7 @@ def turn(process: subprocess.Popen, n: int) -> float:
     return float(process.stdout.readline()) / n
 
 
-def compare(case: tuple, systems: list[str], rounds: int, seconds: float) -> None:
+def compare(case: tuple, options: argparse.Namespace) -> None:
     """Prints one table."""
     network, batch, channels, mode = case
     flops = int(
@@ -78,17 +93,19 @@ def compare(case: tuple, systems: list[str], rounds: int, seconds: float) -> Non
             [sys.executable, WORKER, "flops", *map(str, case)], stderr=subprocess.DEVNULL
         )
     )
-    systems = [*systems, "peak"]
-    processes = {system: started(system, case) for system in systems}
-    steps = {s: max(1, round(seconds / turn(p, 3))) for s, p in processes.items()}
+    systems = [*options.systems, "peak"]
+    processes = {system: started(system, case, options.avx2) for system in systems}
+    steps = {s: max(1, round(options.seconds / turn(p, 3))) for s, p in processes.items()}
     times: dict[str, list[float]] = {system: [] for system in systems}
-    for _ in range(rounds):
+    for _ in range(options.rounds):
         for system, process in processes.items():
             times[system].append(turn(process, steps[system]))
     memory = {s: float(p.communicate()[0]) for s, p in processes.items()}
     medians = {system: statistics.median(values) for system, values in times.items()}
     peak = 2 * 2_048**3 / medians.pop("peak") / 1e9
-    print(f"\n{mode}, {network}, batch {batch}, 64×64×{channels}; peak {peak:.0f} GFLOP/s\n")
+    limit = ", AVX2" if options.avx2 else ""
+    title = f"{mode}, {network}, batch {batch}, 64×64×{channels}{limit}"
+    print(f"\n{title}; peak {peak:.0f} GFLOP/s\n")
     print("| system | images/s | spread | times | GFLOP/s | of peak | MiB |")
     print("| --- | ---: | ---: | ---: | ---: | ---: | ---: |")
     for system, median in medians.items():
@@ -107,7 +124,7 @@ def main() -> None:
     options = arguments()
     cases = itertools.product(options.network, options.batch, options.channels, options.mode)
     for case in cases:
-        compare(case, options.systems, options.rounds, options.seconds)
+        compare(case, options)
 
 
 if __name__ == "__main__":
