@@ -172,11 +172,12 @@ def test_bernoulli_pixels_cost_what_their_formula_says_in_double_precision():
     np.testing.assert_allclose(got, exact, rtol=1e-6)
 
 
-@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-@pytest.mark.parametrize("jit_compile", ["auto", True, False])
-def test_no_bad_gradient_reaches_the_weights(bad, jit_compile):
-    vae = kbv.BetaVAE(*networks_of("conv"), seed=0)
-    vae.compile(keras.optimizers.SGD(1e-3), jit_compile=jit_compile)
+@pytest.mark.parametrize(
+    ("family", "bad"), [("conv", np.nan), ("conv", np.inf), ("dense", -np.inf)]
+)
+def test_no_bad_gradient_reaches_the_weights(family, bad):
+    vae = kbv.BetaVAE(*networks_of(family), seed=0)
+    vae.compile(keras.optimizers.SGD(1e-3))
     x = tf.cast(images(BATCH), "float32").numpy() / 255.0
     x[3, 4, 5] = bad
     before = [weight.numpy() for weight in vae.trainable_variables]
@@ -221,8 +222,9 @@ def test_importing_first_turns_onednn_on_unless_told_otherwise(given, expected):
     assert run_python(script, **environment).stdout.split()[-1] == expected
 
 
-@pytest.mark.parametrize("mode", ["train", "encode", "decode"])
-@pytest.mark.parametrize("system", ["ours", "keras"])
+@pytest.mark.parametrize(
+    ("system", "mode"), [("ours", "encode"), ("ours", "decode"), ("keras", "train")]
+)
 def test_the_benchmark_runs_each_system(system, mode, monkeypatch):
     monkeypatch.setattr(systems, "N_IMAGES", 32)
     run = systems.SYSTEMS[system]("conv", 2, 1, mode)
