@@ -56,7 +56,8 @@ class Faults(keras.metrics.Metric):
             low, high = support or (images.dtype.min, images.dtype.max)
             # A comparison with NaN is false.
             images_sound = tf.reduce_all((images >= low) & (images <= high))
-        # A sum is finite only if all its terms are, and takes a fraction of the time.
+        # A sum is finite only if all its terms are, and takes a fraction of the time. It could
+        # overflow where they are near 1e38, when nothing is sound any more.
         loss_sound = tf.math.is_finite(tf.add_n([tf.reduce_sum(value) for value in watched]))
         step = tf.cast(step, "int32")
         for variable, sound in ((self.bad_images, images_sound), (self.bad_loss, loss_sound)):

@@ -178,7 +178,7 @@ class BetaVAE(TrainedModel):
 
     @property
     def _calls_graphs(self) -> bool:
-        """Whether `encode` and `decode` run as graphs, which takes half the time."""
+        """Whether `encode` and `decode` run as graphs, which is faster."""
         return tf.executing_eagerly() and not self.run_eagerly
 
     def reconstruct(self, x: tf.Tensor) -> tf.Tensor:

@@ -65,6 +65,15 @@ def quick_scores():
         yield
 
 
+def plain_decoder(decoder):
+    """Returns a convolutional decoder with Keras's own last layer, of the same weights."""
+    channels = decoder.output_shape[-1]
+    last = keras.layers.Conv2DTranspose(channels, 4, strides=2, padding="same", name="params")
+    plain = keras.Model(decoder.input, last(decoder.layers[-2].output))
+    last.set_weights(decoder.layers[-1].get_weights())
+    return plain
+
+
 def run_python(script, *arguments, **environment):
     """Runs a script in a fresh interpreter; returns the process."""
     return subprocess.run(

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 import keras_betavae as kbv
 from keras_betavae.layers import Conv2DTranspose
+from tests.helpers import plain_decoder
 
 
 def twins(filters, shape, **options):
@@ -108,13 +109,6 @@ def test_other_geometries_are_refused(argument, value):
 def test_networks_refuse_sides_that_are_no_power_of_two(side):
     with pytest.raises(ValueError, match="side 32, 64, 128 or 256"):
         kbv.networks.conv_decoder(2, (side, side, 1))
-
-
-def plain_decoder(decoder):
-    """Returns the decoder with Keras's own last layer."""
-    channels = decoder.output_shape[-1]
-    last = keras.layers.Conv2DTranspose(channels, 4, strides=2, padding="same", name="params")
-    return keras.Model(decoder.input, last(decoder.layers[-2].output))
 
 
 def test_weights_load_either_way(tmp_path):

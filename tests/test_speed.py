@@ -11,7 +11,7 @@ from tensorflow_probability import distributions as tfd
 
 import keras_betavae as kbv
 from keras_betavae import likelihoods, networks
-from tests.helpers import run_python
+from tests.helpers import plain_decoder, run_python
 
 ROOT = Path(__file__).parents[1]
 specification = importlib.util.spec_from_file_location("systems", ROOT / "benchmarks/systems.py")
@@ -63,10 +63,7 @@ def test_a_hundred_losses_are_those_of_a_plain_keras_model(family):
     for copy, model in zip(copies, (encoder, decoder), strict=True):
         copy.set_weights(model.get_weights())
     if family != "dense":
-        last = keras.layers.Conv2DTranspose(1, 4, strides=2, padding="same")
-        params = last(copies[1].layers[-2].output)
-        last.set_weights(copies[1].layers[-1].get_weights())
-        copies[1] = keras.Model(copies[1].input, params)
+        copies[1] = plain_decoder(copies[1])
     vae = kbv.BetaVAE(encoder, decoder, kbv.objectives.Beta(BETA), seed=0)
     vae.compile(keras.optimizers.Adam(1e-3))
     plain = PlainVAE(*copies, seed=0)
@@ -241,8 +238,7 @@ def test_the_benchmark_counts_operations_as_tensorflow_does(mode):
         networks.conv_encoder((64, 64, 3), 10),
         networks.conv_decoder(10, (64, 64, 3)),
     )
-    last = keras.layers.Conv2DTranspose(3, 4, strides=2, padding="same")
-    decoder = keras.Model(decoder.input, last(decoder.layers[-2].output))
+    decoder = plain_decoder(decoder)
     trained = {"train": [encoder, decoder], "encode": [encoder], "decode": [decoder]}[mode]
     total = 0
     for model in trained:
