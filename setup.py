@@ -5,7 +5,8 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 TFDS = ["tensorflow-datasets>=4.9"]
-TESTING = ["hypothesis", "mypy", "pytest", "pytest-xdist", "ruff", *TFDS]
+SWEEP = ["keras-tuner>=1.4.8"]
+TESTING = ["hypothesis", "mypy", "pytest", "pytest-xdist", "ruff", *SWEEP, *TFDS]
 DOCS = ["furo", "myst-parser", "sphinx", "sphinx-mathjax-offline"]
 
 setup(
@@ -34,6 +35,7 @@ setup(
     extras_require={
         "benchmark": ["torch==2.13.0"],
         "docs": DOCS,
+        "sweep": SWEEP,
         "tfds": TFDS,
         "dev": [*TESTING, *DOCS, "pre-commit"],
     },

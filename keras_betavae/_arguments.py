@@ -1,6 +1,7 @@
 """What the command line takes."""
 
 import argparse
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -19,10 +20,82 @@ examples:
 
 
 def _grid(text: str) -> tuple[int, ...]:
-    sizes = tuple(int(size) for size in text.split(","))
-    if len(sizes) != 5:
-        raise argparse.ArgumentTypeError(f"five numbers are needed, got {text!r}")
-    return sizes
+    return tuple(int(size) for size in text.split(","))
+
+
+def _weight(text: str) -> tuple[str, float]:
+    name, is_given, number = text.partition("=")
+    if not is_given:
+        raise argparse.ArgumentTypeError(f"NAME=N is needed, got {text!r}")
+    value = float(number)
+    return name, int(value) if value.is_integer() else value
+
+
+def _axis(text: str) -> tuple[str, list[str]]:
+    name, is_given, values = text.partition("=")
+    if not is_given or not all(values.split(",")):
+        raise argparse.ArgumentTypeError(f"NAME=V,V,... is needed, got {text!r}")
+    return name, values.split(",")
+
+
+def _add_settings(command: argparse.ArgumentParser) -> None:
+    """Adds what a run is made from."""
+    from keras_betavae import presets, runs
+    from keras_betavae.datasets import catalog
+
+    command.add_argument(
+        "--preset",
+        choices=presets.names(),
+        help=f"the recipe (default: {DEFAULT_PRESET})",
+    )
+    command.add_argument(
+        "--data",
+        choices=(*catalog.names(), runs.FOLDER),
+        metavar="NAME",
+        help="a name that `datasets list` shows (default: sprites, rendered offline), or "
+        "folder, for pictures of your own",
+    )
+    command.add_argument(
+        "--data-path",
+        metavar="PATH",
+        help="the released file, the folder with the files, or that with your pictures",
+    )
+    command.add_argument(
+        "--factors-path", metavar="FILE.csv", help="what is known of your pictures, a row for each"
+    )
+    command.add_argument(
+        "--image-size", type=int, metavar="N", help="side to which your pictures are scaled (64)"
+    )
+    command.add_argument(
+        "--channels", type=int, choices=(1, 3), help="of your pictures: 1 grey, 3 RGB (default)"
+    )
+    command.add_argument(
+        "--grid",
+        type=_grid,
+        metavar="N,N,...",
+        help="a smaller grid of rendered data; of sprites: shapes, scales, orientations, x and y "
+        "positions",
+    )
+    for option, kind, text in (
+        ("--latent-dim", int, "number of latents, instead of the preset's"),
+        ("--beta", float, "weight of the KL, instead of the preset's objective"),
+        ("--beta-norm", float, "the same in the units of Higgins et al., β M / N"),
+        ("--learning-rate", float, "instead of the preset's"),
+        ("--batch-size", int, "images per step, instead of the preset's"),
+        ("--steps", int, "training steps, instead of the preset's"),
+        ("--every", int, "steps between checkpoints, scores and pictures (a tenth)"),
+        ("--n-images", int, "images that are encoded for the scores (20,000)"),
+        ("--seed", int, "seed of the weights, the order of images and the codes (0)"),
+    ):
+        command.add_argument(option, type=kind, metavar="N", help=text)
+    command.add_argument(
+        "--weight",
+        dest="weights",
+        type=_weight,
+        action="append",
+        metavar="NAME=N",
+        help="of the preset's objective or model, instead of its own: max_capacity=50; repeatable",
+    )
 
 
 def parser(commands: Mapping[str, Callable[[argparse.Namespace], None]]) -> argparse.ArgumentParser:
@@ -31,7 +104,7 @@ def parser(commands: Mapping[str, Callable[[argparse.Namespace], None]]) -> argp
     Args:
         commands: A function for each command, by name ("train", "datasets list", ...).
     """
-    from keras_betavae import presets, runs, visualization
+    from keras_betavae import reproduction, visualization
     from keras_betavae.datasets import catalog
 
     top = argparse.ArgumentParser(
@@ -58,55 +131,69 @@ def parser(commands: Mapping[str, Callable[[argparse.Namespace], None]]) -> argp
         metavar="RUN",
         help="go on from the latest checkpoint of a run, with the settings it was made with",
     )
-    train.add_argument(
-        "--preset",
-        choices=presets.names(),
-        help=f"the recipe (default: {DEFAULT_PRESET})",
-    )
-    train.add_argument(
-        "--data",
-        choices=(*catalog.names(), runs.FOLDER),
-        metavar="NAME",
-        help="a name that `datasets list` shows (default: sprites, rendered offline), or "
-        "folder, for pictures of your own",
-    )
-    train.add_argument(
-        "--data-path",
-        metavar="PATH",
-        help="the released file, the folder with the files, or that with your pictures",
-    )
-    train.add_argument(
-        "--factors-path", metavar="FILE.csv", help="what is known of your pictures, a row for each"
-    )
-    train.add_argument(
-        "--image-size", type=int, metavar="N", help="side to which your pictures are scaled (64)"
-    )
-    train.add_argument(
-        "--channels", type=int, choices=(1, 3), help="of your pictures: 1 grey, 3 RGB (default)"
-    )
-    train.add_argument(
-        "--grid",
-        type=_grid,
-        metavar="N,N,N,N,N",
-        help="a smaller sprites grid: shapes, scales, orientations, x and y positions",
-    )
-    for option, kind, text in (
-        ("--latent-dim", int, "number of latents, instead of the preset's"),
-        ("--beta", float, "weight of the KL, instead of the preset's objective"),
-        ("--learning-rate", float, "instead of the preset's"),
-        ("--batch-size", int, "images per step, instead of the preset's"),
-        ("--steps", int, "training steps, instead of the preset's"),
-        ("--every", int, "steps between checkpoints, scores and pictures (a tenth)"),
-        ("--n-images", int, "images that are encoded for the scores (20,000)"),
-        ("--seed", int, "seed of the weights, the order of images and the codes (0)"),
-    ):
-        train.add_argument(option, type=kind, metavar="N", help=text)
+    _add_settings(train)
     train.add_argument(
         "--verbose",
         type=int,
         choices=(0, 1, 2),
         default=1,
         help="0: silent; 1: progress bar (default); 2: one line per interval",
+    )
+
+    sweep = subparsers.add_parser(
+        "sweep",
+        help="train and score every combination of some settings, by KerasTuner's grid search",
+        description="Trains and scores a run for every combination of the values of --over, each "
+        "in runs/ below the sweep's folder, and writes scores.csv. See sweeps.run of the API for "
+        "several machines.",
+    )
+    sweep.set_defaults(command=commands["sweep"])
+    where = sweep.add_mutually_exclusive_group(required=True)
+    where.add_argument("--out", type=Path, metavar="SWEEP", help="a new folder for the sweep")
+    where.add_argument("--resume", type=Path, metavar="SWEEP", help="go on with a sweep")
+    sweep.add_argument(
+        "--over",
+        type=_axis,
+        action="append",
+        metavar="NAME=V,V,...",
+        help="values of an option below, or of a weight of the objective: beta=1,4; repeatable",
+    )
+    sweep.add_argument("--jobs", type=int, default=1, metavar="N", help="runs at a time (1)")
+    _add_settings(sweep)
+
+    reproduce = subparsers.add_parser(
+        "reproduce",
+        help="make a paper's table or figure again",
+        description="Trains what a paper's table or figure needs and writes index.md, with tables "
+        "as CSV and figures as PNG. Called again it goes on where it was.",
+    )
+    reproduce.set_defaults(command=commands["reproduce"])
+    reproduce.add_argument(
+        "name",
+        choices=tuple(reproduction.EXPERIMENTS),
+        metavar="NAME",
+        help=", ".join(reproduction.EXPERIMENTS),
+    )
+    reproduce.add_argument("--out", type=Path, required=True, metavar="FOLDER")
+    reproduce.add_argument(
+        "--budget",
+        choices=reproduction.BUDGETS,
+        default="hour",
+        help="steps and seeds: smoke, a minute; hour (default); day; paper, the paper's own",
+    )
+    reproduce.add_argument(
+        "--jobs",
+        type=int,
+        default=os.cpu_count() or 1,
+        metavar="N",
+        help="runs at a time (the number of cores)",
+    )
+    reproduce.add_argument("--data", metavar="NAME", help="of locatello: the data set (sprites)")
+    reproduce.add_argument(
+        "--objective", metavar="PRESET", help="of locatello: the objective (locatello_beta)"
+    )
+    reproduce.add_argument(
+        "--all", action="store_true", help="of locatello: every cell, one folder each"
     )
 
     evaluate = subparsers.add_parser(

@@ -27,27 +27,43 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _failures() -> tuple[type[Exception], ...]:
     import tensorflow as tf
 
-    return ImportError, OSError, ValueError, FloatingPointError, tf.errors.OpError
+    return (
+        ImportError,
+        OSError,
+        ValueError,
+        FloatingPointError,
+        RuntimeError,
+        tf.errors.OpError,
+    )
+
+
+def _chosen(options: argparse.Namespace) -> dict[str, Any]:
+    """Returns the settings that were given."""
+    from keras_betavae.settings import Settings
+
+    chosen = {
+        field.name: getattr(options, field.name)
+        for field in dataclasses.fields(Settings)
+        if getattr(options, field.name, None) is not None
+    }
+    if "weights" in chosen:
+        chosen["weights"] = dict(chosen["weights"])
+    if chosen and options.resume is not None:
+        raise ValueError(
+            f"--resume goes on with the run's own settings; leave out {', '.join(sorted(chosen))}"
+        )
+    return chosen
 
 
 def _train(options: argparse.Namespace) -> None:
     from keras_betavae import runs
 
-    folder = options.resume
-    chosen = {
-        field.name: getattr(options, field.name)
-        for field in dataclasses.fields(runs.Settings)
-        if getattr(options, field.name, None) is not None
-    }
+    folder, chosen = options.resume, _chosen(options)
     if folder is None:
         settings = runs.Settings.from_preset(**{"preset": DEFAULT_PRESET, **chosen})
         data = settings.load_data()
         settings.check(data)  # What cannot be trained must not leave a folder behind.
         folder = runs.create(options.out, dataclasses.replace(settings, data_size=len(data)))
-    elif chosen:
-        raise ValueError(
-            f"--resume goes on with the run's own settings; leave out {', '.join(sorted(chosen))}"
-        )
     else:
         data = runs.load_settings(folder).load_data()
         print(f"Going on with {folder}", flush=True)
@@ -64,6 +80,40 @@ def _train(options: argparse.Namespace) -> None:
         ("scores", folder / "scores.json"),
     ):
         print(f"{what:<12} {where}")
+
+
+def _sweep(options: argparse.Namespace) -> None:
+    from keras_betavae import sweeps
+
+    folder, chosen = options.resume, _chosen(options)
+    if folder is None:
+        if not options.over:
+            raise ValueError("--over must name what to sweep over, such as --over beta=1,4,16")
+        axes = {name: sweeps.axis(name, values) for name, values in options.over}
+        base = {"preset": DEFAULT_PRESET, **chosen}
+        folder = sweeps.create(options.out, sweeps.Sweep(base, axes))
+    elif options.over:
+        raise ValueError("--resume goes on with the sweep's own axes; leave out --over")
+    sweeps.run(folder, jobs=options.jobs)
+    if sweeps.leads():
+        print(f"\n{sweeps.scores(folder)}\n\ntensorboard --logdir {folder / 'runs'}")
+
+
+def _reproduce(options: argparse.Namespace) -> None:
+    from keras_betavae import reproduction
+
+    given: dict[str, str] = {
+        name: getattr(options, name) for name in ("data", "objective") if getattr(options, name)
+    }
+    common: dict[str, Any] = {"budget": options.budget, "jobs": options.jobs}
+    if not options.all:
+        print(reproduction.reproduce(options.name, options.out, **{**common, **given}))
+        return
+    if options.name != "locatello" or given:
+        raise ValueError("--all is every cell of locatello; leave out --data and --objective")
+    for cell in reproduction.cells():
+        folder = options.out / cell["data"] / cell["objective"]
+        print(reproduction.reproduce(options.name, folder, **{**common, **cell}), flush=True)
 
 
 def _evaluate(options: argparse.Namespace) -> None:
@@ -204,6 +254,8 @@ def _print_scores(tables: dict) -> None:
 
 _COMMANDS = {
     "train": _train,
+    "sweep": _sweep,
+    "reproduce": _reproduce,
     "evaluate": _evaluate,
     "traverse": _traverse,
     "report": _report,

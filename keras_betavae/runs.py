@@ -4,6 +4,7 @@ import dataclasses
 import json
 import os
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import numpy as np
 from keras_betavae import callbacks, datasets, presets, tensorboard, visualization
 from keras_betavae._files import moved_into_place
 from keras_betavae.beta_vae import BetaVAE
-from keras_betavae.evaluation import choose, evaluate_with_controls
+from keras_betavae.evaluation import choose, evaluate, evaluate_with_controls
 from keras_betavae.inspection import inspect, showcase
 from keras_betavae.score_table import ScoreTable, finite_or_none, side_by_side
 from keras_betavae.serving import ServedModel
@@ -88,7 +89,7 @@ def train(
 ) -> BetaVAE:
     """Trains a run to its last step, from its latest checkpoint if there is one.
 
-    Writes `metrics.csv`, TensorBoard's `logs/`, `checkpoints/` and `model.keras`.
+    Writes `metrics.csv`, `latents.csv`, TensorBoard's `logs/`, `checkpoints/` and `model.keras`.
 
     Args:
         folder: A folder that `create` has made.
@@ -126,13 +127,14 @@ def train(
             steps_per_epoch=settings.every,
             verbose=verbose,
             callbacks=[
-                _StopAtStep(settings.steps),
+                _Steps(settings.steps),
                 callbacks.LatentActivity(logs),
                 callbacks.DisentanglementMetric(
                     data, logs, n_images=settings.n_images, seed=settings.seed
                 ),
                 callbacks.LatentPictures(data, logs),
                 callbacks.LossCurves(logs),
+                callbacks.LatentTable(data, folder / "latents.csv"),
                 keras.callbacks.CSVLogger(folder / "metrics.csv", append=first_epoch > 0),
                 callbacks.Checkpoint(folder / "checkpoints"),
             ],
@@ -161,41 +163,64 @@ def draw(folder: str | os.PathLike, vae: BetaVAE, data: datasets.ImageDataset) -
 
 
 def finish(
-    folder: str | os.PathLike, vae: BetaVAE, data: datasets.ImageDataset
+    folder: str | os.PathLike,
+    vae: BetaVAE,
+    data: datasets.ImageDataset,
+    *,
+    controls: bool = True,
 ) -> dict[str, ScoreTable]:
     """Draws, exports and scores a trained run.
 
-    Writes `pictures/`, `saved_model/1/`, `scores.json` and `scores.md`, and to TensorBoard's
-    `logs/` the settings and the scores, and codes for its projector.
+    Writes `pictures/` and `saved_model/1/`, to TensorBoard's `logs/` the settings and the
+    scores, and codes for its projector, and last `scores.md` and `scores.json`.
+
+    Args:
+        folder: The run.
+        vae: Its trained model.
+        data: Its data.
+        controls: Whether the controls are scored too, which takes longer than the model.
 
     Returns:
-        The tables of `evaluate_with_controls` for the scores of the group "fast".
+        The tables of `evaluate_with_controls` for the scores of the group "fast"; without
+        controls only that of the trained model.
     """
     folder, settings = Path(folder), load_settings(folder)
     draw(folder, vae, data)
     vae.export(folder / "saved_model" / "1", verbose=False)
-    untrained = settings.build_model(data)
-    tables = evaluate_with_controls(vae, untrained, data, n=settings.n_images, seed=settings.seed)
+    options: dict[str, Any] = {"scores": "fast", "n": settings.n_images, "seed": settings.seed}
+    if controls:
+        tables = evaluate_with_controls(vae, settings.build_model(data), data, **options)
+    else:
+        tables = {"trained": evaluate(vae, data, **options)}
+    tensorboard.write_projector(folder / "logs", vae, data)
+    step = int(vae.optimizer.iterations)
+    chosen = _hyperparameters(settings, vae, data)
+    tensorboard.write_hyperparameters(folder / "logs", chosen, tables["trained"], step)
+    with moved_into_place(folder / "scores.md") as aside:
+        aside.write_text(side_by_side(tables) + "\n", encoding="utf-8")
     values = {
         name: {score: finite_or_none(value) for score, value in table.items()}
         for name, table in tables.items()
     }
     _write_json(folder / "scores.json", values)
-    with moved_into_place(folder / "scores.md") as aside:
-        aside.write_text(side_by_side(tables) + "\n", encoding="utf-8")
-    tensorboard.write_projector(folder / "logs", vae, data)
-    step = int(vae.optimizer.iterations)
-    chosen = _hyperparameters(settings, vae, data)
-    tensorboard.write_hyperparameters(folder / "logs", chosen, tables["trained"], step)
     return tables
 
 
-class _StopAtStep(keras.callbacks.Callback):
-    """Ends training at a step, which may lie within an epoch, and logs the step."""
+def is_finished(folder: str | os.PathLike) -> bool:
+    """Returns whether a run is trained and scored: `finish` writes the scores last."""
+    return (Path(folder) / "scores.json").is_file()
+
+
+class _Steps(keras.callbacks.Callback):
+    """Ends training at a step, which may lie within an epoch; logs the step and the seconds."""
 
     def __init__(self, steps: int):
         super().__init__()
         self.steps = steps
+        self._start = 0.0
+
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+        self._start = time.perf_counter()
 
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
         if int(self.model.optimizer.iterations) >= self.steps:
@@ -203,6 +228,7 @@ class _StopAtStep(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict) -> None:
         logs["step"] = int(self.model.optimizer.iterations)
+        logs["seconds"] = time.perf_counter() - self._start
 
 
 def _hyperparameters(

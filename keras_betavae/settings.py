@@ -1,7 +1,9 @@
 """What a run is made from."""
 
 import dataclasses
+import math
 import os
+from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -30,9 +32,12 @@ class Settings:
         image_size: Of "folder" the side of the images.
         channels: Of "folder" 1 for grey, 3 for RGB.
         data_size: The number of images, so that a run does not go on with others.
-        grid: Sizes of a smaller grid of sprites, as `load_sprites` takes them.
+        grid: Sizes of a smaller grid of rendered data, as `load_sprites` and its kin take them.
         latent_dim: Replaces the preset's number of latents.
         beta: Replaces the preset's objective by `Beta(beta)`.
+        beta_norm: Replaces it by `Beta.from_normalized(beta_norm, ...)`.
+        weights: Replaces arguments of the preset's objective, or of its model, by name: the
+            `max_capacity` of `Capacity`, the `gamma` of `FactorVAE`.
         learning_rate: Replaces the preset's learning rate.
         n_images: Images that are encoded for the scores.
         seed: Seed of the weights, the order of the images and the codes.
@@ -51,13 +56,15 @@ class Settings:
     grid: tuple[int, ...] | None = None
     latent_dim: int | None = None
     beta: float | None = None
+    beta_norm: float | None = None
+    weights: Mapping[str, float] | None = None
     learning_rate: float | None = None
     n_images: int = 20_000
     seed: int = 0
 
     def __post_init__(self):
         presets.get(self.preset)
-        is_rendered = self.data != FOLDER and not datasets.catalog.get(self.data).files
+        known = None if self.data == FOLDER else datasets.catalog.get(self.data)
         if self.data == FOLDER and self.data_path is None:
             raise ValueError("the data folder needs data_path, the pictures' folder")
         own = (self.factors_path, self.image_size, self.channels)
@@ -69,11 +76,14 @@ class Settings:
         if self.grid is not None:
             # JSON gives a list back.
             object.__setattr__(self, "grid", tuple(self.grid))
-            if not is_rendered or len(self.grid) != 5 or min(self.grid) < 2:
+            sizes = len(known.factors) if known and not known.files else 0
+            if len(self.grid) != sizes or min(self.grid) < 2:
                 raise ValueError(
-                    "grid must be five sizes of sprites, each above 1, since no score can tell a "
-                    f"factor of one value, got {self.grid} of {self.data}"
+                    "grid must be the sizes of rendered data, five of sprites, each above 1, as no "
+                    f"score can tell a factor of one value, got {self.grid} of {self.data}"
                 )
+        if sum(w is not None for w in (self.beta, self.beta_norm, self.weights)) > 1:
+            raise ValueError("beta, beta_norm and weights exclude each other; choose one")
         if self.learning_rate is not None and not self.learning_rate > 0:
             raise ValueError(f"learning_rate must be above 0, got {self.learning_rate}")
         if self.n_images < 100:
@@ -128,18 +138,36 @@ class Settings:
         overrides: dict[str, Any] = {"input_shape": data.image_shape, "seed": self.seed}
         if self.latent_dim is not None:
             overrides["latent_dim"] = self.latent_dim
-        objective = presets.get(self.preset).objective
-        if self.beta is not None:
-            overrides["objective"] = Beta(self.beta)
-        elif isinstance(objective, BetaTC):
-            config = {**objective.get_config(), "n_data": len(data)}
-            overrides["objective"] = BetaTC.from_config(config)
+        overrides |= self._chosen_weights(data)
         if self.learning_rate is not None:
             # A preset's schedule cannot be set to a number afterwards.
             optimizer = presets.get(self.preset).optimizer()
             config = {**optimizer.get_config(), "learning_rate": self.learning_rate}
             overrides["optimizer"] = type(optimizer).from_config(config)
         return BetaVAE.from_preset(self.preset, **overrides)
+
+    def _chosen_weights(self, data: datasets.ImageDataset) -> dict[str, Any]:
+        """Returns the arguments of the model that are not the preset's."""
+        recipe = presets.get(self.preset)
+        if self.beta is not None:
+            return {"objective": Beta(self.beta)}
+        if self.beta_norm is not None:
+            latent_dim = self.latent_dim or recipe.latent_dim
+            sizes = math.prod(data.image_shape), latent_dim
+            return {"objective": Beta.from_normalized(self.beta_norm, *sizes)}
+        config = recipe.objective.get_config()
+        if isinstance(recipe.objective, BetaTC):
+            config["n_data"] = len(data)
+        weights = dict(self.weights or {})
+        unknown = [name for name in weights if name not in {**config, **recipe.options}]
+        if unknown:
+            raise ValueError(
+                f"weights of {self.preset} must be of {', '.join({**recipe.options, **config})}, "
+                f"got {', '.join(unknown)}"
+            )
+        chosen = {name: weights.pop(name) for name in recipe.options if name in weights}
+        objective = type(recipe.objective).from_config({**config, **weights})
+        return {"objective": objective, **chosen}
 
     def check(self, data: datasets.ImageDataset) -> None:
         """Raises now what else would fail only after some training.

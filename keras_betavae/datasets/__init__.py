@@ -2,6 +2,7 @@
 
 from keras_betavae.datasets import catalog
 from keras_betavae.datasets.arrays import from_arrays
+from keras_betavae.datasets.blobs import load_blobs
 from keras_betavae.datasets.cars3d import load_cars3d
 from keras_betavae.datasets.catalog import load
 from keras_betavae.datasets.dsprites import load_dsprites
@@ -23,6 +24,7 @@ __all__ = [
     "from_folder",
     "from_tfds",
     "load",
+    "load_blobs",
     "load_cars3d",
     "load_dsprites",
     "load_mpi3d",

@@ -5,7 +5,7 @@ import math
 import os
 from collections.abc import Callable, Sequence
 
-from keras_betavae.datasets import dsprites, variants
+from keras_betavae.datasets import blobs, dsprites, variants
 from keras_betavae.datasets._released import Release, ReleasedFile, cache_folder
 from keras_betavae.datasets.cars3d import CARS3D
 from keras_betavae.datasets.factors import FactorDataset
@@ -146,6 +146,13 @@ _CATALOG = {
             dict(zip(dsprites.FACTOR_NAMES, dsprites.FACTOR_SIZES, strict=True)),
             (dsprites.FILE,),
             loader=dsprites.load_dsprites,
+        ),
+        Entry(
+            "blobs",
+            "Gaussian blobs by position, rendered (Burgess et al. 2017)",
+            blobs.IMAGE_SHAPE,
+            blobs.FACTORS,
+            loader=blobs.load_blobs,
         ),
         _released(SHAPES3D, "3D Shapes (Burgess & Kim 2018)"),
         _released(CARS3D, "Cars3D (Reed et al. 2015)"),

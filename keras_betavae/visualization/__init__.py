@@ -20,6 +20,7 @@ from keras_betavae.visualization.plots import (
     plot_response_maps,
 )
 from keras_betavae.visualization.responses import response_curves, response_map
+from keras_betavae.visualization.studies import plot_capacity, plot_heat_map
 from keras_betavae.visualization.traversals import (
     SPANS,
     interpolate,
@@ -39,7 +40,9 @@ __all__ = [
     "labelled_grid",
     "latent_labels",
     "line_style",
+    "plot_capacity",
     "plot_grid",
+    "plot_heat_map",
     "plot_histograms",
     "plot_information",
     "plot_pairs",

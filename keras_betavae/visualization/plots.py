@@ -24,7 +24,7 @@ def plot_grid(images: np.ndarray, labels: Sequence[str] = (), title: str = "") -
         title: The figure's title.
     """
     rows, columns = images.shape[:2]
-    figure = _figure((1.5 + 0.7 * columns, 0.5 + 0.7 * rows))
+    figure = new_figure((1.5 + 0.7 * columns, 0.5 + 0.7 * rows))
     axes = figure.add_subplot()
     grid = image_grid(images)
     axes.imshow(grid, interpolation="nearest")
@@ -55,7 +55,7 @@ def plot_response_maps(
     n = len(maps)
     n_columns = min(n, 5)
     n_rows = -(-n // n_columns)
-    figure = _figure((2.1 * n_columns + 1.0, 2.3 * n_rows + 0.3))
+    figure = new_figure((2.1 * n_columns + 1.0, 2.3 * n_rows + 0.3))
     axes = figure.subplots(n_rows, n_columns, squeeze=False)
     limit = max(float(np.nanmax(np.abs(maps))), 1e-6)
     for panel in axes.flat[n:]:
@@ -89,7 +89,7 @@ def plot_response_curves(
     n = len(curves)
     n_columns = min(n, 5)
     n_rows = -(-n // n_columns)
-    figure = _figure((2.3 * n_columns + 0.5, 2.0 * n_rows + 0.5))
+    figure = new_figure((2.3 * n_columns + 0.5, 2.0 * n_rows + 0.5))
     axes = figure.subplots(n_rows, n_columns, squeeze=False, sharex=True, sharey=True)
     for panel in axes.flat[n:]:
         panel.set_axis_off()
@@ -113,7 +113,7 @@ def plot_information(information: np.ndarray, factor_names: Sequence[str]) -> "F
         factor_names: A name for each factor.
     """
     information = np.asarray(information)
-    figure = _figure((1.6 + 0.5 * len(information), 1.2 + 0.45 * len(factor_names)))
+    figure = new_figure((1.6 + 0.5 * len(information), 1.2 + 0.45 * len(factor_names)))
     axes = figure.add_subplot()
     shown = axes.imshow(information.T, cmap=SEQUENTIAL, vmin=0.0, aspect="auto")
     axes.set_yticks(range(len(factor_names)), factor_names)
@@ -138,7 +138,7 @@ def plot_histograms(codes: np.ndarray, labels: Sequence[str] | None = None) -> "
     labels = [f"z{j}" for j in range(n)] if labels is None else labels
     n_columns = min(n, 5)
     n_rows = -(-n // n_columns)
-    figure = _figure((2.0 * n_columns + 0.5, 1.8 * n_rows + 0.5))
+    figure = new_figure((2.0 * n_columns + 0.5, 1.8 * n_rows + 0.5))
     axes = figure.subplots(n_rows, n_columns, squeeze=False, sharex=True)
     x = np.linspace(-4.0, 4.0, 201)
     for panel in axes.flat[n:]:
@@ -160,7 +160,7 @@ def plot_pairs(codes: np.ndarray, labels: Sequence[str], *, n: int = 2_000) -> "
         n: Points shown.
     """
     codes, k = np.asarray(codes)[:n], codes.shape[1]
-    figure = _figure((1.6 * k + 0.6, 1.6 * k + 0.6))
+    figure = new_figure((1.6 * k + 0.6, 1.6 * k + 0.6))
     axes = figure.subplots(k, k, squeeze=False)
     for row, column in np.ndindex(k, k):
         panel: Any = axes[row, column]
@@ -191,7 +191,8 @@ def line_style(number: int) -> tuple[str, str]:
     return _COLOURS[number % len(_COLOURS)], _STYLES[number // len(_COLOURS) % len(_STYLES)]
 
 
-def _figure(size: tuple[float, float]) -> "Figure":
+def new_figure(size: tuple[float, float]) -> "Figure":
+    """Returns an empty figure of a size in inches."""
     # pyplot would keep every figure, and choose a window.
     from matplotlib.figure import Figure
 

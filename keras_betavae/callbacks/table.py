@@ -1,0 +1,78 @@
+"""A callback that keeps what each latent carries in a file."""
+
+import csv
+import os
+from pathlib import Path
+
+import numpy as np
+
+from keras_betavae._files import moved_into_place
+from keras_betavae.callbacks._summary import SummaryCallback
+from keras_betavae.datasets import ImageDataset
+from keras_betavae.inspection import inspect
+
+
+class LatentTable(SummaryCallback):
+    """Writes what each latent carries to a CSV file while a model trains.
+
+    Of the model as training finds it, and again after every n-th epoch, there is a line for
+    each latent: `step`, `latent`, its KL `kl`, and its mutual information with each factor under
+    the factor's name, in nats. Lines of later steps than the one at which training begins are
+    dropped, so that a training that was killed goes on with the file. The training's random
+    streams are not touched.
+
+    Args:
+        data: Images with factors, or without.
+        path: The file.
+        every_n_epochs: Writes after every n-th epoch.
+        n_images: Images that are drawn and encoded.
+
+    Raises:
+        ValueError: If a number is below 1.
+
+    Example:
+        >>> from keras_betavae.datasets import load_blobs
+        >>> callback = LatentTable(load_blobs(8, 8), "latents.csv")
+    """
+
+    def __init__(
+        self,
+        data: ImageDataset,
+        path: str | os.PathLike,
+        *,
+        every_n_epochs: int = 1,
+        n_images: int = 10_000,
+    ):
+        super().__init__(None, every_n_epochs)
+        if n_images < 1:
+            raise ValueError(f"n_images must be at least 1, got {n_images}")
+        self.data = data
+        self.path = Path(path)
+        self.n_images = n_images
+        self._lines: list[list] = []
+
+    def on_train_begin(self, logs: dict | None = None) -> None:
+        """Keeps the lines of earlier steps and adds those of the model as it is."""
+        self._lines = []
+        if self.path.is_file():
+            with self.path.open(encoding="utf-8", newline="") as file:
+                rows = list(csv.reader(file))[1:]
+            self._lines = [row for row in rows if int(row[0]) < self.step]
+        self._add()
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        """Adds lines if `every_n_epochs` says so."""
+        if self.is_due(epoch):
+            self._add()
+
+    def _add(self) -> None:
+        found = inspect(self.model, self.data, n=self.n_images)
+        carried = np.column_stack([found.kl, found.information])
+        self._lines += [
+            [self.step, latent, *(f"{value:.5g}" for value in row)]
+            for latent, row in enumerate(carried)
+        ]
+        with moved_into_place(self.path) as aside, aside.open("w", encoding="utf-8") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(["step", "latent", "kl", *found.factor_names])
+            writer.writerows(self._lines)

@@ -1,0 +1,80 @@
+"""Figures of many runs, or of one run over its training."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from keras_betavae.visualization.plots import SEQUENTIAL, line_style, new_figure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def plot_heat_map(
+    values: np.ndarray,
+    rows: Sequence[str],
+    columns: Sequence[str],
+    *,
+    row_name: str = "",
+    column_name: str = "",
+    title: str = "",
+) -> "Figure":
+    """Returns a heat map with its values written in.
+
+    Args:
+        values: (n_rows, n_columns); NaN is left blank.
+        rows: A label for each row.
+        columns: A label for each column.
+        row_name: What the rows are.
+        column_name: What the columns are.
+        title: The figure's title.
+    """
+    values = np.asarray(values, float)
+    longest = max((len(row) for row in rows), default=0)
+    figure = new_figure((2.0 + 0.07 * longest + 0.8 * len(columns), 1.3 + 0.45 * len(rows)))
+    axes = figure.add_subplot()
+    shown = axes.imshow(values, cmap=SEQUENTIAL, aspect="auto")
+    axes.set_yticks(range(len(rows)), rows)
+    axes.set_xticks(range(len(columns)), columns)
+    axes.set_xlabel(column_name)
+    axes.set_ylabel(row_name)
+    axes.set_title(title)
+    middle = (np.nanmin(values) + np.nanmax(values)) / 2
+    for (row, column), value in np.ndenumerate(values):
+        if np.isfinite(value):
+            colour = "black" if value > middle else "white"
+            axes.text(column, row, f"{value:.3f}", ha="center", va="center", color=colour)
+    figure.colorbar(shown, ax=axes)
+    return figure
+
+
+def plot_capacity(
+    capacity: np.ndarray, kl: np.ndarray, told: np.ndarray, factor_names: Sequence[str]
+) -> "Figure":
+    """Returns what a model's latents carry while its capacity rises, in two panels.
+
+    Args:
+        capacity: C in nats, (n,).
+        kl: KL of each latent in nats, (n, latent_dim).
+        told: What the best latent tells of each factor, as a part of its entropy,
+            (n, n_factors).
+        factor_names: A name for each factor.
+    """
+    figure = new_figure((9.0, 4.0))
+    axes: Any = figure.subplots(1, 2)
+    order = np.argsort(-kl[-1])
+    for number, latent in enumerate(order):
+        colour, style = line_style(number)
+        axes[0].plot(capacity, kl[:, latent], color=colour, linestyle=style, label=f"z{latent}")
+    axes[0].plot(capacity, kl.sum(axis=1), color="black", label="all")
+    axes[0].plot(capacity, capacity, color="grey", linestyle=":", label="C")
+    axes[0].set_ylabel("KL, nats")
+    for number, name in enumerate(factor_names):
+        colour, style = line_style(number)
+        axes[1].plot(capacity, told[:, number], color=colour, linestyle=style, label=name)
+    axes[1].set_ylabel("mutual information of the best latent / entropy")
+    for panel in axes:
+        panel.set_xlabel("C, nats")
+        panel.legend(fontsize=7)
+    return figure
