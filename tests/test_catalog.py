@@ -27,7 +27,7 @@ GRID = (3, 2, 2, 2, 2)
 
 
 def test_names_are_those_of_the_papers_and_of_what_is_rendered():
-    assert set(catalog.names()) == {*RENDERED, *RELEASED}
+    assert set(catalog.names()) == {*RENDERED, *RELEASED, "blobs"}
     for name in catalog.names():
         entry = catalog.get(name)
         assert entry.name == name

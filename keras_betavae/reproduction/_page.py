@@ -59,10 +59,14 @@ class FinishedRun:
         return runs.load_model(self.folder)
 
     def table(self, name: str) -> dict[str, np.ndarray]:
-        """Returns the columns of one of its CSV files as floats."""
+        """Returns the columns of one of its CSV files as floats, NaN for what is none."""
         with (self.folder / name).open(encoding="utf-8", newline="") as file:
             rows = list(csv.DictReader(file))
-        return {column: np.array([float(row[column]) for row in rows]) for column in rows[0]}
+        # Keras's CSVLogger writes NA where it has no number.
+        return {
+            column: np.array([np.nan if row[column] == "NA" else float(row[column]) for row in rows])
+            for column in rows[0]
+        }
 
     @property
     def seconds(self) -> float:

@@ -45,7 +45,7 @@ def table_sweep(budget: str) -> Sweep:
     """Returns the VAEs and β-VAEs of the table."""
     budgets: dict[str, tuple[Any, ...]] = {
         "smoke": ({"preset": "sprites_quick", "steps": 40, "every": 40, **SMOKE}, (1.0, 16.0), 1),
-        "hour": ({"preset": "sprites_quick", "steps": 1_600, "every": 400}, (1.0, 16.0), 3),
+        "hour": ({"preset": "sprites_quick", "steps": 1_600, "every": 800}, (1.0, 16.0), 3),
         "day": ({"preset": "sprites_quick", "steps": 5_000, "every": 1_000}, (1.0, 16.0), 10),
         "paper": ({"preset": "higgins_dsprites"}, (1.0, 4.0), 10),
     }
@@ -143,9 +143,9 @@ def sweep_sweep(budget: str) -> Sweep:
             1,
         ),
         "hour": (
-            {"preset": "sprites_quick", "steps": 600, "every": 600},
+            {"preset": "sprites_quick", "steps": 300, "every": 300},
             (5, 10, 20),
-            (0.002, 0.01, 0.04, 0.16),
+            (0.0025, 0.01, 0.04, 0.16),
             1,
         ),
         "day": (
@@ -214,7 +214,7 @@ def figure_sweep(budget: str) -> Sweep:
     """Returns the β-VAE of the figure."""
     budgets: dict[str, dict[str, Any]] = {
         "smoke": {"preset": "sprites_quick", "steps": 40, "every": 40, **SMOKE},
-        "hour": {"preset": "sprites_quick", "every": 500},
+        "hour": {"preset": "sprites_quick", "beta": 16.0, "steps": 1_600, "every": 800},
         "day": {"preset": "sprites_quick", "steps": 10_000, "every": 2_000},
         "paper": {"preset": "higgins_dsprites"},
     }

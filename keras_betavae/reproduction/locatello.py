@@ -60,7 +60,7 @@ def cell_sweep(budget: str, data: str = "sprites", objective: str = "locatello_b
         raise ValueError(f"objective must be of {', '.join(GRIDS)}, got {objective!r}")
     budgets: dict[str, tuple[Any, ...]] = {
         "smoke": ({"steps": 20, "every": 20, **SMOKE}, 1, slice(0, None, 5)),
-        "hour": ({"steps": 2_500, "every": 2_500}, 1, slice(None)),
+        "hour": ({"steps": 1_000, "every": 1_000}, 1, slice(None)),
         "day": ({"steps": 15_000, "every": 5_000}, 3, slice(None)),
         "paper": ({"every": 30_000}, 50, slice(None)),
     }

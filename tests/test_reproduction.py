@@ -1,0 +1,294 @@
+import csv
+import math
+import re
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from keras_betavae import cli, metrics, presets, reproduction, runs, sweeps
+from keras_betavae.reproduction import burgess, higgins, locatello
+from keras_betavae.reproduction._page import mean_and_spread, write_csv
+from keras_betavae.visualization import plot_capacity, plot_heat_map
+from tests.helpers import quick_scores
+
+pytestmark = [
+    # KerasTuner 1.4.8 asks threads for their names in an old way.
+    pytest.mark.filterwarnings("ignore:currentThread|getName:DeprecationWarning"),
+    # In few steps the KL does not reach the capacity.
+    pytest.mark.filterwarnings("ignore:by step .* from the capacity"),
+]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quick():
+    """Few scores, and no pictures, which other tests look at."""
+    with quick_scores(), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(runs, "draw", lambda *_: None)
+        patch.setattr(runs.callbacks.LatentPictures, "draw", lambda _: None)
+        yield
+
+
+def rows_of(path):
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+# What the experiments are.
+
+
+@pytest.mark.parametrize("name", reproduction.EXPERIMENTS)
+@pytest.mark.parametrize("budget", reproduction.BUDGETS)
+def test_every_experiment_has_runs_for_every_budget(name, budget):
+    trials = reproduction.EXPERIMENTS[name].sweep(budget).trials()
+    assert len(trials) == len(set(map(str, trials.values())))  # No run is made twice.
+
+
+@pytest.mark.parametrize("name", reproduction.EXPERIMENTS)
+def test_a_larger_budget_is_not_less(name):
+    def cost(budget):
+        trials = reproduction.EXPERIMENTS[name].sweep(budget).trials().values()
+        return sum(settings.steps * settings.batch_size for settings in trials)
+
+    costs = [cost(budget) for budget in reproduction.BUDGETS]
+    assert costs == sorted(costs)
+
+
+def test_the_papers_budget_is_the_papers_recipe():
+    table = higgins.table_sweep("paper").trials().values()
+    recipe = presets.get("higgins_dsprites")
+    assert {settings.beta for settings in table} == {1.0, recipe.objective.beta}
+    assert all(settings.preset == "higgins_dsprites" for settings in table)
+    assert all(settings.learning_rate is None for settings in table)
+    rising = burgess.capacity_sweep("paper").trials()["model=capacity,seed=0"]
+    built = rising.build_model(rising.load_data()).objective
+    assert built.get_config() == presets.get("burgess_dsprites").objective.get_config()
+
+
+@pytest.mark.parametrize("objective", locatello.GRIDS)
+def test_every_cell_is_a_grid_of_six_that_can_be_built(objective):
+    trials = locatello.cell_sweep("hour", objective=objective).trials()
+    assert len(trials) == 6
+    for settings in trials.values():
+        built = settings.build_model(settings.load_data())
+        assert settings.batch_size == presets.get(objective).batch_size
+    assert built.latent_dim == 10
+
+
+def test_dip_i_has_ten_times_the_weight_on_the_diagonal():
+    for name, times in (("locatello_dip_i", 10.0), ("locatello_dip_ii", 1.0)):
+        for change in locatello.GRIDS[name].values():
+            weights = change["weights"]
+            assert weights["lambda_d"] == times * weights["lambda_od"]
+
+
+def test_all_cells_are_those_of_the_study():
+    cells = reproduction.cells()
+    assert len(cells) == len(locatello.DATA) * 6 == 42
+    assert len({tuple(cell.items()) for cell in cells}) == 42
+
+
+# Pages.
+
+
+@pytest.fixture(scope="module")
+def blobs(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("reproduction") / "blobs"
+    given = ["--out", str(folder), "--budget", "smoke", "--jobs", "1"]
+    assert cli.main(["reproduce", "burgess-blobs", *given]) == 0
+    return folder
+
+
+def test_a_page_says_what_it_was_made_from(blobs):
+    page = (blobs / "index.md").read_text("utf-8")
+    assert "`keras-betavae reproduce burgess-blobs --budget smoke`" in page
+    for package in ("tensorflow", "keras", "tensorflow-probability", "numpy", "keras-tuner"):
+        assert re.search(rf"{package} \d+\.\d+", page)
+    assert "`preset` burgess_dsprites" in page
+    assert "seconds of training" in page
+    for picture in re.findall(r"!\[[^]]*\]\((.*?)\)", page):
+        assert min(Image.open(blobs / picture).size) > 100
+    assert len(list(blobs.glob("*.png"))) == 2
+
+
+def test_the_blobs_table_is_what_the_models_say(blobs):
+    rows = rows_of(blobs / "latents.csv")
+    assert len(rows) == 2 * 10
+    for beta in ("1", "150"):
+        run = blobs / "runs" / f"β={beta},seed=0"
+        data = runs.load_settings(run).load_data()
+        factors, codes = data.encode_with(runs.load_model(run), 10_000, seed=0)
+        information = metrics.mutual_information(factors, codes, n_samples=10_000)
+        mine = [row for row in rows if row["β"] == beta]
+        assert [float(row["kl"]) for row in mine] == sorted(
+            (float(row["kl"]) for row in mine), reverse=True
+        )
+        for row in mine:
+            found = [float(row[f"information_pos_{axis}"]) for axis in "xy"]
+            np.testing.assert_allclose(found, information[int(row["latent"])], rtol=1e-4, atol=1e-6)
+
+
+def test_killed_in_between_it_goes_on_and_gives_the_same_tables(blobs, tmp_path):
+    """One run is finished, the other has its first checkpoint, as a kill would leave them."""
+    folder = tmp_path / "again"
+    sweep = burgess.blobs_sweep("smoke")
+    sweeps.create(folder, sweep)
+    (first, second), settings = zip(*sweep.trials().items(), strict=True)
+    shutil.copytree(blobs / "runs" / first, folder / "runs" / first)
+    runs.create(folder / "runs" / second, settings[1])
+    data, half = settings[1].load_data(), settings[1].every
+
+    class Killed(Exception):
+        pass
+
+    class KilledAfterTheFirstCheckpoint(runs.callbacks.Checkpoint):
+        def on_epoch_end(self, epoch, logs=None):
+            super().on_epoch_end(epoch, logs)
+            raise Killed
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(runs.callbacks, "Checkpoint", KilledAfterTheFirstCheckpoint)
+        with pytest.raises(Killed):
+            runs.train(folder / "runs" / second, data, verbose=0)
+    (left,) = (folder / "runs" / second / "checkpoints").iterdir()
+    assert left.name == f"step-{half:09d}.keras"
+    reproduction.reproduce("burgess-blobs", folder, budget="smoke", verbose=False)
+    assert (folder / "latents.csv").read_text() == (blobs / "latents.csv").read_text()
+    for name in (first, second):
+        mine, others = (each / "runs" / name / "scores.json" for each in (folder, blobs))
+        assert mine.read_text() == others.read_text()
+
+
+def test_a_folder_keeps_to_its_budget(blobs):
+    with pytest.raises(FileExistsError, match="no sweep of these settings"):
+        reproduction.reproduce("burgess-blobs", blobs, budget="hour")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("nothing",), "no experiment 'nothing'; there are higgins-table"),
+        (("higgins-table", {"budget": "week"}), "budget must be of smoke, hour, day, paper"),
+        (("higgins-table", {"data": "sprites"}), "higgins-table takes no data"),
+        (("locatello", {"objective": "locatello_vae"}), "objective must be of locatello_beta"),
+        (("locatello", {"data": "moon"}), "no data set 'moon'"),
+    ],
+)
+def test_wrong_arguments_leave_no_folder(arguments, words, tmp_path):
+    name, options = (*arguments, {})[:2]
+    with pytest.raises(ValueError, match=words):
+        reproduction.reproduce(name, tmp_path / "out", **{"budget": "smoke", **options})
+    assert not (tmp_path / "out").exists()
+
+
+def test_all_is_every_cell_in_a_folder_of_its_own(tmp_path, monkeypatch, capsys):
+    made = []
+    monkeypatch.setattr(
+        reproduction, "reproduce", lambda name, folder, **options: made.append((folder, options))
+    )
+    command = ["reproduce", "locatello", "--out", str(tmp_path), "--all", "--budget", "smoke"]
+    assert cli.main(command) == 0
+    folders = [folder.relative_to(tmp_path).as_posix() for folder, _ in made]
+    assert len(set(folders)) == 42
+    assert "sprites_noise/locatello_tc" in folders
+    assert all(options["budget"] == "smoke" for _, options in made)
+    assert cli.main([*command, "--data", "sprites"]) == 1
+    assert "leave out --data and --objective" in capsys.readouterr().err
+
+
+# The numbers on the pages.
+
+
+def fake_runs(tmp_path, sweep, encode, **columns):
+    """Finished runs of models that were never trained, and whose codes are known."""
+    found = []
+    for labels in sweep.labels():
+        folder = tmp_path / sweeps.run_name(labels)
+        runs.create(folder, sweep.trials()[sweeps.run_name(labels)])
+        write_csv(folder / "metrics.csv", ["step", "seconds"], [[1, 1.5], [2, 2.0]])
+        found.append(reproduction.FinishedRun(labels, folder))
+    return found
+
+
+def test_seconds_are_those_of_all_intervals(tmp_path):
+    (run,) = fake_runs(tmp_path, higgins.figure_sweep("smoke"), None)
+    assert run.seconds == 3.5
+
+
+def test_the_table_drops_the_worse_half_and_keeps_its_order(tmp_path, monkeypatch):
+    found = fake_runs(tmp_path, higgins.table_sweep("smoke"), None)
+    given = iter(np.linspace(0.3, 0.9, 42).tolist())
+    monkeypatch.setattr(metrics, "beta_vae_score", lambda *_, **__: next(given))
+    monkeypatch.setattr(
+        reproduction.FinishedRun, "model", lambda self: self.settings.build_model(self.data())
+    )
+    page = higgins.show_table(tmp_path, found)
+    rows = rows_of(tmp_path / "scores.csv")
+    # Ground truth, pixels, PCA, ICA, untrained, VAE, β-VAE: three evaluations of two protocols.
+    assert len(rows) == 7 * 3
+    for name in ("raw pixels", "β-VAE"):
+        scores = sorted((float(r["higgins"]) for r in rows if r["row"] == name), reverse=True)
+        line = next(line for line in page.splitlines() if line.startswith(f"| {name} "))
+        kept = scores[:2]
+        assert f"{100 * np.mean(kept):.1f} ± {100 * np.std(kept, ddof=1):.1f}" in line
+        assert f"{100 * np.mean(scores):.1f} ± {100 * np.std(scores, ddof=1):.1f}" in line
+    assert re.search(r"InfoGAN +\| 73.5 ± 0.9 \(reported\) +\| not implemented", page)
+    assert "β-VAE above VAE: no" in page or "β-VAE above VAE: yes" in page
+
+
+def test_what_holds_first_is_read_off_the_steps():
+    steps, capacity = np.array([0.0, 600.0, 1_200.0]), np.array([0.0, 12.5, 25.0])
+    assert burgess._first(np.array([False, True, False]), steps, capacity) == ["600", "12.5"]
+    assert burgess._first(np.array([False] * 3), steps, capacity) == ["not in this run", ""]
+
+
+def test_a_mean_has_its_spread():
+    assert mean_and_spread(np.array([0.5])) == "0.500"
+    assert mean_and_spread(np.array([0.4, 0.6])) == f"0.500 ± {math.sqrt(0.02):.3f}"
+    assert mean_and_spread(np.array([0.4, 0.6]), percent=True) == "50.0 ± 14.1"
+
+
+# Figures.
+
+
+def test_a_heat_map_shows_each_value_in_its_place():
+    figure = plot_heat_map(
+        np.array([[0.1, 0.2, np.nan], [0.3, 0.4, 0.5]]), ["a", "b"], ["x", "y", "z"], title="t"
+    )
+    axes = figure.axes[0]
+    shown = {text.get_position(): text.get_text() for text in axes.texts}
+    assert shown == {
+        (0, 0): "0.100",
+        (1, 0): "0.200",
+        (0, 1): "0.300",
+        (1, 1): "0.400",
+        (2, 1): "0.500",
+    }
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["a", "b"]
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["x", "y", "z"]
+
+
+def test_the_capacitys_figure_has_a_line_for_each_latent_and_factor():
+    capacity = np.linspace(0, 25, 4)
+    kl = np.array([[0.0, 0.0], [1.0, 8.0], [3.0, 13.0], [6.0, 18.0]])
+    told = np.linspace(0, 1, 12).reshape(4, 3)
+    left, right = plot_capacity(capacity, kl, told, ["shape", "x", "y"]).axes
+    lines = {line.get_label(): line.get_ydata() for line in left.lines}
+    np.testing.assert_array_equal(lines["z1"], kl[:, 1])
+    np.testing.assert_array_equal(lines["all"], kl.sum(axis=1))
+    np.testing.assert_array_equal(lines["C"], capacity)
+    assert next(iter(lines)) == "z1"  # By falling KL at the end.
+    assert [line.get_label() for line in right.lines] == ["shape", "x", "y"]
+    np.testing.assert_array_equal(right.lines[2].get_ydata(), told[:, 2])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", reproduction.EXPERIMENTS)
+def test_every_page_is_made_from_a_smoke_run(name, tmp_path):
+    page = reproduction.reproduce(name, tmp_path / name, budget="smoke", verbose=False)
+    text = page.read_text("utf-8")
+    pictures = re.findall(r"!\[[^]]*\]\((.*?)\)", text)
+    assert all(min(Image.open(page.parent / picture).size) > 100 for picture in pictures)
+    assert pictures or name == "higgins-table"
+    assert list(page.parent.glob("*.csv"))

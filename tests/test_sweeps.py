@@ -1,0 +1,273 @@
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from keras_betavae import cli, runs, sweeps
+from keras_betavae.objectives import Beta, Capacity
+from keras_betavae.sweeps import Sweep
+from tests.helpers import quick_scores
+
+# KerasTuner 1.4.8 asks threads for their names in an old way.
+pytestmark = pytest.mark.filterwarnings("ignore:currentThread|getName:DeprecationWarning")
+
+BASE = {
+    "preset": "burgess_dsprites",
+    "grid": (3, 2, 4, 4, 4),
+    "batch_size": 8,
+    "steps": 2,
+    "every": 2,
+    "n_images": 100,
+}
+AXES = {
+    "beta": {"1": {"beta": 1.0}, "4": {"beta": 4.0}},
+    "seed": {"0": {"seed": 0}, "1": {"seed": 1}},
+}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quick():
+    """Few scores, and no pictures, which other tests look at."""
+    with quick_scores(), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(runs, "draw", lambda *_: None)
+        patch.setattr(runs.callbacks.LatentPictures, "draw", lambda _: None)
+        yield
+
+
+# What a sweep is.
+
+
+def test_its_runs_are_all_combinations():
+    trials = Sweep(BASE, AXES).trials()
+    assert {name: (s.beta, s.seed) for name, s in trials.items()} == {
+        "beta=1,seed=0": (1.0, 0),
+        "beta=1,seed=1": (1.0, 1),
+        "beta=4,seed=0": (4.0, 0),
+        "beta=4,seed=1": (4.0, 1),
+    }
+    assert all(settings.steps == 2 for settings in trials.values())
+
+
+def test_weights_of_two_axes_are_joined():
+    axes = {
+        "C": {"5": {"weights": {"max_capacity": 5.0}}},
+        "γ": {"10": {"weights": {"gamma": 10.0}}},
+    }
+    (settings,) = Sweep({**BASE, "weights": {"n_steps": 7}}, axes).trials().values()
+    objective = settings.build_model(settings.load_data()).objective
+    assert objective.get_config() == Capacity(10.0, 5.0, n_steps=7).get_config()
+
+
+def test_a_preset_may_be_an_axis_and_brings_its_own_batch():
+    axes = {"preset": sweeps.axis("preset", ["sprites_quick", "locatello_beta"])}
+    trials = Sweep({"preset": "sprites_quick"}, axes).trials()
+    assert [settings.batch_size for settings in trials.values()] == [256, 64]
+
+
+@pytest.mark.parametrize(
+    ("axes", "words"),
+    [
+        ({"beta": {}}, "axis beta has no values"),
+        ({"size": {"1": {"size": 1}}}, "size=1 has unknown settings"),
+        ({"steps": {"0": {"steps": 0}}}, "steps must be at least 1"),
+        ({"beta": {"1": {"beta": 1.0, "beta_norm": 1.0}}}, "exclude each other"),
+    ],
+)
+def test_bad_sweeps_leave_no_folder(axes, words, tmp_path):
+    with pytest.raises(ValueError, match=words):
+        sweeps.create(tmp_path / "sweep", Sweep(BASE, axes))
+    assert not (tmp_path / "sweep").exists()
+
+
+def test_a_folder_holds_one_sweep(tmp_path):
+    folder = sweeps.create(tmp_path / "sweep", Sweep(BASE, AXES))
+    assert sweeps.create(folder, Sweep(BASE, AXES)) == folder
+    assert sweeps.load(folder).trials() == Sweep(BASE, AXES).trials()
+    with pytest.raises(FileExistsError, match="no sweep of these settings"):
+        sweeps.create(folder, Sweep({**BASE, "steps": 3}, AXES))
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "letter.txt").write_text("dear")
+    with pytest.raises(FileExistsError, match="no sweep of these settings"):
+        sweeps.create(tmp_path / "other", Sweep(BASE, AXES))
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"base": 1}', "{"])
+def test_a_damaged_sweep_is_named(text, tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"there is no .*sweep\.json"):
+        sweeps.load(tmp_path)
+    (tmp_path / "sweep.json").write_text(text)
+    with pytest.raises(ValueError, match=r"sweep\.json does not hold a sweep"):
+        sweeps.load(tmp_path)
+
+
+# Settings that sweeps are made of.
+
+
+def model_of(**chosen):
+    settings = runs.Settings.from_preset(**{**BASE, **chosen})
+    return settings.build_model(settings.load_data())
+
+
+def test_beta_norm_is_in_the_papers_units():
+    vae = model_of(beta_norm=0.02, latent_dim=5)
+    assert vae.objective.beta == pytest.approx(0.02 * 64 * 64 / 5)
+    assert isinstance(vae.objective, Beta)
+
+
+def test_weights_reach_the_model_too():
+    assert model_of(preset="locatello_factor", weights={"gamma": 7.0}).gamma == 7.0
+    assert model_of(preset="locatello_beta", weights={"beta": 3.0}).objective.beta == 3.0
+
+
+@pytest.mark.parametrize(
+    ("chosen", "words"),
+    [
+        ({"weights": {"alpha": 1.0}}, "weights of burgess_dsprites must be of .*max_capacity"),
+        ({"weights": {"gamma": -1.0}}, "gamma must be"),
+        ({"beta": 1.0, "weights": {"gamma": 1.0}}, "exclude each other"),
+        ({"beta_norm": -1.0}, "beta_norm must be"),
+    ],
+)
+def test_bad_weights_are_refused(chosen, words):
+    with pytest.raises(ValueError, match=words):
+        model_of(**chosen)
+
+
+# Runs.
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A sweep that was run by the command line, in this process."""
+    folder = tmp_path_factory.mktemp("sweeps") / "first"
+    given = ["--preset", "burgess_dsprites", "--grid", "3,2,4,4,4", "--n-images", "100"]
+    given += ["--batch-size", "8", "--steps", "2", "--every", "2"]
+    over = ["--over", "beta=1,4", "--over", "seed=0,1"]
+    assert cli.main(["sweep", "--out", str(folder), *given, *over]) == 0
+    return folder
+
+
+def test_every_run_is_a_run_as_train_makes_them(finished):
+    for name, settings in Sweep(BASE, AXES).trials().items():
+        folder = finished / "runs" / name
+        assert runs.load_settings(folder) == settings
+        vae = runs.load_model(folder)
+        assert (int(vae.optimizer.iterations), vae.objective.beta) == (2, settings.beta)
+        assert (folder / "saved_model" / "1" / "saved_model.pb").is_file()
+        assert list((folder / "logs" / "hparams").iterdir())
+        assert set(json.loads((folder / "scores.json").read_text())) == {"trained"}
+
+
+def test_the_table_holds_every_runs_scores(finished):
+    with (finished / "scores.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["beta"], row["seed"]) for row in rows] == [
+        ("1", "0"),
+        ("1", "1"),
+        ("4", "0"),
+        ("4", "1"),
+    ]
+    for row in rows:
+        path = finished / "runs" / f"beta={row['beta']},seed={row['seed']}" / "scores.json"
+        assert float(row["mig_score"]) == json.loads(path.read_text())["trained"]["mig_score"]
+        assert 0.0 <= float(row["udr_score"]) <= 1.0
+
+
+def test_a_finished_sweep_trains_nothing_again(finished, monkeypatch, capsys):
+    monkeypatch.setattr(runs, "train", None)
+    assert cli.main(["sweep", "--resume", str(finished)]) == 0
+    assert "udr_score" in capsys.readouterr().out
+
+
+def test_a_run_that_fails_leaves_the_others_and_its_reason(finished, tmp_path, monkeypatch, capsys):
+    folder = sweeps.create(tmp_path / "sweep", Sweep(BASE, AXES))
+    train = runs.train
+
+    def sometimes(where, *arguments, **options):
+        if "beta=1,seed=1" in str(where):
+            raise FloatingPointError("the loss became NaN")
+        return train(where, *arguments, **options)
+
+    monkeypatch.setattr(runs, "train", sometimes)
+    assert cli.main(["sweep", "--resume", str(folder)]) == 1
+    said = capsys.readouterr().err
+    assert "1 of 4 runs are not finished" in said
+    assert "beta=1,seed=1" in said
+    assert "the loss became NaN" in (folder / "runs" / "beta=1,seed=1" / "error.txt").read_text()
+    with pytest.raises(FileNotFoundError, match="is not finished; go on with the sweep"):
+        sweeps.scores(folder)
+    monkeypatch.undo()
+    assert len(sweeps.run(folder, verbose=False)) == 4
+    assert not (folder / "runs" / "beta=1,seed=1" / "error.txt").exists()
+    # A run is the same, whatever came before it in its process.
+    both = [each / "runs" / "beta=4,seed=1" / "scores.json" for each in (finished, folder)]
+    assert both[0].read_text() == both[1].read_text()
+
+
+def test_a_folder_of_another_run_is_not_touched(tmp_path):
+    folder = sweeps.create(tmp_path / "sweep", Sweep(BASE, {"seed": {"0": {"seed": 0}}}))
+    other = runs.Settings.from_preset(**{**BASE, "seed": 5})
+    runs.create(folder / "runs" / "seed=0", other)
+    with pytest.raises(RuntimeError, match="1 of 1 runs are not finished"):
+        sweeps.run(folder, verbose=False)
+    assert runs.load_settings(folder / "runs" / "seed=0") == other
+    assert "other settings" in (folder / "runs" / "seed=0" / "error.txt").read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--out", "x"], "--over must name what to sweep over"),
+        (["--out", "x", "--over", "seed=zero"], "could not convert"),
+        (["--resume", "x", "--over", "seed=0"], "leave out --over"),
+        (["--resume", "x", "--beta", "1"], "leave out beta"),
+        (["--resume", "x"], "x is no sweep"),
+    ],
+)
+def test_wrong_arguments_are_named(arguments, words, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["sweep", *arguments]) == 1
+    assert words in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_jobs_are_counted(tmp_path):
+    folder = sweeps.create(tmp_path / "sweep", Sweep(BASE, AXES))
+    with pytest.raises(ValueError, match="jobs must be at least 1, got 0"):
+        sweeps.run(folder, jobs=0)
+
+
+# Processes.
+
+
+def workers_of(parent: int) -> list[int]:
+    """Returns the process numbers of a sweep's workers, as Linux tells them."""
+    children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+    variables = {n: Path(f"/proc/{n}/environ").read_bytes() for n in children}
+    return [int(n) for n, found in variables.items() if b"KERASTUNER_TUNER_ID=worker" in found]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="finds processes as Linux tells them")
+def test_a_chief_and_two_workers_finish_a_grid_of_eight_although_one_is_killed(tmp_path):
+    axes = {**AXES, "latents": {"3": {"latent_dim": 3}, "4": {"latent_dim": 4}}}
+    folder = sweeps.create(tmp_path / "sweep", Sweep(BASE, axes))
+    command = [sys.executable, "-m", "keras_betavae", "sweep", "--resume", folder, "--jobs", "2"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    while not list(folder.glob("runs/*/config.json")):
+        assert process.poll() is None
+        time.sleep(0.2)
+    os.kill(workers_of(process.pid)[0], signal.SIGKILL)
+    printed, _ = process.communicate(timeout=500)
+    assert process.returncode == 0
+    assert "died (-9) and is started again" in printed
+    assert len(list(folder.glob("runs/*/scores.json"))) == 8
+    assert not list(folder.glob("runs/*/error.txt"))
+    with (folder / "scores.csv").open(newline="") as file:
+        assert len(list(csv.DictReader(file))) == 8
