@@ -102,6 +102,12 @@ def parser(commands: Mapping[str, Callable[[argparse.Namespace], None]]) -> argp
     ):
         train.add_argument(option, type=kind, metavar="N", help=text)
     train.add_argument(
+        "--deterministic",
+        action="store_true",
+        default=None,
+        help="the same bits each time, and after each --resume; dense networks train slower",
+    )
+    train.add_argument(
         "--verbose",
         type=int,
         choices=(0, 1, 2),
