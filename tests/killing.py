@@ -19,14 +19,8 @@ import numpy as np
 from keras_betavae import cli
 from tests.helpers import quick_scores, weights_of
 
-OPTIONS = [
-    "--preset=burgess_dsprites",
-    "--grid=3,2,4,4,4",
-    "--batch-size=16",
-    "--n-images=100",
-    "--seed=2",
-    "--verbose=0",
-]
+OPTIONS = ["--preset=burgess_dsprites", "--grid=3,2,4,4,4", "--batch-size=16"]
+OPTIONS += ["--n-images=100", "--seed=2", "--verbose=0"]
 
 
 def main():

@@ -104,7 +104,7 @@ def test_logs_that_are_lost_while_it_trains_stop_the_training(tmp_path, in_its_p
                 if in_its_place == "a file":
                     (tmp_path / "logs").write_text("")
 
-    with pytest.raises(OSError, match="tfevents.*deleted while|could not write TensorBoard"):
+    with pytest.raises(OSError, match=r"tfevents.*deleted while|could not write TensorBoard"):
         tiny_vae().fit(
             patterns(), epochs=2, verbose=0, callbacks=[Lose(), LossCurves(tmp_path / "logs")]
         )
