@@ -133,6 +133,18 @@ def parser(commands: Mapping[str, Callable[[argparse.Namespace], None]]) -> argp
     )
     _add_settings(train)
     train.add_argument(
+        "--deterministic",
+        action="store_true",
+        default=None,
+        help="the same bits each time, and after each --resume; dense networks train slower",
+    )
+    train.add_argument(
+        "--no-controls",
+        dest="controls",
+        action="store_false",
+        help="score the trained model alone",
+    )
+    train.add_argument(
         "--verbose",
         type=int,
         choices=(0, 1, 2),

@@ -85,15 +85,27 @@ class PersistentModel(keras.Model):
         return {**config, **given}
 
     def save_own_variables(self, store: dict) -> None:
-        """Saves the state of the random stream, which Keras leaves out."""
+        """Saves the states of the random streams, which Keras leaves out."""
         super().save_own_variables(store)
         store["seed_generator"] = self.seed_generator.state.numpy()
+        store["other_seeds"] = [state.numpy() for state in self._other_states]
 
     def load_own_variables(self, store: dict) -> None:
         """Restores what `save_own_variables` saved."""
         store = {name: store[name] for name in store.keys()}  # noqa: SIM118 (not a dict)
         self.seed_generator.state.assign(store.pop("seed_generator"))
+        states = store.pop("other_seeds", ())
+        # Weights may go to a model of other layers, whose streams then stay as they are.
+        if len(states) == len(self._other_states):
+            for variable, state in zip(self._other_states, states, strict=True):
+                variable.assign(state)
         super().load_own_variables(store)
+
+    @property
+    def _other_states(self) -> list:
+        """The states of all other random streams, those of layers such as `Dropout` among them."""
+        known = {id(weight) for weight in (*self.weights, self.seed_generator.state)}
+        return [variable for variable in self.variables if id(variable) not in known]
 
     def export(
         self, filepath: str | os.PathLike, format: str = "tf_saved_model", **kwargs: Any

@@ -68,8 +68,8 @@ def _train(options: argparse.Namespace) -> None:
         data = runs.load_settings(folder).load_data()
         print(f"Going on with {folder}", flush=True)
     vae = runs.train(folder, data, verbose=options.verbose)
-    print("Scoring the model and its controls ...", flush=True)
-    _print_scores(runs.finish(folder, vae, data))
+    print(f"Scoring the model{' and its controls' if options.controls else ''} ...", flush=True)
+    _print_scores(runs.finish(folder, vae, data, controls=options.controls))
     folder = Path(folder)
     for what, where in (
         ("TensorBoard", f"tensorboard --logdir {folder / 'logs'}"),

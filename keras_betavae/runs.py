@@ -5,14 +5,18 @@ import json
 import os
 import shutil
 import time
+import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from keras_betavae import callbacks, datasets, presets, tensorboard, visualization
-from keras_betavae._files import moved_into_place
+from keras_betavae._files import clear_left_aside, left_aside, moved_into_place
+from keras_betavae._metrics_file import MetricsFile
 from keras_betavae.beta_vae import BetaVAE
 from keras_betavae.evaluation import choose, evaluate, evaluate_with_controls
 from keras_betavae.inspection import inspect, showcase
@@ -28,6 +32,8 @@ def create(folder: str | os.PathLike, settings: Settings) -> Path:
         FileExistsError: If the folder is there and not empty.
     """
     folder = Path(folder)
+    for left in left_aside(folder, "config.json"):
+        left.unlink()  # Of a process that was killed while it made the folder.
     if folder.exists() and any(folder.iterdir()):
         raise FileExistsError(
             f"{folder} is not empty; choose another folder, or go on with what is in it by --resume"
@@ -54,19 +60,19 @@ def load_settings(folder: str | os.PathLike) -> Settings:
 
 
 def load_model(folder: str | os.PathLike) -> BetaVAE:
-    """Returns a run's trained model, or that of its latest checkpoint.
+    """Returns a run's trained model, or that of its latest checkpoint that is whole.
 
     Raises:
         FileNotFoundError: If the run has neither.
-        ValueError: If the file is damaged.
+        ValueError: If model.keras or all checkpoints are damaged.
     """
     folder = Path(folder)
-    path: Path | None = folder / "model.keras"
-    if path is None or not path.is_file():
-        path = callbacks.Checkpoint.latest(folder / "checkpoints")
-    if path is None:
+    if (folder / "model.keras").is_file():
+        return _load(folder / "model.keras")
+    vae, _ = _first_whole(callbacks.Checkpoint.newest_first(folder / "checkpoints"))
+    if vae is None:
         raise FileNotFoundError(f"{folder} holds no model.keras and no checkpoint")
-    return _load(path)
+    return vae
 
 
 def open_model(path: str | os.PathLike) -> Any:
@@ -87,9 +93,10 @@ def open_model(path: str | os.PathLike) -> Any:
 def train(
     folder: str | os.PathLike, data: datasets.ImageDataset, verbose: int | str = "auto"
 ) -> BetaVAE:
-    """Trains a run to its last step, from its latest checkpoint if there is one.
+    """Trains a run to its last step, from its model or latest checkpoint if there is one.
 
-    Writes `metrics.csv`, `latents.csv`, TensorBoard's `logs/`, `checkpoints/` and `model.keras`.
+    Writes `metrics.csv`, `latents.csv`, TensorBoard's `logs/`, `checkpoints/` and `model.keras`. A
+    file that is damaged is passed over with a warning, and kept with "damaged-" before its name.
 
     Args:
         folder: A folder that `create` has made.
@@ -98,20 +105,33 @@ def train(
 
     Returns:
         The trained model.
+
+    Raises:
+        OSError: If something could not be written, named in the message.
+        ValueError: If all that the training could go on from is damaged.
+        FloatingPointError: As `BetaVAE.fit`.
     """
     folder, settings = Path(folder), load_settings(folder)
-    checkpoint = callbacks.Checkpoint.latest(folder / "checkpoints")
-    vae = _load(checkpoint) if checkpoint else settings.build_model(data)
+    if settings.deterministic:
+        tf.config.experimental.enable_op_determinism()
+    clear_left_aside(folder)
+    paths = callbacks.Checkpoint.newest_first(folder / "checkpoints")
+    if (folder / "model.keras").is_file():
+        paths.insert(0, folder / "model.keras")
+    found, damaged = _first_whole(paths)
+    for path in damaged:
+        path.rename(path.with_name(f"damaged-{path.name}"))
+    vae = settings.build_model(data) if found is None else found
     step = int(vae.optimizer.iterations)
     first_epoch = -(-step // settings.every)
-    _drop_rows_after(folder / "metrics.csv", first_epoch)
     logs = folder / "logs"
     if step < settings.steps:
-        if checkpoint:
+        if found is None:
+            shutil.rmtree(logs, ignore_errors=True)
+        else:
             # Scores and pictures are made anew of the model that the training finds.
             tensorboard.drop_events(logs, step, but=("disentanglement", "pictures"))
-        else:
-            shutil.rmtree(logs, ignore_errors=True)
+        if not logs.is_dir():
             scores = choose("fast", len(data.factor_names), data.factor_names)
             tensorboard.write_layout(logs, vae.objective, scores)
         vae.fit(
@@ -135,12 +155,13 @@ def train(
                 callbacks.LatentPictures(data, logs),
                 callbacks.LossCurves(logs),
                 callbacks.LatentTable(data, folder / "latents.csv"),
-                keras.callbacks.CSVLogger(folder / "metrics.csv", append=first_epoch > 0),
+                MetricsFile(folder / "metrics.csv", first_epoch),
                 callbacks.Checkpoint(folder / "checkpoints"),
             ],
         )
-    with moved_into_place(folder / "model.keras") as aside:
-        vae.save(aside)
+    if step < settings.steps or not (folder / "model.keras").is_file():
+        with moved_into_place(folder / "model.keras") as aside:
+            vae.save(aside)
     return vae
 
 
@@ -155,10 +176,12 @@ def draw(folder: str | os.PathLike, vae: BetaVAE, data: datasets.ImageDataset) -
     images = showcase(data)
     inspection = inspect(vae, data)
     for name, picture in inspection.pictures(vae, images).items():
-        visualization.write_png(pictures / f"{name}.png", picture)
+        with moved_into_place(pictures / f"{name}.png") as aside:
+            visualization.write_png(aside, picture)
     code = np.asarray(vae.encode(images[:1])[0])[0]
     rows = visualization.traverse(vae, code, latents=inspection.by_kl)
-    visualization.write_traversal(pictures / "traversal.gif", rows)
+    with moved_into_place(pictures / "traversal.gif") as aside:
+        visualization.write_traversal(aside, rows)
     return pictures
 
 
@@ -186,7 +209,9 @@ def finish(
     """
     folder, settings = Path(folder), load_settings(folder)
     draw(folder, vae, data)
-    vae.export(folder / "saved_model" / "1", verbose=False)
+    (folder / "saved_model").mkdir(exist_ok=True)
+    with moved_into_place(folder / "saved_model" / "1") as aside:
+        vae.export(aside, verbose=False)
     options: dict[str, Any] = {"scores": "fast", "n": settings.n_images, "seed": settings.seed}
     if controls:
         tables = evaluate_with_controls(vae, settings.build_model(data), data, **options)
@@ -259,18 +284,33 @@ def _load(path: Path) -> BetaVAE:
     except Exception as error:
         # From damaged files, Keras lets out what zipfile, HDF5 and JSON raise.
         raise ValueError(
-            f"{path} is damaged or not a saved model; delete it to go on from an older checkpoint, "
-            f"if there is one ({error})"
+            f"{path} is damaged or not a saved model; `train --resume` makes a run's anew from "
+            f"its latest checkpoint that is whole ({error})"
         ) from error
 
 
-def _drop_rows_after(path: Path, n_epochs: int) -> None:
-    """Drops what a killed run had logged after its latest checkpoint."""
-    if not path.is_file():
-        return
-    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-    with moved_into_place(path) as aside:
-        aside.write_text("".join(lines[: n_epochs + 1]), encoding="utf-8")
+def _first_whole(paths: Sequence[Path]) -> tuple[BetaVAE | None, list[Path]]:
+    """Returns the model of the first file that is whole, and the damaged ones before it.
+
+    Raises:
+        ValueError: If there are files, and none is whole.
+    """
+    damaged: list[tuple[Path, ValueError]] = []
+    for path in paths:
+        try:
+            vae = _load(path)
+        except ValueError as error:
+            damaged.append((path, error))
+            continue
+        for other, reason in damaged:
+            warnings.warn(f"{reason}; {path} is taken for {other.name}", stacklevel=3)
+        return vae, [other for other, _ in damaged]
+    if damaged:
+        raise ValueError(
+            f"{damaged[0][1]}, and no older one is whole; to begin the run anew, delete "
+            f"{', '.join(str(path) for path, _ in damaged)}"
+        )
+    return None, []
 
 
 def _write_json(path: Path, value: Any) -> None:

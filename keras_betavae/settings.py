@@ -41,6 +41,8 @@ class Settings:
         learning_rate: Replaces the preset's learning rate.
         n_images: Images that are encoded for the scores.
         seed: Seed of the weights, the order of the images and the codes.
+        deterministic: Whether TensorFlow keeps to operations that give the same bits each time,
+            for the whole process. It costs time, see `docs/command_line.md`.
     """
 
     preset: str
@@ -61,6 +63,7 @@ class Settings:
     learning_rate: float | None = None
     n_images: int = 20_000
     seed: int = 0
+    deterministic: bool = False
 
     def __post_init__(self):
         presets.get(self.preset)

@@ -108,10 +108,16 @@ def write_projector(
         n: Images that are drawn, at most all.
         seed: Seed of the draw.
     """
+    target = Path(log_dir) / "projector"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with moved_into_place(target) as folder:
+        folder.mkdir()
+        _write_codes(folder, model, data, n, seed)
+
+
+def _write_codes(folder: Path, model: Any, data: ImageDataset, n: int, seed: int) -> None:
     from tensorboard.plugins import projector
 
-    folder = _emptied(Path(log_dir) / "projector")
-    folder.mkdir(parents=True)
     indices = np.arange(len(data)) if n >= len(data) else data.sample_indices(n, seed)
     images = data.images_at(indices)
     codes = np.asarray(model.encode(images)[0])

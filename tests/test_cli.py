@@ -12,7 +12,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from keras_betavae import callbacks, cli, metrics, runs
+from keras_betavae import cli, metrics, runs
 from keras_betavae.datasets import catalog, dsprites, load_sprites
 from tests.helpers import quick_scores
 
@@ -529,7 +529,7 @@ def test_a_resumed_run_keeps_its_settings(trained, capsys, options, names):
 
 
 @pytest.mark.parametrize("content", ["empty", "not a model", "half", "flipped"])
-def test_a_damaged_checkpoint_is_named_with_what_to_do(trained, tmp_path, capsys, content):
+def test_a_damaged_checkpoint_is_passed_over_and_kept(trained, tmp_path, capsys, content):
     folder = unfinished(trained, tmp_path / "run")
     path = folder / "checkpoints" / "step-000000020.keras"
     shutil.copy(path, older := folder / "checkpoints" / "step-000000010.keras")
@@ -544,13 +544,10 @@ def test_a_damaged_checkpoint_is_named_with_what_to_do(trained, tmp_path, capsys
             "flipped": whole[:middle] + flipped + whole[middle + 64 :],
         }[content]
     )
-    line = failed(capsys, "train", "--resume", folder, "--verbose", "0")
-    assert f"{path} is damaged or not a saved model; delete it" in line
-    assert not (folder / "model.keras").exists()
-    # That is enough to go on, from the older one.
-    path.unlink()
-    assert callbacks.Checkpoint.latest(folder / "checkpoints") == older
-    assert cli.main(["train", "--resume", str(folder), "--verbose", "0"]) == 0
+    with pytest.warns(UserWarning, match=f"{path.name} is damaged .* {older.name} is taken for"):
+        assert cli.main(["train", "--resume", str(folder), "--verbose", "0"]) == 0
+    assert (folder / "checkpoints" / f"damaged-{path.name}").is_file()
+    assert (folder / "scores.json").is_file()
 
 
 def test_logs_that_cannot_be_written_say_so(trained, tmp_path, capsys):

@@ -54,7 +54,7 @@ SMALLER = {
     r"N_RUNS = 5": "N_RUNS = 1",
     r"TRAINING_STEPS = 800": "TRAINING_STEPS = 2",
     r"EPOCHS_BETWEEN_CHECKS = 100": "EPOCHS_BETWEEN_CHECKS = 1",
-    r"BUDGET = \"hour\"": "BUDGET = \"smoke\"",
+    r"BUDGET = \"hour\"": 'BUDGET = "smoke"',
 }
 
 

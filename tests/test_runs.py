@@ -194,18 +194,6 @@ def test_the_trained_model_goes_before_the_latest_checkpoint(tmp_path):
         assert runs.load_model(tmp_path).seed == seed
 
 
-def test_rows_after_the_checkpoint_are_dropped(tmp_path):
-    path = tmp_path / "metrics.csv"
-    runs._drop_rows_after(path, 2)
-    assert not path.exists()
-    path.write_text("epoch,loss\n0,3\n1,2\n2,1\n3,")
-    runs._drop_rows_after(path, 2)
-    assert path.read_text() == "epoch,loss\n0,3\n1,2\n"
-    runs._drop_rows_after(path, 5)
-    assert path.read_text() == "epoch,loss\n0,3\n1,2\n"
-    assert [file.name for file in tmp_path.iterdir()] == ["metrics.csv"]
-
-
 # Pictures.
 
 
@@ -344,7 +332,7 @@ def test_a_damaged_checkpoint_is_named(tmp_path, content):
     path = folder / "checkpoints" / "step-000000001.keras"
     path.parent.mkdir()
     path.write_bytes(damaged(content, tmp_path))
-    message = re.escape(f"{path} is damaged or not a saved model; delete it")
+    message = re.escape(f"{path} is damaged or not a saved model")
     with pytest.raises(ValueError, match=message):
         runs.load_model(folder)
     with pytest.raises(ValueError, match=message):

@@ -1,11 +1,15 @@
 """What all callbacks that write to TensorBoard have in common."""
 
 import abc
+import contextlib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 import keras
 import tensorflow as tf
+
+_EVENTS = "events.out.tfevents.*"
 
 
 class SummaryCallback(keras.callbacks.Callback):
@@ -20,6 +24,7 @@ class SummaryCallback(keras.callbacks.Callback):
         self.log_dir = None if log_dir is None else os.fspath(log_dir)
         self.every_n_epochs = every_n_epochs
         self._writer: tf.summary.SummaryWriter = tf.summary.create_noop_writer()
+        self._files: set[Path] = set()
 
     @property
     def step(self) -> int:
@@ -27,23 +32,48 @@ class SummaryCallback(keras.callbacks.Callback):
         return int(self.model.optimizer.iterations)
 
     def on_train_begin(self, logs: dict | None = None) -> None:
-        if self.log_dir is not None:
-            self._writer = tf.summary.create_file_writer(os.path.join(self.log_dir, self.folder))
+        if self.log_dir is None:
+            return
+        folder = Path(self.log_dir, self.folder)
+        before = set(folder.glob(_EVENTS))
+        self._writer = tf.summary.create_file_writer(os.fspath(folder))
+        self._files = set(folder.glob(_EVENTS)) - before
 
     def on_train_end(self, logs: dict | None = None) -> None:
         self._writer.close()
         self._writer = tf.summary.create_noop_writer()
+        self._files = set()
 
     def is_due(self, epoch: int) -> bool:
         """Whether an epoch, counted from 0, ends an interval."""
         return self.every_n_epochs is not None and (epoch + 1) % self.every_n_epochs == 0
 
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[None]:
+        """What is written to TensorBoard in this context is of the current training step.
+
+        Raises:
+            OSError: If it could not be written, or what was written before is gone.
+        """
+        try:
+            with self._writer.as_default(step=self.step):
+                yield
+            self._writer.flush()
+        except tf.errors.OpError as error:
+            reason = error.message.splitlines()[0]
+            raise OSError(f"could not write TensorBoard's events: {reason}") from error
+        for file in self._files:
+            if not file.is_file():
+                # TensorFlow goes on without a word.
+                raise FileNotFoundError(
+                    f"{file} was deleted while the training wrote to it; what it held is lost"
+                )
+
     def write(self, summaries: Mapping[str, float]) -> None:
         """Writes scalars at the current training step."""
-        with self._writer.as_default(step=self.step):
+        with self.writing():
             for name, value in summaries.items():
                 tf.summary.scalar(name, value)
-        self._writer.flush()
 
 
 class DrawingCallback(SummaryCallback):

@@ -11,8 +11,11 @@ from keras_betavae._files import left_aside, moved_into_place
 class Checkpoint(keras.callbacks.Callback):
     """Saves the whole model after every epoch, so that training can go on from there.
 
-    Each file is written aside and moved into place, so that whatever stands in the
-    folder is whole, also when the process is killed while it saves.
+    Each file is written aside, flushed to the disk and moved into place, so that whatever stands
+    in the folder is whole, also when the process is killed, the disk is full or the power is cut
+    while it saves. A model that is loaded from there and trained on has the weights that it would
+    have had without the break, if its layers draw from `keras.random.SeedGenerator`s of their
+    own, as those of Keras do: the state of Keras's global one is not kept.
 
     Args:
         folder: Where `step-<training step>.keras` files go.
@@ -37,7 +40,12 @@ class Checkpoint(keras.callbacks.Callback):
     @staticmethod
     def latest(folder: str | os.PathLike) -> Path | None:
         """Returns the latest checkpoint's file, None if there is none."""
-        return max(Path(folder).glob("step-*.keras"), default=None)
+        return next(iter(Checkpoint.newest_first(folder)), None)
+
+    @staticmethod
+    def newest_first(folder: str | os.PathLike) -> list[Path]:
+        """Returns the checkpoints' files, the latest first."""
+        return sorted(Path(folder).glob("step-*.keras"), reverse=True)
 
     def on_train_begin(self, logs: dict | None = None) -> None:
         """Refuses a folder of another training, whose files would pass for the latest.
@@ -65,5 +73,5 @@ class Checkpoint(keras.callbacks.Callback):
         target = self.folder / f"step-{self.step:09d}.keras"
         with moved_into_place(target) as aside:
             self.model.save(aside)
-        for old in sorted(self.folder.glob("step-*.keras"))[: -self.keep]:
+        for old in self.newest_first(self.folder)[self.keep :]:
             old.unlink()

@@ -107,7 +107,7 @@ class LatentActivity(SummaryCallback):
             scalars["capacity/target"] = float(objective.capacity(self.step))
             scalars["capacity/distance"] = logs["capacity_distance"]
             self._warn_of_distance(logs["capacity_distance"], kl.sum(), logs["capacity"])
-        with self._writer.as_default(step=self.step):
+        with self.writing():
             tf.summary.histogram("kl/latents", kl)
         self.write(scalars)
 

@@ -49,14 +49,15 @@ class LatentTraversal(DrawingCallback):
     def draw(self) -> None:
         """Writes the pictures of the model as it is."""
         codes = np.asarray(self.model.encode(self.images)[0])
-        with self._writer.as_default(step=self.step):
-            for index, code in enumerate(codes):
-                rows = visualization.traverse(
-                    self.model, code, limit=self.limit, n_steps=self.n_steps
-                )
-                grid = visualization.image_grid(rows)
+        grids = [
+            visualization.image_grid(
+                visualization.traverse(self.model, code, limit=self.limit, n_steps=self.n_steps)
+            )
+            for code in codes
+        ]
+        with self.writing():
+            for index, grid in enumerate(grids):
                 tf.summary.image(f"traversal/{index}", grid[None])
-        self._writer.flush()
 
 
 class LatentPictures(DrawingCallback):
@@ -108,9 +109,8 @@ class LatentPictures(DrawingCallback):
         """Writes the pictures of the model as it is."""
         inspection = inspect(self.model, self.data, n=self.n_images)
         pictures = inspection.pictures(self.model, self.images)
-        with self._writer.as_default(step=self.step):
+        with self.writing():
             for name, picture in pictures.items():
                 tf.summary.image(f"pictures/{name}", picture[None])
             for latent in inspection.active:
                 tf.summary.histogram(f"posterior/latent_{latent}", inspection.codes[:, latent])
-        self._writer.flush()

@@ -62,11 +62,9 @@ class FinishedRun:
         """Returns the columns of one of its CSV files as floats, NaN for what is none."""
         with (self.folder / name).open(encoding="utf-8", newline="") as file:
             rows = list(csv.DictReader(file))
-        # Keras's CSVLogger writes NA where it has no number.
-        return {
-            column: np.array([np.nan if row[column] == "NA" else float(row[column]) for row in rows])
-            for column in rows[0]
-        }
+        # NA stands where there is no number.
+        values = {c: [row[c] for row in rows] for c in rows[0]}
+        return {c: np.array([v.replace("NA", "nan") for v in values[c]], float) for c in values}
 
     @property
     def seconds(self) -> float:

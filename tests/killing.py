@@ -1,0 +1,141 @@
+"""A training that is killed again and again; run as a program by tests/test_survival.py.
+
+The children are forked before TensorFlow has started anything, which saves each its imports.
+"""
+
+import csv
+import json
+import os
+import random
+import re
+import signal
+import sys
+import time
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from keras_betavae import cli
+from tests.helpers import quick_scores, weights_of
+
+OPTIONS = ["--preset=burgess_dsprites", "--grid=3,2,4,4,4", "--batch-size=16"]
+OPTIONS += ["--n-images=100", "--seed=2", "--verbose=0"]
+
+
+def main():
+    folder, plan = Path(sys.argv[1]), json.loads(sys.argv[2])
+    options = [*OPTIONS, "--deterministic", f"--steps={plan['steps']}", f"--every={plan['every']}"]
+
+    def train(run, kill_before=None):
+        """Trains as a user would: anew if there is no run, or on from what there is."""
+        made = (run / "config.json").is_file()
+        if made:
+            check_whole(run, plan["every"])
+        if kill_before:
+            die_before_moving(kill_before)
+        with quick_scores():
+            return cli.main(
+                ["train", "--resume", str(run), "--verbose=0"]
+                if made
+                else ["train", *options, "--out", str(run)]
+            )
+
+    killed, unbroken = folder / "killed", folder / "unbroken"
+    start = time.monotonic()
+    assert wait(fork(train, unbroken)) == 0
+    length = time.monotonic() - start
+    found = []
+    for name in plan["moved"]:
+        assert wait(fork(train, killed, name)) == -signal.SIGKILL, name
+    moments = random.Random(plan["seed"])
+    for _ in range(plan["kills"]):
+        child, moment = fork(train, killed), moments.uniform(0.0, length)
+        time.sleep(moment)
+        os.kill(child, signal.SIGKILL)
+        status = wait(child)
+        assert status in (0, -signal.SIGKILL), status
+        found.append([round(moment, 2), status, newest(killed)])
+    assert wait(fork(train, killed)) == 0
+    assert wait(fork(compare, killed, unbroken)) == 0
+    print(json.dumps(found))
+
+
+def newest(run):
+    """What the run has come to."""
+    paths = [*run.glob("checkpoints/step-*"), *run.glob("model.keras"), *run.glob("scores.json")]
+    return paths[-1].name if paths else None
+
+
+def fork(function, *arguments):
+    child = os.fork()
+    if child:
+        return child
+    status = 99
+    try:
+        status = function(*arguments) or 0
+    except BaseException as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr, flush=True)
+    finally:
+        os._exit(status)
+
+
+def wait(child):
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def die_before_moving(name):
+    """Kills the process when it has written half of a file of that name aside."""
+    replace = Path.replace
+
+    def replace_or_die(aside, target):
+        if re.fullmatch(name, Path(target).name):
+            if aside.is_file():
+                os.truncate(aside, aside.stat().st_size // 2)
+            os.kill(os.getpid(), signal.SIGKILL)
+        return replace(aside, target)
+
+    Path.replace = replace_or_die
+
+
+def check_whole(run, every):
+    """Raises if what a killed training left is not whole or does not fit together."""
+    step = 0
+    for path in (*sorted((run / "checkpoints").glob("step-*")), *run.glob("model.keras")):
+        step = int(keras.saving.load_model(path).optimizer.iterations)
+        assert path.stem in (f"step-{step:09d}", "model"), path
+    if (run / "metrics.csv").is_file():
+        with open(run / "metrics.csv", newline="") as file:
+            epochs = [int(row["epoch"]) for row in csv.DictReader(file)]
+        # The row of an interval goes before its checkpoint.
+        n_done = -(-step // every)
+        assert epochs in (list(range(n_done)), list(range(n_done + 1))), (epochs, step)
+    for path in (run / "config.json", *run.glob("scores.json")):
+        json.loads(path.read_text())
+
+
+def metrics_of(run):
+    """The rows of metrics.csv but for the seconds, which no two runs share."""
+    with open(run / "metrics.csv", newline="") as file:
+        return [{k: v for k, v in row.items() if k != "seconds"} for row in csv.DictReader(file)]
+
+
+def compare(run, other):
+    """Raises if two runs do not hold the same."""
+    assert metrics_of(run) == metrics_of(other)
+    assert (run / "latents.csv").read_text() == (other / "latents.csv").read_text()
+    models = [keras.saving.load_model(path / "model.keras") for path in (run, other)]
+    states = [
+        [*weights_of(vae), *(variable.numpy() for variable in vae.optimizer.variables)]
+        for vae in models
+    ]
+    for ours, theirs in zip(*states, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    names = [{str(file.relative_to(path)) for file in path.rglob("*")} for path in (run, other)]
+    names = [{name for name in found if "tfevents" not in name} for found in names]
+    assert names[0] == names[1], names[0] ^ names[1]
+    assert (run / "scores.json").read_text() == (other / "scores.json").read_text()
+
+
+if __name__ == "__main__":
+    main()

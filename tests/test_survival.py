@@ -1,0 +1,187 @@
+"""Trainings that are killed, whose disk is full, whose files are damaged or gone."""
+
+import errno
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from keras_betavae import callbacks, cli, networks, runs
+from keras_betavae._files import clear_left_aside, moved_into_place
+from keras_betavae._metrics_file import MetricsFile
+from keras_betavae.beta_vae import BetaVAE
+from keras_betavae.callbacks import LossCurves
+from keras_betavae.datasets import FactorDataset
+from tests import killing
+from tests.helpers import SHAPE, patterns, quick_scores, tiny_vae, weights_of
+
+
+def kill(folder, **plan):
+    """Runs tests/killing.py, which checks the runs; returns the moments."""
+    plan = {"steps": 10, "every": 4, "moved": [], "kills": 0, "seed": 0, **plan}
+    process = subprocess.run(
+        [sys.executable, "-m", "tests.killing", str(folder), json.dumps(plan)],
+        cwd=Path(__file__).parents[1],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert process.returncode == 0, process.stderr[-2_000:]
+    return json.loads(process.stdout.splitlines()[-1])
+
+
+def test_a_run_survives_kills_at_the_hard_places(tmp_path):
+    kill(tmp_path, moved=["step-000000008.keras", "1", "scores.json"])
+
+
+@pytest.mark.slow
+def test_a_run_survives_twenty_kills_at_random_moments(tmp_path):
+    moments = kill(tmp_path, steps=40, kills=20, seed=1)
+    print(moments)
+    assert len(moments) == 20
+    # Some kills came after the first checkpoint, and some while it was made or before.
+    assert {bool(newest) for _, _, newest in moments} == {True, False}
+
+
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("unbroken") / "run"
+    assert train(folder) == 0
+    return folder
+
+
+def train(folder):
+    """Trains in this process, on from what there is, without pictures."""
+    with quick_scores(), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(runs, "draw", lambda *_: None)
+        patch.setattr(callbacks.LatentPictures, "draw", lambda _: None)
+        if folder.exists():
+            return cli.main(["train", "--resume", str(folder), "--verbose=0"])
+        options = [*killing.OPTIONS, "--deterministic", "--steps=6", "--every=2", "--no-controls"]
+        return cli.main(["train", *options, "--out", str(folder)])
+
+
+def test_a_disk_that_is_full_in_between_stops_it_and_nothing_is_lost(
+    tmp_path, unbroken, monkeypatch, capsys
+):
+    save = BetaVAE.save
+
+    def save_or_fill(vae, path):
+        save(vae, path)
+        if "step-000000004" in str(path):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(BetaVAE, "save", save_or_fill)
+    assert train(tmp_path / "run") == 1
+    said = capsys.readouterr().err
+    assert "No space left on device" in said
+    assert "step-000000004.keras" in said
+    killing.check_whole(tmp_path / "run", every=2)
+    assert killing.newest(tmp_path / "run") == "step-000000002.keras"
+    monkeypatch.undo()
+    assert train(tmp_path / "run") == 0
+    killing.compare(tmp_path / "run", unbroken)
+
+
+def test_a_batch_of_nan_stops_it_at_its_step_and_nothing_is_lost(
+    tmp_path, unbroken, monkeypatch, capsys
+):
+    stream = FactorDataset.to_tf_data
+
+    def with_nan(data, *arguments, **options):
+        def spoilt(number, images):
+            scaled = tf.cast(images, "float32") / 255.0
+            return tf.where(number == 4, tf.fill(tf.shape(scaled), np.nan), scaled)
+
+        return stream(data, *arguments, **options).enumerate().map(spoilt)
+
+    monkeypatch.setattr(FactorDataset, "to_tf_data", with_nan)
+    assert train(tmp_path / "run") == 1
+    assert "those of step 5 hold other values or NaN" in capsys.readouterr().err
+    killing.check_whole(tmp_path / "run", every=2)
+    assert killing.newest(tmp_path / "run") == "step-000000004.keras"
+    monkeypatch.undo()
+    assert train(tmp_path / "run") == 0
+    killing.compare(tmp_path / "run", unbroken)
+
+
+def with_dropout():
+    image = keras.Input(SHAPE)
+    h = keras.layers.Dropout(0.5)(keras.layers.Flatten()(image))
+    outputs = [keras.layers.Dense(3)(h), keras.layers.Dense(3)(h)]
+    decoder = networks.dense_decoder(3, SHAPE, (16,))
+    vae = BetaVAE(keras.Model(image, outputs), decoder, seed=0)
+    vae.compile("adam")
+    return vae
+
+
+def test_a_loaded_model_goes_on_with_the_streams_of_its_layers(tmp_path):
+    keras.utils.set_random_seed(0)
+    vae, images = with_dropout(), patterns()
+    vae.fit(images, epochs=1, shuffle=False, verbose=0)
+    vae.save(tmp_path / "vae.keras")
+    loaded = keras.saving.load_model(tmp_path / "vae.keras")
+    for model in (vae, loaded):
+        model.fit(images, epochs=1, shuffle=False, verbose=0)
+    for ours, theirs in zip(weights_of(loaded), weights_of(vae), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    np.testing.assert_array_equal(loaded.sample(2), vae.sample(2))
+
+
+def test_a_full_disk_names_the_file_and_leaves_the_old_one(tmp_path):
+    path = tmp_path / "file"
+    path.write_text("old")
+
+    def fill():
+        with moved_into_place(path) as aside:
+            aside.write_text("half")
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with pytest.raises(OSError, match=rf"No space left on device: '{path}'"):
+        fill()
+    assert {file.name: file.read_text() for file in tmp_path.iterdir()} == {"file": "old"}
+
+
+def test_a_folder_takes_the_place_of_the_old_one(tmp_path):
+    path = tmp_path / "1"
+    for name in ("old", "new"):
+        with moved_into_place(path) as aside:
+            aside.mkdir()
+            (aside / name).write_text(name)
+    assert [file.name for file in path.iterdir()] == ["new"]
+    (tmp_path / "saving-0a1b2c3d-1").mkdir()
+    (path / "saving-0a1b2c3d-new").write_text("half")
+    clear_left_aside(tmp_path)
+    assert sorted(file.name for file in tmp_path.rglob("*")) == ["1", "new"]
+
+
+@pytest.mark.parametrize("in_its_place", ["nothing", "a file"])
+def test_logs_that_are_lost_while_it_trains_stop_the_training(tmp_path, in_its_place):
+    class Lose(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            if epoch == 1:
+                shutil.rmtree(tmp_path / "logs")
+                if in_its_place == "a file":
+                    (tmp_path / "logs").write_text("")
+
+    with pytest.raises(OSError, match=r"tfevents.*deleted while|could not write TensorBoard"):
+        tiny_vae().fit(
+            patterns(), epochs=2, verbose=0, callbacks=[Lose(), LossCurves(tmp_path / "logs")]
+        )
+
+
+def test_metrics_hold_each_interval_once_with_all_columns(tmp_path):
+    path = tmp_path / "metrics.csv"
+    path.write_text("epoch,loss,old\n0,3.0,1\n1,2.0,1\n2,1")
+    rows = MetricsFile(path, 1)
+    rows.on_epoch_end(1, {"loss": 1.5, "new": 7})
+    assert path.read_text().split() == ["epoch,loss,old,new", "0,3.0,1,NA", "1,1.5,NA,7"]
+    with pytest.warns(UserWarning, match="rows of 2 of the 3 intervals"):
+        MetricsFile(path, 3)
