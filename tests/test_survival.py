@@ -64,7 +64,7 @@ def train(folder):
         patch.setattr(callbacks.LatentPictures, "draw", lambda _: None)
         if folder.exists():
             return cli.main(["train", "--resume", str(folder), "--verbose=0"])
-        options = [*killing.OPTIONS, "--deterministic", "--steps=6", "--every=2", "--no-controls"]
+        options = [*killing.OPTIONS, "--steps=6", "--every=2", "--no-controls"]
         return cli.main(["train", *options, "--out", str(folder)])
 
 
