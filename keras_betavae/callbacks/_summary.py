@@ -7,9 +7,15 @@ from collections.abc import Mapping
 import keras
 import tensorflow as tf
 
+from keras_betavae._replicas import is_chief
+
 
 class SummaryCallback(keras.callbacks.Callback):
-    """Runs every few epochs and writes summaries to a folder of its own in `log_dir`."""
+    """Runs every few epochs and writes summaries to a folder of its own in `log_dir`.
+
+    Of several workers all compute, since `logs` must be the same on each and reading a running
+    mean takes all of them; the chief alone writes.
+    """
 
     folder = ""
 
@@ -27,7 +33,7 @@ class SummaryCallback(keras.callbacks.Callback):
         return int(self.model.optimizer.iterations)
 
     def on_train_begin(self, logs: dict | None = None) -> None:
-        if self.log_dir is not None:
+        if self.log_dir is not None and is_chief(self.model):
             self._writer = tf.summary.create_file_writer(os.path.join(self.log_dir, self.folder))
 
     def on_train_end(self, logs: dict | None = None) -> None:

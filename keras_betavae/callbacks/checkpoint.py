@@ -1,18 +1,21 @@
 """A callback that keeps whole models on disk to go on from."""
 
 import os
+import tempfile
 from pathlib import Path
 
 import keras
 
 from keras_betavae._files import left_aside, moved_into_place
+from keras_betavae._replicas import is_chief
 
 
 class Checkpoint(keras.callbacks.Callback):
     """Saves the whole model after every epoch, so that training can go on from there.
 
     Each file is written aside and moved into place, so that whatever stands in the
-    folder is whole, also when the process is killed while it saves.
+    folder is whole, also when the process is killed while it saves. Of several workers the chief
+    alone writes there.
 
     Args:
         folder: Where `step-<training step>.keras` files go.
@@ -59,6 +62,11 @@ class Checkpoint(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         """Saves, and deletes what is older than the latest files."""
+        if not is_chief(self.model):
+            # Saving reads the running means, which takes every worker.
+            with tempfile.TemporaryDirectory() as folder:
+                self.model.save(Path(folder) / "step.keras")
+            return
         self.folder.mkdir(parents=True, exist_ok=True)
         for left in left_aside(self.folder, "step-*.keras"):
             left.unlink()  # Of a process that was killed while it saved.
