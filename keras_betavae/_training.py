@@ -63,6 +63,13 @@ class TrainedModel(PersistentModel):
             raise ValueError("x must hold images, got none")
         return super().fit(x, *args, **kwargs)
 
+    def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
+        """Builds nothing: the constructor and `compile` have built all.
+
+        Keras 3.15 calls this at the start of `fit` under a strategy. Its own would take a batch and
+        reduce it over workers, which fails for uint8.
+        """
+
     def make_train_function(self, force: bool = False) -> None:
         """Wraps Keras's training function with the check for bad images and losses."""
         if self.train_function is None or force:

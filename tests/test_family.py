@@ -42,8 +42,8 @@ FAMILY = {
     "AdaGVAE": (lambda: AdaGVAE(**tiny_networks(), objective=Beta(2.0), seed=0), patterns(N)[::-1]),
     "GroupVAE": (lambda: GroupVAE(**tiny_networks(), shared=(0,), seed=0), patterns(N)[::-1]),
 }
-# Under two replicas: a model of each training step, and of each kind of batch.
-FITTED = ("Capacity", "SemiSupervised", "FactorVAE", "AdaGVAE")
+# Under two replicas: one of each kind of training step. tests/test_training.py has a third.
+FITTED = ("SemiSupervised", "FactorVAE")
 every_member = pytest.mark.parametrize("member", FAMILY)
 
 
@@ -197,7 +197,7 @@ for member in family.FITTED:
 apart = {member: family.distance_of_gradients(member, (one, two)) for member in family.FAMILY}
 uneven = {
     member: family.distance_of_gradients(member, (one, two), (39, 25))
-    for member in ("BetaTC, mss", "DIP, ii", "SemiSupervised", "AdaGVAE")
+    for member in ("BetaTC, mss", "SemiSupervised", "AdaGVAE")
 }
 signs, between = family.capacity_between_replicas()
 apart_between = family.distance_of_gradients("Capacity", (one, two), objective=between)

@@ -30,7 +30,7 @@ class SummaryCallback(keras.callbacks.Callback):
     @property
     def step(self) -> int:
         """The number of training steps that are done."""
-        return int(self.model.optimizer.iterations)
+        return int(tf.convert_to_tensor(self.model.optimizer.iterations))
 
     def on_train_begin(self, logs: dict | None = None) -> None:
         if self.log_dir is not None and is_chief(self.model):

@@ -5,6 +5,7 @@ import tempfile
 from pathlib import Path
 
 import keras
+import tensorflow as tf
 
 from keras_betavae._files import left_aside, moved_into_place
 from keras_betavae._replicas import is_chief
@@ -58,7 +59,7 @@ class Checkpoint(keras.callbacks.Callback):
     @property
     def step(self) -> int:
         """The number of training steps that are done."""
-        return int(self.model.optimizer.iterations)
+        return int(tf.convert_to_tensor(self.model.optimizer.iterations))
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         """Saves, and deletes what is older than the latest files."""
