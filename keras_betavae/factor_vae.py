@@ -24,7 +24,8 @@ class FactorVAE(BetaVAE):
     permuted over the batch, each on its own, so that log D/(1 − D) tends to
     log q(z) / Π_j q(z_j). A batch is split in two: the first half trains the VAE and gives
     D the codes, the second half, encoded after that, gives D the codes to permute. So take
-    twice the batch of another model. No gradient of D's loss reaches the encoder, and none of
+    twice the batch of another model. On several replicas each halves its own images, and the
+    codes are permuted over all of them. No gradient of D's loss reaches the encoder, and none of
     the VAE's reaches D.
 
     `fit` also reports `total_correlation` (the estimate, in nats) and `discriminator_loss`

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -19,6 +20,7 @@ from keras_betavae.datasets import FactorDataset
 from keras_betavae.objectives import Capacity
 from tests.helpers import SHAPE, patterns, tiny_vae, weights_of
 
+ROOT = Path(__file__).parents[1]
 N_STEPS = 6
 
 
@@ -146,7 +148,7 @@ def start_workers(task, folders):
         config = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
         process = subprocess.Popen(
             [sys.executable, "-c", WORKER, task, str(folder)],
-            cwd=Path(__file__).parents[1],
+            cwd=ROOT,
             env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "TF_CONFIG": json.dumps(config)},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -250,3 +252,39 @@ def test_two_workers_go_on_after_one_was_killed(tmp_path):
     unbroken = go_on(tf.distribute.get_strategy(), tmp_path / "unbroken")
     for weight, expected in zip(first["weights"], unbroken["weights"], strict=True):
         np.testing.assert_allclose(weight, expected, rtol=1e-3, atol=1e-4)
+
+
+def test_the_script_of_the_docs_runs(tmp_path, monkeypatch):
+    text = (ROOT / "docs" / "scaling.md").read_text("utf-8")
+    code = re.search(r"```python\n(.*?)```", text, re.DOTALL)[1]
+    for given, smaller in {
+        "MultiWorkerMirroredStrategy()": 'MirroredStrategy(["CPU:0"])',
+        "load_sprites()": "load_sprites(scale=2, orientation=2, pos_x=4, pos_y=4)",
+        '"shared/logs")': '"shared/logs", **less)',
+        "LossCurves(": "LossCurves(log_dir=",
+        'log_dir="shared/logs", **less)': 'log_dir="shared/logs")',
+        "batch_size=64": "batch_size=8",
+        "1_000": "1",
+        "epochs=100": "epochs=epochs",
+    }.items():
+        assert given in code
+        code = code.replace(given, smaller)
+    monkeypatch.chdir(tmp_path)
+    less = {"scores": ["active_units"], "n_images": 50}
+    for epochs in (1, 2):  # The second goes on from the first.
+        names = {"epochs": epochs, "less": less}
+        exec(compile(code, "docs/scaling.md", "exec"), names)
+        assert int(names["vae"].optimizer.iterations.numpy()) == epochs
+        assert names["step"] == epochs - 1
+
+
+def test_the_expected_step_of_many_workers_is_that_of_a_ring():
+    path = ROOT / "benchmarks" / "scale.py"
+    scale = {"__name__": "scale", "__file__": str(path)}
+    exec(compile(path.read_text("utf-8"), str(path), "exec"), scale)
+    expected = scale["expected_seconds"]
+    # Each of 4 workers passes a quarter of 8 MB on 2 · 3 times, and a message each time.
+    ring = 6 * (2e6 / 1e9 + 1e-4) + 6 * 1e-4
+    assert expected(0.1, 8_000_000, 2, 0.0, 4, 1e9, 1e-4) == pytest.approx(0.1 + ring)
+    assert expected(0.1, 8_000_000, 2, 0.0, 1, 1e9, 1e-4) == 0.1
+    assert expected(0.1, 8_000_000, 2, 0.05, 4, 1e9, 1e-4) == 4 * 0.05
