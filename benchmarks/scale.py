@@ -107,7 +107,7 @@ def work(network: str, batch: int, steps: int, workers: int, core: int) -> dict:
     import tensorflow as tf
     from tensorflow.python.ops import collective_ops
 
-    collectives = 0
+    collectives = traces = 0
 
     def counted(function):
         def call(*arguments, **options):
@@ -134,7 +134,15 @@ def work(network: str, batch: int, steps: int, workers: int, core: int) -> dict:
             seed=0,
         )
         vae.compile(keras.optimizers.Adam(1e-4))
-    in_step = collectives
+    train_step, before = vae.train_step, collectives
+
+    def traced_step(data):
+        nonlocal traces
+        traces += 1
+        return train_step(data)
+
+    vae.train_step = traced_step
+    in_step = 0
     ends = []
 
     class Clock(keras.callbacks.Callback):
@@ -142,7 +150,7 @@ def work(network: str, batch: int, steps: int, workers: int, core: int) -> dict:
             nonlocal in_step
             ends.append(time.perf_counter())
             if batch == 0:
-                in_step = collectives - in_step
+                in_step = (collectives - before) // traces
 
     vae.fit(images, steps_per_epoch=WARM_UP + steps, verbose=0, callbacks=[Clock()])
     drawn = time.perf_counter()
