@@ -98,6 +98,8 @@ def reducible(logs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
     strategy = tf.distribute.get_strategy()
     if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
         return logs
+    if strategy.num_replicas_in_sync == len(strategy.extended.worker_devices):
+        return logs  # All replicas are in this process.
     return {name: tf.reshape(value, (1,)) for name, value in logs.items()}
 
 
