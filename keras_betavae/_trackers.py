@@ -3,6 +3,8 @@
 import keras
 import tensorflow as tf
 
+from keras_betavae._replicas import total
+
 
 class VectorMean(keras.metrics.Metric):
     """The running mean of a vector; `keras.metrics.Mean` averages over its entries too."""
@@ -45,6 +47,9 @@ class Faults(keras.metrics.Metric):
     ) -> tf.Tensor:
         """Notes the step if it is the first bad one; returns whether it is sound.
 
+        What is bad on one replica is so for all: they leave out the same steps, and every worker
+        stops.
+
         Args:
             watched: The loss and the gradients.
             images: The images as the networks see them, None if they cannot but be sound.
@@ -59,6 +64,8 @@ class Faults(keras.metrics.Metric):
         # A sum is finite only if all its terms are, and takes a fraction of the time. It could
         # overflow where they are near 1e38, when nothing is sound any more.
         loss_sound = tf.math.is_finite(tf.add_n([tf.reduce_sum(value) for value in watched]))
+        n_faults = total(tf.cast([~images_sound, ~loss_sound], "int32"))
+        images_sound, loss_sound = n_faults[0] == 0, n_faults[1] == 0
         step = tf.cast(step, "int32")
         for variable, sound in ((self.bad_images, images_sound), (self.bad_loss, loss_sound)):
             first = (variable.value == 0) & ~sound

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from keras_betavae import _trackers
 from keras_betavae._persistence import PersistentModel
+from keras_betavae._replicas import Share, reducible
 
 
 class TrainedModel(PersistentModel):
@@ -62,6 +63,13 @@ class TrainedModel(PersistentModel):
             raise ValueError("x must hold images, got none")
         return super().fit(x, *args, **kwargs)
 
+    def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
+        """Builds nothing: the constructor and `compile` have built all.
+
+        Keras 3.15 calls this at the start of `fit` under a strategy. Its own would take a batch and
+        reduce it over workers, which fails for uint8.
+        """
+
     def make_train_function(self, force: bool = False) -> None:
         """Wraps Keras's training function with the check for bad images and losses."""
         if self.train_function is None or force:
@@ -89,7 +97,7 @@ class TrainedModel(PersistentModel):
     @staticmethod
     def _scaled_loss(optimizer, loss: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
         # The optimiser sums the replicas' gradients.
-        return optimizer.scale_loss(loss * _share_of_batch(x))
+        return optimizer.scale_loss(loss * Share(tf.shape(x)[0]).fraction)
 
     def _descend(self, optimizer, tape, scaled_loss, weights, loss, x) -> None:
         """Applies the gradients, or zeros and a note of the step if something is not sound."""
@@ -124,7 +132,7 @@ class TrainedModel(PersistentModel):
         for name, mean in self._means.items():
             mean.update_state(terms[name], sample_weight=size)
         self._latent_kl.update_state(terms["latent_kl"], sample_weight=size)
-        return self.get_metrics_result()
+        return reducible(self.get_metrics_result())
 
     def _checked(self, function):
         def run(iterator):
@@ -133,12 +141,3 @@ class TrainedModel(PersistentModel):
             return logs
 
         return run
-
-
-def _share_of_batch(x: tf.Tensor) -> tf.Tensor | float:
-    """Returns the part of the global batch that this replica holds."""
-    replica = tf.distribute.get_replica_context()
-    if replica.num_replicas_in_sync == 1:
-        return 1.0
-    size = tf.cast(tf.shape(x)[0], "float32")
-    return size / replica.all_reduce(tf.distribute.ReduceOp.SUM, size)

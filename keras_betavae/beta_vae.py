@@ -11,6 +11,7 @@ import tensorflow_probability as tfp
 from tensorflow_probability import distributions as tfd
 
 from keras_betavae import networks, presets
+from keras_betavae._replicas import Share
 from keras_betavae._training import TrainedModel
 from keras_betavae.likelihoods import Bernoulli, Likelihood
 from keras_betavae.objectives import Beta, Objective, batch_mean, kl_per_latent
@@ -275,17 +276,25 @@ class BetaVAE(TrainedModel):
         posterior = self.posterior(x, training=training)
         return self._terms(posterior, x, training, y)[0]
 
-    def _terms(self, posterior, x, training, labels=None) -> tuple[dict, tf.Tensor]:
-        """Returns the terms of the loss, and the codes they were computed from."""
+    def _terms(self, posterior, x, training, labels=None, parts=1) -> tuple[dict, tf.Tensor]:
+        """Returns the terms of the loss, and the codes they were computed from.
+
+        The codes' noise is drawn, and the objective paid, for the global batch: any number of
+        replicas computes what one does.
+        """
         step = self.optimizer.iterations if self.compiled else tf.constant(0)
         prior = self.prior
-        z = posterior.sample(seed=self._stateless_seed(None, training=training))
+        share = Share(tf.shape(x)[0] // parts)
+        whole = self._gathered(posterior, share, parts)
+        z_whole = whole.sample(seed=self._next_seed(training))
+        z = share.own(z_whole, parts)
         log_likelihood = self.likelihood_of(z, training=training).log_prob(self._scaled(x))
         reconstruction_loss = -batch_mean(log_likelihood)
         latent_kl = batch_mean(kl_per_latent(posterior, prior))
-        arguments: dict[str, Any] = {"posterior": posterior, "prior": prior, "z": z, "step": step}
+        arguments = {"posterior": whole, "prior": prior, "z": z_whole, "step": step}
         if self.objective.n_labels:
-            arguments["labels"] = None if labels is None else tf.convert_to_tensor(labels)
+            given = labels is not None
+            arguments["labels"] = share.gathered(tf.cast(labels, "float32")) if given else None
         terms = {
             "loss": reconstruction_loss + self.objective(**arguments),
             "reconstruction_loss": reconstruction_loss,
@@ -371,16 +380,28 @@ class BetaVAE(TrainedModel):
                 f"that the encoder takes, got {tuple(shape)}"
             )
 
-    def _stateless_seed(self, seed: int | tf.Tensor | None, training: bool = False) -> tf.Tensor:
-        """Returns the pair that TFP's stateless sampling wants."""
+    @staticmethod
+    def _gathered(posterior: tfd.Independent, share: Share, parts: int = 1) -> tfd.Independent:
+        """Returns the posteriors of the global batch."""
+        if share.is_all:
+            return posterior
+        normal = posterior.distribution
+        moments = share.gathered(tf.concat([normal.loc, normal.scale], axis=-1), parts)
+        return tfd.Independent(tfd.Normal(*tf.split(moments, 2, axis=-1)), 1)
+
+    def _next_seed(self, training: bool) -> tf.Tensor:
+        """Returns a new pair for TFP's stateless sampling, the same one on all replicas."""
+        generator = self.seed_generator if training else self._other_seeds
+        return tf.cast(generator.next(), "int32")
+
+    def _stateless_seed(self, seed: int | tf.Tensor | None) -> tf.Tensor:
+        """Returns the pair of a given seed, or a new one, another on each replica."""
         if seed is not None:
             return tf.stack([tf.cast(seed, "int32"), 0])
-        generator = self.seed_generator if training else self._other_seeds
-        state = tf.cast(generator.next(), "int32")
+        state = self._next_seed(training=False)
         replica = tf.distribute.get_replica_context()
         if replica is None or replica.num_replicas_in_sync == 1:
             return state
-        # The state is the same on all replicas, but their codes must not be.
         return tf.random.experimental.stateless_fold_in(state, replica.replica_id_in_sync_group)
 
     def _seeds(self, seed: int | tf.Tensor | None, n: int) -> tf.Tensor:

@@ -6,6 +6,7 @@ import keras
 import tensorflow as tf
 
 from keras_betavae import networks
+from keras_betavae._replicas import Share
 from keras_betavae.beta_vae import BetaVAE
 from keras_betavae.objectives import batch_mean
 from keras_betavae.schedules import Weight, checked_weight, weight_at
@@ -23,7 +24,8 @@ class FactorVAE(BetaVAE):
     permuted over the batch, each on its own, so that log D/(1 − D) tends to
     log q(z) / Π_j q(z_j). A batch is split in two: the first half trains the VAE and gives
     D the codes, the second half, encoded after that, gives D the codes to permute. So take
-    twice the batch of another model. No gradient of D's loss reaches the encoder, and none of
+    twice the batch of another model. On several replicas each halves its own images, and the
+    codes are permuted over all of them. No gradient of D's loss reaches the encoder, and none of
     the VAE's reaches D.
 
     `fit` also reports `total_correlation` (the estimate, in nats) and `discriminator_loss`
@@ -165,8 +167,8 @@ class FactorVAE(BetaVAE):
         self._descend(self.discriminator_optimizer, tape, loss, weights, discriminator_loss, images)
         return self._track({**terms, "discriminator_loss": discriminator_loss}, x)
 
-    def _terms(self, posterior, x, training, labels=None):
-        terms, z = super()._terms(posterior, x, training, labels)
+    def _terms(self, posterior, x, training, labels=None, parts=1):
+        terms, z = super()._terms(posterior, x, training, labels, parts)
         step = self.optimizer.iterations if self.compiled else tf.constant(0)
         correlation = self.total_correlation(z)
         terms["loss"] += weight_at(self.gamma, step) * correlation
@@ -177,10 +179,10 @@ class FactorVAE(BetaVAE):
         return terms, z
 
     def _permuted(self, x, training=False):
-        z = self.posterior(x, training=training).sample(
-            seed=self._stateless_seed(None, training=training)
-        )
-        return self.permute(z, self._stateless_seed(None, training=training))
+        share = Share(tf.shape(x)[0])
+        whole = self._gathered(self.posterior(x, training=training), share)
+        z = whole.sample(seed=self._next_seed(training))
+        return share.own(self.permute(z, self._next_seed(training)))
 
     @property
     def _own_weights(self) -> list:

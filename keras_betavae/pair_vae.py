@@ -82,7 +82,7 @@ class PairVAE(BetaVAE):
         if y is None and not training:
             return super().compute_terms(x)
         posterior = self.pair_posterior(x, y, training=training)
-        return self._terms(posterior, self._images(x, y), training)[0]
+        return self._terms(posterior, self._images(x, y), training, parts=2)[0]
 
     def fit(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any):
         """Trains as `BetaVAE.fit` does, on images and their partners.

@@ -9,11 +9,17 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
+from keras_betavae._replicas import is_chief
+
 _EVENTS = "events.out.tfevents.*"
 
 
 class SummaryCallback(keras.callbacks.Callback):
-    """Runs every few epochs and writes summaries to a folder of its own in `log_dir`."""
+    """Runs every few epochs and writes summaries to a folder of its own in `log_dir`.
+
+    Of several workers all compute, since `logs` must be the same on each and reading a running
+    mean takes all of them; the chief alone writes.
+    """
 
     folder = ""
 
@@ -29,10 +35,10 @@ class SummaryCallback(keras.callbacks.Callback):
     @property
     def step(self) -> int:
         """The number of training steps that are done."""
-        return int(self.model.optimizer.iterations)
+        return int(tf.convert_to_tensor(self.model.optimizer.iterations))
 
     def on_train_begin(self, logs: dict | None = None) -> None:
-        if self.log_dir is None:
+        if self.log_dir is None or not is_chief(self.model):
             return
         folder = Path(self.log_dir, self.folder)
         before = set(folder.glob(_EVENTS))

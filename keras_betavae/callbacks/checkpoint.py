@@ -1,11 +1,14 @@
 """A callback that keeps whole models on disk to go on from."""
 
 import os
+import tempfile
 from pathlib import Path
 
 import keras
+import tensorflow as tf
 
 from keras_betavae._files import left_aside, moved_into_place
+from keras_betavae._replicas import is_chief
 
 
 class Checkpoint(keras.callbacks.Callback):
@@ -13,9 +16,10 @@ class Checkpoint(keras.callbacks.Callback):
 
     Each file is written aside, flushed to the disk and moved into place, so that whatever stands
     in the folder is whole, also when the process is killed, the disk is full or the power is cut
-    while it saves. A model that is loaded from there and trained on has the weights that it would
-    have had without the break, if its layers draw from `keras.random.SeedGenerator`s of their
-    own, as those of Keras do: the state of Keras's global one is not kept.
+    while it saves. Of several workers the chief alone writes there. A model that is loaded from
+    there and trained on has the weights that it would have had without the break, if its layers
+    draw from `keras.random.SeedGenerator`s of their own, as those of Keras do: the state of
+    Keras's global one is not kept.
 
     Args:
         folder: Where `step-<training step>.keras` files go.
@@ -63,10 +67,15 @@ class Checkpoint(keras.callbacks.Callback):
     @property
     def step(self) -> int:
         """The number of training steps that are done."""
-        return int(self.model.optimizer.iterations)
+        return int(tf.convert_to_tensor(self.model.optimizer.iterations))
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         """Saves, and deletes what is older than the latest files."""
+        if not is_chief(self.model):
+            # Saving reads the running means, which takes every worker.
+            with tempfile.TemporaryDirectory() as folder:
+                self.model.save(Path(folder) / "step.keras")
+            return
         self.folder.mkdir(parents=True, exist_ok=True)
         for left in left_aside(self.folder, "step-*.keras"):
             left.unlink()  # Of a process that was killed while it saved.

@@ -39,7 +39,11 @@ class LossCurves(SummaryCallback):
         if not self.is_due(epoch):
             return
         short = {"loss": "loss", "reconstruction_loss": "reconstruction", "kl_loss": "kl"}
-        scalars = {"optimizer/learning_rate": float(self.model.optimizer.learning_rate)}
+        scalars = {
+            "optimizer/learning_rate": float(
+                tf.convert_to_tensor(self.model.optimizer.learning_rate)
+            )
+        }
         # Other callbacks have put their own into `logs`.
         for name in self.model.get_metrics_result():
             group = "loss" if name in short else "objective"

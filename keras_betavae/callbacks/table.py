@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from keras_betavae._files import moved_into_place
+from keras_betavae._replicas import is_chief
 from keras_betavae.callbacks._summary import SummaryCallback
 from keras_betavae.datasets import ImageDataset
 from keras_betavae.inspection import inspect
@@ -66,6 +67,8 @@ class LatentTable(SummaryCallback):
             self._add()
 
     def _add(self) -> None:
+        if not is_chief(self.model):
+            return
         found = inspect(self.model, self.data, n=self.n_images)
         carried = np.column_stack([found.kl, found.information])
         self._lines += [

@@ -8,7 +8,15 @@ import tensorflow as tf
 
 
 def entropy_of(seed: int | None) -> Any:
-    """Returns the seed, or one that is drawn."""
+    """Returns the seed, or one that is drawn.
+
+    Raises:
+        ValueError: If none is given to one of several workers, who must draw the same batches.
+    """
+    if seed is None:
+        cluster = tf.distribute.cluster_resolver.TFConfigClusterResolver().cluster_spec().as_dict()
+        if sum(len(cluster.get(job, ())) for job in ("chief", "worker")) > 1:
+            raise ValueError("seed must be given, the same one to all workers, got None")
     return np.random.SeedSequence(seed).entropy
 
 
@@ -47,7 +55,10 @@ def as_dataset(
         return tf.nest.pack_sequence_as(signature, parts)
 
     dataset = numbers.map(called).apply(tf.data.experimental.assert_cardinality(cardinality))
-    return dataset.prefetch(2)
+    # Each worker keeps its part of each batch.
+    options = tf.data.Options()
+    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
+    return dataset.prefetch(2).with_options(options)
 
 
 def check_numbers(batch_size: int, start_step: int) -> None:

@@ -300,7 +300,8 @@ class FactorDataset(ImageDataset):
             int32 (batch, n_factors), -1 where there are no labels.
 
         Raises:
-            ValueError: If a number is outside its range.
+            ValueError: If a number is outside its range, or one of several workers is given no
+                seed.
 
         References:
             Locatello et al., Disentangling Factors of Variation Using Few Labels, ICLR 2020.

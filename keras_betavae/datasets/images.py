@@ -159,7 +159,8 @@ class ImageDataset:
 
         Raises:
             ValueError: If `batch_size` is below 1, or above the number of images while
-                the remainder is dropped, or `start_step` is given without `repeat`.
+                the remainder is dropped, or `start_step` is given without `repeat`; or if one
+                of several workers is given no seed.
         """
         n = len(self)
         if batch_size < 1 or (drop_remainder and batch_size > n):
@@ -169,7 +170,7 @@ class ImageDataset:
             raise ValueError(f"start_step must be at least 0, got {start_step}")
         if start_step and not repeat:
             raise ValueError("start_step needs repeat=True: a single pass has no step to resume at")
-        entropy = entropy_of(seed)
+        entropy = entropy_of(seed) if shuffle else 0
         first_pass, first_step = divmod(start_step, steps)
         passes = tf.data.Dataset.counter(first_pass)
         if not repeat:

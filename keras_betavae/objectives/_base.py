@@ -35,6 +35,9 @@ def kl_per_latent(posterior: tfd.Independent, prior: tfd.Independent) -> tf.Tens
 class Objective(abc.ABC):
     """Base of all objectives: a weightless, pure function of one training step's tensors.
 
+    On several replicas (`tf.distribute`) the model gathers these tensors, so that every objective
+    sees the global batch, on each replica alike, and knows nothing of replicas.
+
     A subclass implements `__call__` and `get_config` and is registered with
     `keras.saving.register_keras_serializable`.
 

@@ -88,7 +88,7 @@ class Capacity(Objective):
         - C(t) \right|, \qquad
         C(t) = C_\mathrm{min} + (C_\mathrm{max} - C_\mathrm{min}) \min(t / T, 1)
 
-    The KL inside the bars is the batch's mean (on several replicas, each one's own).
+    The KL inside the bars is the batch's mean (on several replicas, the global batch's).
     Its authors advise to choose γ such that the KL stays within 1 nat of C, and C_max
     as the KL that good reconstructions need.
 

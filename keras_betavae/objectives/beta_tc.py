@@ -3,8 +3,9 @@
 import keras
 import tensorflow as tf
 
+from keras_betavae import _replicas
 from keras_betavae._checks import whole
-from keras_betavae.objectives._base import Objective, batch_mean
+from keras_betavae.objectives._base import Objective
 from keras_betavae.schedules import Weight, checked_weight, weight_at
 
 
@@ -26,8 +27,8 @@ class BetaTC(Objective):
       q is unbiased; that of log q is low by Jensen's inequality.
     - `"mws"`, weighted: w_ik = 1/(N B), a lower bound.
 
-    A batch of a single image counts as if q(z) were q(z|x). On several replicas, each
-    estimates from its own images.
+    A batch of a single image counts as if q(z) were q(z|x). On several replicas the estimate is
+    that of the global batch; each replica works on its lot of the rows.
 
     Args:
         alpha: α, weight of the mutual information of image and code, or a schedule.
@@ -84,14 +85,19 @@ class BetaTC(Objective):
             **self.scheduled(step, alpha=self.alpha, beta=self.beta, gamma=self.gamma),
         }
 
-    def log_weights(self, batch_size: tf.Tensor | int) -> tf.Tensor:
+    def log_weights(
+        self,
+        batch_size: tf.Tensor | int,
+        rows: tuple[tf.Tensor | int, tf.Tensor | int] | None = None,
+    ) -> tf.Tensor:
         """Returns log w, the logarithms of the weights of q(z|x_k) in q(z(x_i)).
 
         Args:
             batch_size: B, at most N.
+            rows: The first row, and that after the last; None for all.
 
         Returns:
-            A tensor (B, B), a row per code.
+            A tensor (rows, B), a row per code.
 
         Raises:
             ValueError: If the batch is known to be larger than the data set.
@@ -102,27 +108,30 @@ class BetaTC(Objective):
         if known is None:
             tf.debugging.assert_less_equal(batch_size, self.n_data, "n_data is below the batch")
         size, n = tf.cast(batch_size, "float32"), float(self.n_data)
+        code = tf.range(*(rows or (0, batch_size)))[:, tf.newaxis]
+        image = tf.range(batch_size)[tf.newaxis]
         if self.sampling == "mws":
-            weights = tf.fill((batch_size, batch_size), 1.0 / (n * size))
+            weights = tf.fill(tf.shape(code - image), 1.0 / (n * size))
         else:
             others = 1.0 / tf.maximum(size - 1.0, 1.0)
-            following = tf.roll(tf.eye(batch_size), 1, axis=1)
-            weights = tf.linalg.set_diag(others - following / n, tf.fill((batch_size,), 1.0 / n))
+            following = tf.cast(image == (code + 1) % batch_size, "float32")
+            weights = tf.where(image == code, 1.0 / n, others - following / n)
         alone = tf.equal(batch_size, 1)
         return tf.where(alone, tf.zeros_like(weights), tf.math.log(weights))
 
     def _parts(self, posterior, prior, z):
-        log_q_each = posterior.distribution.log_prob(z[:, tf.newaxis])
-        log_weights = self.log_weights(z.shape[0] or tf.shape(z)[0])
+        n = z.shape[0] or tf.shape(z)[0]
+        rows = slice(*_replicas.lot(n))
+        log_weights = self.log_weights(n, (rows.start, rows.stop))
+        log_q_each = posterior.distribution.log_prob(z[rows, tf.newaxis])
         log_q = tf.reduce_logsumexp(tf.reduce_sum(log_q_each, -1) + log_weights, 1)
         log_q_product = tf.reduce_sum(
             tf.reduce_logsumexp(log_q_each + log_weights[:, :, tf.newaxis], 1), -1
         )
-        return (
-            batch_mean(posterior.log_prob(z) - log_q),
-            batch_mean(log_q - log_q_product),
-            batch_mean(log_q_product - prior.log_prob(z)),
-        )
+        log_q_own, log_p = posterior.log_prob(z)[rows], prior.log_prob(z)[rows]
+        parts = (log_q_own - log_q, log_q - log_q_product, log_q_product - log_p)
+        sums = _replicas.total(tf.reduce_sum(tf.stack(parts), axis=-1))
+        return tf.unstack(tf.math.divide_no_nan(sums, tf.cast(n, sums.dtype)))
 
     def get_config(self) -> dict:
         """Returns the constructor's arguments."""

@@ -16,9 +16,9 @@ class DIP(Objective):
         + \lambda_\mathrm{od} \sum_{i \ne j} \mathrm{Cov}_{ij}^2
         + \lambda_\mathrm{d} \sum_i (\mathrm{Cov}_{ii} - 1)^2
 
-    Cov is that of the batch (divided by its size): of the posterior's means for kind
-    `"i"`; with the mean of its variances added on the diagonal, which is the covariance
-    of z itself, for kind `"ii"`.
+    Cov is that of the batch (on several replicas, of the global batch), divided by its size: of
+    the posterior's means for kind `"i"`; with the mean of its variances added on the diagonal,
+    which is the covariance of z itself, for kind `"ii"`.
 
     Args:
         kind: `"i"` or `"ii"`.

@@ -22,7 +22,7 @@ class SemiSupervised(Objective):
     μ_j(k) is the posterior's mean of the latent that factor k is given, y_k the factor's
     class and n_k the number of its classes. ℓ is the binary cross-entropy with μ as the logit
     (`"xent"`) or the squared difference from its sigmoid (`"l2"`). The mean is over the images
-    of the batch that have labels.
+    of the batch (on several replicas, the global batch) that have labels.
 
     `fit` then takes `(x, y)` batches, y being integers (batch, n_factors); a factor that is
     -1 is missing and left out, so that an image may have some labels, all or none
