@@ -5,7 +5,9 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 TFDS = ["tensorflow-datasets>=4.9"]
-TESTING = ["hypothesis", "mypy", "pytest", "pytest-xdist", "ruff", *TFDS]
+EXPORT = ["onnx>=1.17", "tf2onnx>=1.16", "onnxruntime>=1.20", "ai-edge-litert>=1.2"]
+SERVING = ["tensorflow-serving-api>=2.18"]
+TESTING = ["hypothesis", "mypy", "pytest", "pytest-xdist", "ruff", *TFDS, *EXPORT, *SERVING]
 DOCS = ["furo", "myst-parser", "sphinx", "sphinx-mathjax-offline"]
 
 setup(
@@ -23,6 +25,7 @@ setup(
         "keras>=3.8",
         "tensorflow-probability[tf]>=0.25",
         "numpy>=2.0",
+        "protobuf>=4.22",
         "scikit-learn>=1.8",
         "scipy>=1.15",
         "joblib>=1.3",
@@ -34,6 +37,7 @@ setup(
     extras_require={
         "benchmark": ["torch==2.13.0"],
         "docs": DOCS,
+        "export": EXPORT,
         "tfds": TFDS,
         "dev": [*TESTING, *DOCS, "pre-commit"],
     },
