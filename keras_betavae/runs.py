@@ -48,7 +48,7 @@ def load_settings(folder: str | os.PathLike) -> Settings:
         raise FileNotFoundError(f"{folder} is no run: there is no {path}")
     try:
         return Settings(**json.loads(path.read_text(encoding="utf-8")))
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RecursionError) as error:
         raise ValueError(f"{path} does not hold a run's settings: {error}") from error
 
 
@@ -229,12 +229,12 @@ def _hyperparameters(
 
 def _load(path: Path) -> BetaVAE:
     try:
-        return keras.saving.load_model(path)
+        return keras.saving.load_model(path, safe_mode=True)
     except Exception as error:
         # From damaged files, Keras lets out what zipfile, HDF5 and JSON raise.
         raise ValueError(
             f"{path} is damaged or not a saved model; delete it to go on from an older checkpoint, "
-            f"if there is one ({error})"
+            f"if there is one. Code in a file is never run ({error})"
         ) from error
 
 
