@@ -158,7 +158,7 @@ def edited(whole, seed):
         elif action == "repeat":
             content[start:start] = content[start : start + size]
         else:
-            content[start:start] = rng.choice((b"[", b"{", b"9", b"\0", b"\xff", b'"')) * size
+            content[start:start] = rng.choice((b"[", b"{", b"\0", b"\xff", b'"')) * size
     return bytes(content)
 
 
