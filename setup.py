@@ -5,8 +5,11 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 TFDS = ["tensorflow-datasets>=4.9"]
+EXPORT = ["onnx>=1.17", "tf2onnx>=1.16", "onnxruntime>=1.20", "ai-edge-litert>=1.2"]
+SERVING = ["tensorflow-serving-api>=2.18"]
 SWEEP = ["keras-tuner>=1.4.8"]
-TESTING = ["hypothesis", "mypy", "pytest", "pytest-xdist", "ruff", *SWEEP, *TFDS]
+TESTING = ["hypothesis", "mypy", "pytest", "pytest-xdist", "ruff"]
+TESTING += [*TFDS, *EXPORT, *SERVING, *SWEEP]
 DOCS = ["furo", "myst-parser", "sphinx", "sphinx-mathjax-offline"]
 
 setup(
@@ -24,6 +27,7 @@ setup(
         "keras>=3.8",
         "tensorflow-probability[tf]>=0.25",
         "numpy>=2.0",
+        "protobuf>=4.22",
         "scikit-learn>=1.8",
         "scipy>=1.15",
         "joblib>=1.3",
@@ -36,6 +40,7 @@ setup(
         "benchmark": ["torch==2.13.0"],
         "docs": DOCS,
         "sweep": SWEEP,
+        "export": EXPORT,
         "tfds": TFDS,
         "dev": [*TESTING, *DOCS, "pre-commit"],
     },

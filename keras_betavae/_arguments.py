@@ -277,9 +277,9 @@ def parser(commands: Mapping[str, Callable[[argparse.Namespace], None]]) -> argp
     export.add_argument("--out", type=Path, required=True, metavar="PATH")
     export.add_argument(
         "--format",
-        choices=("tf_saved_model", "onnx"),
+        choices=("tf_saved_model", "onnx", "litert"),
         default="tf_saved_model",
-        help="default: %(default)s; onnx needs the package onnx",
+        help="default: %(default)s; onnx needs the extra export",
     )
 
     scores = subparsers.add_parser("scores", help="list the scores: range, needs, paper")

@@ -1,7 +1,9 @@
-"""Checks of numbers that constructors share."""
+"""Checks that constructors share."""
 
+import contextlib
 import math
 import numbers
+from collections.abc import Iterator
 
 
 def finite(name: str, value: float, minimum: float = -math.inf) -> float:
@@ -24,3 +26,19 @@ def whole(name: str, value: int) -> int:
     if not 1 <= value < math.inf or value != int(value):
         raise ValueError(f"{name} must be a whole number of at least 1, got {value}")
     return int(value)
+
+
+@contextlib.contextmanager
+def made_from_config(name: str) -> Iterator[None]:
+    """Lets out two kinds of errors only, where Keras lets out what a wrong configuration meets.
+
+    Raises:
+        TypeError: If an argument is missing, unknown or of the wrong kind.
+        ValueError: For all else.
+    """
+    try:
+        yield
+    except (TypeError, ValueError):
+        raise
+    except Exception as error:
+        raise ValueError(f"config must be that of a {name}: {error!r}") from error

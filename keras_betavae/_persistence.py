@@ -6,7 +6,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from keras_betavae import networks
+from keras_betavae import _export, networks
 
 _UNUSED = ("loss", "loss_weights", "metrics", "weighted_metrics")
 
@@ -108,37 +108,49 @@ class PersistentModel(keras.Model):
         return [variable for variable in self.variables if id(variable) not in known]
 
     def export(
-        self, filepath: str | os.PathLike, format: str = "tf_saved_model", **kwargs: Any
+        self,
+        filepath: str | os.PathLike,
+        format: str = "tf_saved_model",
+        *,
+        verbose: bool = True,
+        **options: Any,
     ) -> None:
         """Writes the model for serving.
 
-        The SavedModel needs neither Keras nor this package to run:
-        `tf.saved_model.load(filepath)` has the endpoints `encode(x)` → `mean`,
-        `log_var`; `decode(z)`; `reconstruct(x)`, also under the name `serve`; and
-        `sample(n, seed)`. Images are float32 in the data's own range, of any batch size.
+        All formats take images as floats in the data's own range (so that uint8 images must be
+        divided by 255 before) in batches of any size, and need neither Keras nor this package
+        to run.
+
+        "tf_saved_model" is the folder of one version, in the layout of TensorFlow Serving.
+        `tf.saved_model.load(filepath)` has the methods `encode(x)` → `mean`, `log_var`;
+        `decode(z)`; `reconstruct(x)`, also under the name `serve`; and `sample(n, seed)`; and
+        signatures of the same names and inputs, whose outputs are `mean` and `log_var`, or
+        `images`. `serving_default` reconstructs. `assets.extra` holds a request for each, by
+        which a server warms up. The folder is written aside and moved into place, over
+        a SavedModel that is there.
+
+        "onnx" and "litert" are folders that hold `encoder.onnx` and `decoder.onnx`, or
+        `encoder.tflite` and `decoder.tflite`: x → `mean`, `log_var` and z → `images`.
 
         Args:
-            filepath: Folder of the SavedModel, or the file of another format.
-            format: `"tf_saved_model"`, or a format of `keras.Model.export`, which then
-                gets `reconstruct` alone.
-            **kwargs: Passed to `keras.Model.export` for the other formats; `verbose` for
-                all.
+            filepath: The folder.
+            format: `"tf_saved_model"`, `"onnx"` or `"litert"`.
+            verbose: Whether to say what was written.
+            **options: `options`, a `tf.saved_model.SaveOptions`; `opset_version` of ONNX;
+                attributes of `tf.lite.TFLiteConverter`, such as `optimizations`.
+
+        Raises:
+            FileExistsError: If the folder of a SavedModel holds something else.
+            ImportError: If a package that the format needs is missing.
+            ValueError: If the format is unknown or lacks an operation of the networks, or, for
+                ONNX and LiteRT, the networks compute in another precision than float32.
         """
-        if format != "tf_saved_model":
-            images = keras.InputSpec(shape=(None, *self.image_shape), dtype="float32")
-            kwargs.setdefault("input_signature", [images])
-            super().export(filepath, format=format, **kwargs)
-            return
-        x = tf.TensorSpec((None, *self.image_shape), "float32", name="x")
-        z = tf.TensorSpec((None, self.latent_dim), "float32", name="z")
-        n, seed = tf.TensorSpec((), "int32", name="n"), tf.TensorSpec((), "int32", name="seed")
-        archive = keras.export.ExportArchive()
-        for name, function, signature in (
-            ("serve", self.reconstruct, [x]),
-            ("encode", lambda x: dict(zip(("mean", "log_var"), self.encode(x), strict=True)), [x]),
-            ("decode", self.decode, [z]),
-            ("reconstruct", self.reconstruct, [x]),
-            ("sample", self.sample, [n, seed]),
-        ):
-            archive.add_endpoint(name, function, signature)
-        archive.write_out(os.fspath(filepath), **kwargs)
+        path = os.fspath(filepath)
+        if format == "tf_saved_model":
+            _export.saved_model(self, path, **options)
+        elif format in _export.FORMATS:
+            _export.networks(self, path, format, **options)
+        else:
+            raise ValueError(f"format must be one of {', '.join(_export.FORMATS)}, got {format!r}")
+        if verbose:
+            print(f"Exported to {path}")

@@ -11,6 +11,7 @@ import tensorflow_probability as tfp
 from tensorflow_probability import distributions as tfd
 
 from keras_betavae import networks, presets
+from keras_betavae._checks import made_from_config
 from keras_betavae._replicas import Share
 from keras_betavae._training import TrainedModel
 from keras_betavae.likelihoods import Bernoulli, Likelihood
@@ -338,8 +339,14 @@ class BetaVAE(TrainedModel):
 
     @classmethod
     def from_config(cls, config: dict, custom_objects: dict | None = None) -> "BetaVAE":
-        """Creates the model from `get_config`'s dictionary."""
-        return cls(**keras.saving.deserialize_keras_object(config, custom_objects))
+        """Creates the model from `get_config`'s dictionary.
+
+        Raises:
+            TypeError: If an argument is missing, unknown or of the wrong kind.
+            ValueError: If it is out of range, or the dictionary is otherwise wrong.
+        """
+        with made_from_config(cls.__name__):
+            return cls(**keras.saving.deserialize_keras_object(config, custom_objects))
 
     def _diagnostic_names(self) -> list[str]:
         z = tf.zeros((2, self.latent_dim))

@@ -121,7 +121,7 @@ class ContinuousBernoulli(Likelihood):
     def __call__(self, params):
         """Returns independent continuous Bernoulli pixels with logits `params`."""
         return tfd.Independent(
-            tfd.ContinuousBernoulli(logits=params, dtype=params.dtype), _event_rank(params)
+            _ContinuousBernoulli(logits=params, dtype=params.dtype), _event_rank(params)
         )
 
 
@@ -219,7 +219,7 @@ class Laplace(Likelihood):
 
     def __call__(self, params):
         """Returns independent Laplace pixels with locations `params`."""
-        return tfd.Independent(tfd.Laplace(params, self.scale), _event_rank(params))
+        return tfd.Independent(_Laplace(params, self.scale), _event_rank(params))
 
     def get_config(self) -> dict:
         """Returns `{"scale": ...}`."""
@@ -243,6 +243,25 @@ class _GreyBernoulli(_Bernoulli):
 
     def _mode(self):
         return self._mean()
+
+
+class _ContinuousBernoulli(tfd.ContinuousBernoulli):
+    """A continuous Bernoulli whose mean does without expm1, which ONNX lacks."""
+
+    def _mean(self, logits=None):
+        logits = self.logits if logits is None else logits
+        is_near = tf.abs(logits) < 0.5
+        far = tf.where(is_near, tf.ones_like(logits), logits)
+        # The poles of the two terms cancel near 0.
+        near = 0.5 + logits / 12.0 - logits**3 / 720.0 + logits**5 / 30240.0
+        return tf.where(is_near, near, 0.5 + 0.5 / tf.tanh(0.5 * far) - 1.0 / far)
+
+
+class _Laplace(tfd.Laplace):
+    """A Laplace of one scale, whose mean needs no broadcast of shapes, which ONNX lacks."""
+
+    def _mean(self):
+        return tf.identity(self.loc)
 
 
 def _checked_scale(scale: float) -> float:

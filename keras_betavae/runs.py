@@ -55,7 +55,7 @@ def load_settings(folder: str | os.PathLike) -> Settings:
         raise FileNotFoundError(f"{folder} is no run: there is no {path}")
     try:
         return Settings(**json.loads(path.read_text(encoding="utf-8")))
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RecursionError) as error:
         raise ValueError(f"{path} does not hold a run's settings: {error}") from error
 
 
@@ -210,8 +210,7 @@ def finish(
     folder, settings = Path(folder), load_settings(folder)
     draw(folder, vae, data)
     (folder / "saved_model").mkdir(exist_ok=True)
-    with moved_into_place(folder / "saved_model" / "1") as aside:
-        vae.export(aside, verbose=False)
+    vae.export(folder / "saved_model" / "1", verbose=False)
     options: dict[str, Any] = {"scores": "fast", "n": settings.n_images, "seed": settings.seed}
     if controls:
         tables = evaluate_with_controls(vae, settings.build_model(data), data, **options)
@@ -280,12 +279,12 @@ def _hyperparameters(
 
 def _load(path: Path) -> BetaVAE:
     try:
-        return keras.saving.load_model(path)
+        return keras.saving.load_model(path, safe_mode=True)
     except Exception as error:
         # From damaged files, Keras lets out what zipfile, HDF5 and JSON raise.
         raise ValueError(
             f"{path} is damaged or not a saved model; `train --resume` makes a run's anew from "
-            f"its latest checkpoint that is whole ({error})"
+            f"its latest checkpoint that is whole. Code in a file is never run ({error})"
         ) from error
 
 

@@ -89,11 +89,12 @@ class Settings:
             raise ValueError("beta, beta_norm and weights exclude each other; choose one")
         if self.learning_rate is not None and not self.learning_rate > 0:
             raise ValueError(f"learning_rate must be above 0, got {self.learning_rate}")
-        if self.n_images < 100:
+        if not isinstance(self.n_images, int) or self.n_images < 100:
             raise ValueError(f"n_images must be at least 100, got {self.n_images}")
         for name in ("batch_size", "steps", "every"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < 1:
+                raise ValueError(f"{name} must be at least 1, got {value}")
 
     @classmethod
     def from_preset(cls, preset: str, **chosen: Any) -> "Settings":

@@ -96,7 +96,8 @@ def from_tfds(
     if not labels:
         return ImageDataset(images)
     sizes = [_size(features, path) for path in labels.values()]
-    return FactorDataset(images, list(labels), sizes, factors=np.load(factors_file))
+    values = np.load(factors_file, allow_pickle=False)
+    return FactorDataset(images, list(labels), sizes, factors=values)
 
 
 def _labels(features: Any, tfds: Any) -> Iterator[tuple[str, tuple[str, ...]]]:

@@ -7,6 +7,7 @@ import tensorflow as tf
 from keras.optimizers.schedules import LearningRateSchedule
 from tensorflow_probability import distributions as tfd
 
+from keras_betavae._checks import made_from_config
 from keras_betavae.schedules import Weight
 
 
@@ -82,9 +83,15 @@ class Objective(abc.ABC):
 
     @classmethod
     def from_config(cls, config: dict) -> "Objective":
-        """Creates the objective from `get_config`'s dictionary."""
-        # Schedules, and objectives within objectives, are dictionaries there.
-        return cls(**keras.saving.deserialize_keras_object(config))
+        """Creates the objective from `get_config`'s dictionary.
+
+        Raises:
+            TypeError: If an argument is missing, unknown or of the wrong kind.
+            ValueError: If it is out of range, or the dictionary is otherwise wrong.
+        """
+        with made_from_config(cls.__name__):
+            # Schedules, and objectives within objectives, are dictionaries there.
+            return cls(**keras.saving.deserialize_keras_object(config))
 
     @staticmethod
     def scheduled(step: tf.Tensor, **weights: Weight) -> dict[str, tf.Tensor]:

@@ -1,0 +1,273 @@
+"""The SavedModel's layout, signatures and warm-up; ONNX and LiteRT in their own runtimes."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from tensorflow.python.tools import saved_model_cli
+
+from keras_betavae import BetaVAE, FactorVAE, _export, _warmup, networks
+from keras_betavae.likelihoods import Bernoulli, ContinuousBernoulli, Gaussian, Laplace, Likelihood
+from keras_betavae.serving import ServedModel
+from tests.helpers import SHAPE, patterns, tiny_networks, tiny_vae
+
+# Keras 3.15 looks for what NumPy 2 has not, before it calls tf2onnx.
+pytestmark = pytest.mark.filterwarnings("ignore:In the future `np.object`:FutureWarning")
+
+SIGNATURES = {
+    "encode": (["x"], ["log_var", "mean"]),
+    "decode": (["z"], ["images"]),
+    "reconstruct": (["x"], ["images"]),
+    "serve": (["x"], ["images"]),
+    "serving_default": (["x"], ["images"]),
+    "sample": (["n", "seed"], ["images"]),
+}
+CODES = np.random.default_rng(0).normal(size=(4, 3)).astype("float32")
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    vae = tiny_vae()
+    path = tmp_path_factory.mktemp("export") / "saved_model" / "1"
+    vae.export(path, verbose=False)
+    return vae, path
+
+
+# The SavedModel.
+
+
+def test_the_folder_is_one_version_and_nothing_else(exported):
+    _, path = exported
+    assert [p.name for p in path.parent.iterdir()] == ["1"]
+    assert {"saved_model.pb", "variables", "assets.extra"} <= {p.name for p in path.iterdir()}
+
+
+def test_each_signature_names_its_inputs_and_outputs(exported):
+    signatures = tf.saved_model.load(exported[1]).signatures
+    assert {
+        name: (
+            sorted(signature.structured_input_signature[1]),
+            sorted(signature.structured_outputs),
+        )
+        for name, signature in signatures.items()
+    } == SIGNATURES
+
+
+def test_the_methods_still_give_plain_tensors(exported):
+    vae, path = exported
+    served = tf.saved_model.load(path)
+    for found, expected in (
+        (served.encode(patterns(4))["mean"], vae.encode(patterns(4))[0]),
+        (served.decode(CODES), vae.decode(CODES)),
+        (served.serve(patterns(4)), vae.reconstruct(patterns(4))),
+        (served.sample(3, 7), vae.sample(3, seed=7)),
+    ):
+        np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+def test_saved_model_cli_shows_and_runs_it(exported, tmp_path, capsys):
+    vae, path = exported
+    arguments = saved_model_cli.create_parser().parse_args(["show", "--dir", str(path), "--all"])
+    arguments.func()
+    shown = capsys.readouterr().out
+    for name, (inputs, outputs) in SIGNATURES.items():
+        _, _, described = shown.partition(f"signature_def['{name}']:")
+        described, _, _ = described.partition("Method name is: tensorflow/serving/predict")
+        for each in (*(f"inputs['{i}']" for i in inputs), *(f"outputs['{o}']" for o in outputs)):
+            assert each in described
+    np.save(tmp_path / "x.npy", patterns(4))
+    command = [Path(sys.executable).with_name("saved_model_cli"), "run", "--dir", path]
+    command += ["--tag_set", "serve", "--signature_def", "encode", "--outdir", tmp_path]
+    command += ["--inputs", f"x={tmp_path / 'x.npy'}"]
+    subprocess.run(command, check=True, capture_output=True, timeout=120)
+    for name, expected in zip(("mean", "log_var"), vae.encode(patterns(4)), strict=True):
+        np.testing.assert_allclose(np.load(tmp_path / f"{name}.npy"), expected, atol=1e-5)
+
+
+def warmup_of(path):
+    records = tf.data.TFRecordDataset(str(path / "assets.extra" / "tf_serving_warmup_requests"))
+    return [record.numpy() for record in records]
+
+
+def test_a_server_reads_the_warm_up_and_each_signature_answers_it(exported):
+    log = pytest.importorskip("tensorflow_serving.apis.prediction_log_pb2")
+    signatures = tf.saved_model.load(exported[1]).signatures
+    warmed = []
+    for record in warmup_of(exported[1]):
+        request = log.PredictionLog.FromString(record).predict_log.request
+        warmed.append(request.model_spec.signature_name)
+        inputs = {k: tf.constant(tf.make_ndarray(v)) for k, v in request.inputs.items()}
+        outputs = signatures[warmed[-1]](**inputs)
+        assert sorted(outputs) == SIGNATURES[warmed[-1]][1]
+        assert all(len(output) == 1 for output in outputs.values())
+    assert sorted(warmed) == sorted(set(SIGNATURES) - {"serve"})
+
+
+def test_the_warm_ups_fields_are_those_of_tensorflow_serving():
+    log = pytest.importorskip("tensorflow_serving.apis.prediction_log_pb2")
+    predict = pytest.importorskip("tensorflow_serving.apis.predict_pb2")
+    model = pytest.importorskip("tensorflow_serving.apis.model_pb2")
+    published = {
+        "ModelSpec": model.ModelSpec,
+        "Input": predict.PredictRequest.InputsEntry,
+        "PredictRequest": predict.PredictRequest,
+        "PredictLog": log.PredictLog,
+        "PredictionLog": log.PredictionLog,
+    }
+    for message, fields in _warmup._FIELDS.items():
+        theirs = published[message].DESCRIPTOR.fields_by_name
+        assert {name: theirs[name].number for name in fields} == {
+            name: number for name, (number, _) in fields.items()
+        }
+
+
+def test_an_export_replaces_a_version_whole_or_not_at_all(tmp_path, monkeypatch):
+    path = tmp_path / "1"
+    first, second = tiny_vae(seed=0), tiny_vae(seed=1)
+    first.export(path, verbose=False)
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(_export, "write_warmup", full)
+        with pytest.raises(OSError, match="No space left"):
+            second.export(path, verbose=False)
+    assert os.listdir(tmp_path) == ["1"]
+    for vae in (first, second):
+        np.testing.assert_allclose(ServedModel(path).decode(CODES), vae.decode(CODES), atol=1e-6)
+        second.export(path, verbose=False)
+
+
+def test_an_export_leaves_a_folder_of_other_things_alone(tmp_path):
+    (tmp_path / "mine").write_text("mine")
+    with pytest.raises(FileExistsError, match="holds no SavedModel"):
+        tiny_vae().export(tmp_path)
+    assert os.listdir(tmp_path) == ["mine"]
+
+
+# ONNX and LiteRT.
+
+
+def onnx_outputs(path, **inputs):
+    session = pytest.importorskip("onnxruntime").InferenceSession(path)
+    assert [value.name for value in session.get_inputs()] == list(inputs)
+    assert all(value.shape[0] == "batch" for value in session.get_outputs())
+    names = [value.name for value in session.get_outputs()]
+    return dict(zip(names, session.run(None, inputs), strict=True))
+
+
+def litert_outputs(path, **inputs):
+    litert = pytest.importorskip("ai_edge_litert.interpreter")
+    return litert.Interpreter(str(path)).get_signature_runner()(**inputs)
+
+
+RUNTIMES = {"onnx": ("onnx", onnx_outputs), "litert": ("tflite", litert_outputs)}
+every_format = pytest.mark.parametrize("format", RUNTIMES)
+
+
+def assert_runs_as(vae, path, format, tolerance=1e-4):
+    suffix, outputs = RUNTIMES[format]
+    if format == "onnx":
+        pytest.importorskip("tf2onnx")
+    vae.export(path, format=format, verbose=False)
+    assert sorted(os.listdir(path)) == [f"decoder.{suffix}", f"encoder.{suffix}"]
+    rng = np.random.default_rng(0)
+    for n in (1, 5):
+        x = rng.random((n, *vae.image_shape), dtype="float32")
+        z = rng.normal(size=(n, vae.latent_dim)).astype("float32")
+        encoded = outputs(path / f"encoder.{suffix}", x=x)
+        decoded = outputs(path / f"decoder.{suffix}", z=z)
+        assert (sorted(encoded), sorted(decoded)) == (["log_var", "mean"], ["images"])
+        mean, log_var = vae.encode(x)
+        np.testing.assert_allclose(encoded["mean"], mean, atol=tolerance)
+        np.testing.assert_allclose(encoded["log_var"], log_var, atol=tolerance)
+        np.testing.assert_allclose(decoded["images"], vae.decode(z), atol=tolerance)
+
+
+LIKELIHOODS = [Bernoulli(), ContinuousBernoulli(), Gaussian(0.3, learnt=True), Laplace(0.3)]
+SLOW = {("litert", "Bernoulli"), ("litert", "Laplace")}  # LiteRT's converter takes seconds.
+
+
+@pytest.mark.parametrize(
+    ("format", "likelihood"),
+    [
+        pytest.param(
+            runtime,
+            likelihood,
+            id=f"{type(likelihood).__name__}-{runtime}",
+            marks=[pytest.mark.slow] * ((runtime, type(likelihood).__name__) in SLOW),
+        )
+        for runtime in RUNTIMES
+        for likelihood in LIKELIHOODS
+    ],
+)
+def test_each_likelihood_runs_in_the_formats_own_runtime(format, likelihood, tmp_path):
+    # The limit is one that these log-variances do reach.
+    vae = BetaVAE(**tiny_networks(), likelihood=likelihood, log_var_limit=0.3)
+    assert_runs_as(vae, tmp_path / "networks", format)
+
+
+@every_format
+@pytest.mark.parametrize(
+    "kind", ["conv", *(pytest.param(k, marks=pytest.mark.slow) for k in ("burgess", "locatello"))]
+)
+def test_the_papers_networks_run_in_the_formats_own_runtime(format, kind, tmp_path):
+    shape = (64, 64, 3)
+    encoder = getattr(networks, f"{kind}_encoder")(shape, 10)
+    decoder = getattr(networks, f"{kind}_decoder")(10, shape)
+    assert_runs_as(BetaVAE(encoder, decoder), tmp_path / "networks", format)
+
+
+@pytest.fixture
+def half_precision():
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_float16")
+    vae = FactorVAE(**tiny_networks(), discriminator=networks.discriminator(3, units=(8,)))
+    keras.config.set_dtype_policy(before)
+    return vae
+
+
+def test_half_precision_is_refused_and_its_weights_run_in_a_twin(half_precision, tmp_path):
+    for runtime in RUNTIMES:
+        with pytest.raises(ValueError, match=r"float32, got \['float16', 'float32'\]; make"):
+            half_precision.export(tmp_path / "networks", format=runtime)
+    twin = FactorVAE(**tiny_networks(), discriminator=networks.discriminator(3, units=(8,)))
+    half_precision.save_weights(tmp_path / "half.weights.h5")
+    twin.load_weights(tmp_path / "half.weights.h5")
+    assert_runs_as(twin, tmp_path / "networks", "onnx")
+    np.testing.assert_allclose(twin.decode(CODES), half_precision.decode(CODES), atol=1e-2)
+
+
+class Bessel(Likelihood):
+    """A mean that neither format has an operation for."""
+
+    def __call__(self, params):
+        p = Gaussian()(params)
+        p._mean = lambda: tf.math.bessel_i0e(params)
+        return p
+
+
+@every_format
+def test_an_operation_that_the_format_lacks_is_named_and_leaves_no_file(format, tmp_path):
+    vae = BetaVAE(**tiny_networks(), likelihood=Bessel())
+    words = "(?s)the decoder cannot be written as .*BesselI0e"
+    with pytest.raises(ValueError, match=words) as caught:
+        vae.export(tmp_path, format=format)
+    assert format in str(caught.value).lower()
+    assert [path.stem for path in tmp_path.iterdir()] == ["encoder"]
+
+
+def test_options_reach_the_exporter(tmp_path):
+    onnx = pytest.importorskip("onnx")
+    tiny_vae().export(tmp_path, format="onnx", opset_version=13, verbose=False)
+    assert onnx.load(tmp_path / "encoder.onnx").opset_import[0].version == 13
+    vae = BetaVAE(**tiny_networks(SHAPE, units=(512,)))
+    vae.export(tmp_path, format="litert", verbose=False, optimizations=[tf.lite.Optimize.DEFAULT])
+    size = (tmp_path / "encoder.tflite").stat().st_size
+    assert size < 0.5 * 4 * vae.encoder.count_params()  # One byte a weight, not four.
