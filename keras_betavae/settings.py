@@ -87,6 +87,8 @@ class Settings:
                 )
         if sum(w is not None for w in (self.beta, self.beta_norm, self.weights)) > 1:
             raise ValueError("beta, beta_norm and weights exclude each other; choose one")
+        if self.weights is not None and not isinstance(self.weights, Mapping):
+            raise ValueError(f"weights must be numbers by name, got {self.weights!r}")
         if self.learning_rate is not None and not self.learning_rate > 0:
             raise ValueError(f"learning_rate must be above 0, got {self.learning_rate}")
         if not isinstance(self.n_images, int) or self.n_images < 100:

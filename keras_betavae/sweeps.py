@@ -140,9 +140,11 @@ def load(folder: str | os.PathLike) -> Sweep:
     if not path.is_file():
         raise FileNotFoundError(f"{folder} is no sweep: there is no {path}")
     try:
-        return Sweep(**json.loads(path.read_text(encoding="utf-8")))
-    except (TypeError, ValueError) as error:
+        sweep = Sweep(**json.loads(path.read_text(encoding="utf-8")))
+        sweep.trials()
+    except (AttributeError, TypeError, ValueError, RecursionError) as error:
         raise ValueError(f"{path} does not hold a sweep: {error}") from error
+    return sweep
 
 
 def run(folder: str | os.PathLike, *, jobs: int = 1, verbose: bool = True) -> dict[str, Path]:
@@ -157,7 +159,7 @@ def run(folder: str | os.PathLike, *, jobs: int = 1, verbose: bool = True) -> di
     its run. On several machines that share the folder, start this function (or
     `keras-betavae sweep --resume`) on each with KerasTuner's own variables: `KERASTUNER_TUNER_ID`,
     which is "chief" on one and differs between all, `KERASTUNER_ORACLE_IP` and
-    `KERASTUNER_ORACLE_PORT`; `jobs` is then of no use. To end a worker's loss there, start it
+    `KERASTUNER_ORACLE_PORT`; `jobs` is then of no use. A worker that was lost there is started
     again under its own id.
 
     Args:

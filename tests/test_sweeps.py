@@ -97,7 +97,14 @@ def test_a_folder_holds_one_sweep(tmp_path):
         sweeps.create(tmp_path / "other", Sweep(BASE, AXES))
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"base": 1}', "{"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "[]", "{}", "{", '{"base": 1}', '{"base": 1, "axes": 2}', '{"base": {}, "axes": {}}'),
+        '{"base": {"preset": "sprites_quick"}, "axes": {"seed": [0, 1]}}',
+        '{"base": {"preset": "sprites_quick", "weights": 1}, "axes": {}}',
+    ],
+)
 def test_a_damaged_sweep_is_named(text, tmp_path):
     with pytest.raises(FileNotFoundError, match=r"there is no .*sweep\.json"):
         sweeps.load(tmp_path)

@@ -11,7 +11,7 @@ from keras_betavae import metrics, visualization
 from keras_betavae.inspection import inspect, showcase
 from keras_betavae.objectives import Capacity
 from keras_betavae.reproduction._page import FinishedRun, picture, write_csv
-from keras_betavae.reproduction.higgins import SMOKE, seeds
+from keras_betavae.reproduction._plans import SMOKE, seeds
 from keras_betavae.score_table import markdown_table
 from keras_betavae.sweeps import Axes, Sweep
 

@@ -15,10 +15,10 @@ from keras_betavae.reproduction._page import (
     picture,
     write_csv,
 )
+from keras_betavae.reproduction._plans import SMOKE, seeds
 from keras_betavae.score_table import markdown_table
 from keras_betavae.sweeps import Axes, Sweep
 
-SMOKE = {"grid": (3, 3, 4, 6, 6), "batch_size": 32, "n_images": 400}
 N_EVALUATIONS = 3
 _PROTOCOLS: tuple[Literal["higgins", "locatello"], ...] = ("higgins", "locatello")
 
@@ -34,11 +34,6 @@ PUBLISHED = {
     "β-VAE": "99.23 ± 0.1",
 }
 """Higgins et al. 2017, Fig. 6 (left), in percent, as reported."""
-
-
-def seeds(n: int) -> dict[str, dict[str, int]]:
-    """Returns an axis of seeds."""
-    return {str(seed): {"seed": seed} for seed in range(n)}
 
 
 def table_sweep(budget: str) -> Sweep:

@@ -10,7 +10,7 @@ from keras_betavae import visualization
 from keras_betavae.evaluation import evaluate
 from keras_betavae.metrics import SCORES
 from keras_betavae.reproduction._page import FinishedRun, mean_and_spread, picture, write_csv
-from keras_betavae.reproduction.higgins import SMOKE, seeds
+from keras_betavae.reproduction._plans import SMOKE, seeds
 from keras_betavae.score_table import markdown_table
 from keras_betavae.sweeps import Sweep
 
