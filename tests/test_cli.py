@@ -64,7 +64,7 @@ def failed(capsys, *arguments, status=1):
 def test_a_run_leaves_all_that_it_says(trained):
     folder, printed = trained
     names = {
-        "config.json", "metrics.csv", "logs", "checkpoints", "pictures", "model.keras",
+        "config.json", "metrics.csv", "latents.csv", "logs", "checkpoints", "pictures", "model.keras",
         "saved_model", "scores.json", "scores.md",
     }  # fmt: skip
     assert {path.name for path in folder.iterdir()} == names
@@ -391,7 +391,13 @@ def test_every_command_has_help(command, capsys):
         "train --out a --preset nothing",
         "train --out a --steps many",
         "train --out a --grid 3,two",
-        "train --out a --grid 3,2,4,4,4,4",
+        "train --out a --weight gamma",
+        "train --out a --weight gamma=much",
+        "sweep --out a --over seed",
+        "sweep --out a --resume b",
+        "reproduce",
+        "reproduce everything --out a",
+        "reproduce higgins-table --out a --budget week",
         "train --out a --data mnist",
         "train --out a --verbose 3",
         "evaluate",
@@ -473,6 +479,10 @@ NO_GRID = [option for option in SMALL if not option.startswith("--grid")]
         ([*SMALL, "--data=dsprites"], r"grid must be .* of dsprites"),
         ([*SMALL, "--grid=4,2,4,4,4"], "at most 3 shapes.*got 4"),
         ([*SMALL, "--grid=3,1,2,2,2"], "grid must be .* one value"),
+        ([*SMALL, "--grid=3,2,4,4,4,4"], "grid must be .*five of sprites"),
+        ([*SMALL, "--weight=alpha=1"], "weights of .* must be of .*, got alpha"),
+        ([*SMALL, "--beta-norm=-1"], "beta_norm must be .*got -1"),
+        ([*SMALL, "--beta=1", "--beta-norm=1"], "exclude each other"),
         ([*SMALL, "--latent-dim=0"], "latent_dim must be at least 1, got 0"),
         ([*SMALL, "--beta=-1"], "beta must be .*got -1"),
         ([*SMALL, "--steps=0"], "steps must be at least 1, got 0"),
@@ -544,7 +554,7 @@ def test_a_damaged_checkpoint_is_passed_over_and_kept(trained, tmp_path, capsys,
             "flipped": whole[:middle] + flipped + whole[middle + 64 :],
         }[content]
     )
-    with pytest.warns(UserWarning, match=f"{path.name} is damaged .* {older.name} is taken for"):
+    with pytest.warns(UserWarning, match=f"{path.name} is damaged .*{older.name} is taken for"):
         assert cli.main(["train", "--resume", str(folder), "--verbose", "0"]) == 0
     assert (folder / "checkpoints" / f"damaged-{path.name}").is_file()
     assert (folder / "scores.json").is_file()
