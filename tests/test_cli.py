@@ -64,8 +64,8 @@ def failed(capsys, *arguments, status=1):
 def test_a_run_leaves_all_that_it_says(trained):
     folder, printed = trained
     names = {
-        "config.json", "metrics.csv", "latents.csv", "logs", "checkpoints", "pictures", "model.keras",
-        "saved_model", "scores.json", "scores.md",
+        "config.json", "metrics.csv", "latents.csv", "logs", "checkpoints", "pictures",
+        "model.keras", "saved_model", "scores.json", "scores.md",
     }  # fmt: skip
     assert {path.name for path in folder.iterdir()} == names
     for line in ("logs", "metrics.csv", "pictures", "model.keras", "saved_model/1", "scores.json"):

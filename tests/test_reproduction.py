@@ -13,12 +13,8 @@ from keras_betavae.reproduction._page import mean_and_spread, write_csv
 from keras_betavae.visualization import plot_capacity, plot_heat_map
 from tests.helpers import quick_scores
 
-pytestmark = [
-    # KerasTuner 1.4.8 asks threads for their names in an old way.
-    pytest.mark.filterwarnings("ignore:currentThread|getName:DeprecationWarning"),
-    # In few steps the KL does not reach the capacity.
-    pytest.mark.filterwarnings("ignore:by step .* from the capacity"),
-]
+# In few steps the KL does not reach the capacity.
+pytestmark = pytest.mark.filterwarnings("ignore:by step .* from the capacity")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -28,6 +24,11 @@ def quick():
         patch.setattr(runs, "draw", lambda *_: None)
         patch.setattr(runs.callbacks.LatentPictures, "draw", lambda _: None)
         yield
+
+
+def smaller_side(path):
+    with Image.open(path) as image:
+        return min(image.size)
 
 
 def rows_of(path):
@@ -108,7 +109,7 @@ def test_a_page_says_what_it_was_made_from(blobs):
     assert "`preset` burgess_dsprites" in page
     assert "seconds of training" in page
     for picture in re.findall(r"!\[[^]]*\]\((.*?)\)", page):
-        assert min(Image.open(blobs / picture).size) > 100
+        assert smaller_side(blobs / picture) > 100
     assert len(list(blobs.glob("*.png"))) == 2
 
 
@@ -289,6 +290,6 @@ def test_every_page_is_made_from_a_smoke_run(name, tmp_path):
     page = reproduction.reproduce(name, tmp_path / name, budget="smoke", verbose=False)
     text = page.read_text("utf-8")
     pictures = re.findall(r"!\[[^]]*\]\((.*?)\)", text)
-    assert all(min(Image.open(page.parent / picture).size) > 100 for picture in pictures)
+    assert all(smaller_side(page.parent / picture) > 100 for picture in pictures)
     assert pictures or name == "higgins-table"
     assert list(page.parent.glob("*.csv"))
