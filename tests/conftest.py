@@ -11,6 +11,6 @@ for variable in (
     "TF_NUM_INTRAOP_THREADS",
 ):
     os.environ.setdefault(variable, "1")
-# keras_betavae sets it where it is imported before TensorFlow, as in the processes that tests start;
-# with other convolutions the last digits differ.
+# keras_betavae sets it where it is imported before TensorFlow, as in the processes that tests
+# start; with other convolutions the last digits differ.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from keras_betavae import cli
 from tests.helpers import quick_scores, weights_of
@@ -86,16 +87,19 @@ def wait(child):
 
 def die_before_moving(name):
     """Kills the process when it has written half of a file of that name aside."""
-    replace = Path.replace
 
-    def replace_or_die(aside, target):
-        if re.fullmatch(name, Path(target).name):
-            if aside.is_file():
-                os.truncate(aside, aside.stat().st_size // 2)
-            os.kill(os.getpid(), signal.SIGKILL)
-        return replace(aside, target)
+    def dying(move):
+        def move_or_die(aside, target):
+            if re.fullmatch(name, Path(target).name):
+                if Path(aside).is_file():
+                    os.truncate(aside, Path(aside).stat().st_size // 2)
+                os.kill(os.getpid(), signal.SIGKILL)
+            return move(aside, target)
 
-    Path.replace = replace_or_die
+        return move_or_die
+
+    Path.replace = dying(Path.replace)
+    tf.io.gfile.rename = dying(tf.io.gfile.rename)
 
 
 def check_whole(run, every):
