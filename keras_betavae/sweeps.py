@@ -16,6 +16,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import keras
+
 from keras_betavae import metrics, runs
 from keras_betavae._files import moved_into_place
 from keras_betavae.inspection import inspect
@@ -25,6 +27,8 @@ from keras_betavae.settings import Settings
 Axes = Mapping[str, Mapping[str, Mapping[str, Any]]]
 _JUDGES = ("mig_score", "active_units")
 _RESTARTS = 5
+_RUNS_PER_PROCESS = 8
+_GIVES_WAY = 75
 
 
 @dataclasses.dataclass(frozen=True)
@@ -273,9 +277,14 @@ def _search(folder: Path, sweep: Sweep, verbose: bool) -> None:
     """Runs the trials that KerasTuner gives out, or, as its chief, gives them out."""
     import keras_tuner
 
-    trials, done = sweep.trials(), itertools.count(1)
+    trials, started, done = sweep.trials(), itertools.count(), itertools.count(1)
 
     class Tuner(keras_tuner.engine.base_tuner.BaseTuner):
+        def pre_create_trial(self):
+            if not leads() and next(started) == _RUNS_PER_PROCESS:
+                # TensorFlow does not give back all that a model took.
+                sys.exit(_GIVES_WAY)
+
         def run_trial(self, trial, **options):
             del options  # KerasTuner's own, for Keras's fit.
             name = run_name(trial.hyperparameters.values)
@@ -313,6 +322,7 @@ def _run_one(folder: Path, settings: Settings) -> dict[str, float]:
                 raise ValueError(f"{folder} is a run of other settings")
             data = settings.load_data()
             runs.finish(folder, runs.train(folder, data, verbose=0), data, controls=False)
+            keras.backend.clear_session()
         found = json.loads((folder / "scores.json").read_text(encoding="utf-8"))["trained"]
     except Exception:
         folder.mkdir(parents=True, exist_ok=True)
@@ -356,8 +366,9 @@ def _search_in_processes(folder: Path, jobs: int, verbose: bool) -> None:
                 if worker.returncode == 0 or restarts[name] == _RESTARTS:
                     del workers[name]
                     continue
-                restarts[name] += 1
-                print(f"{name} died ({worker.returncode}) and is started again", flush=True)
+                if worker.returncode != _GIVES_WAY:
+                    restarts[name] += 1
+                    print(f"{name} died ({worker.returncode}) and is started again", flush=True)
                 workers[name] = started(name)
     finally:
         for process in (chief, *workers.values()):

@@ -51,7 +51,8 @@ def main():
         assert wait(fork(train, killed, name)) == -signal.SIGKILL, name
     moments = random.Random(plan["seed"])
     for _ in range(plan["kills"]):
-        child, moment = fork(train, killed), moments.uniform(0.0, length)
+        # A part of the run's length, so that it takes many kills to get through.
+        child, moment = fork(train, killed), moments.uniform(0.0, length / 4)
         time.sleep(moment)
         os.kill(child, signal.SIGKILL)
         status = wait(child)

@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -43,11 +44,13 @@ def test_a_run_survives_kills_at_the_hard_places(tmp_path):
 
 @pytest.mark.slow
 def test_a_run_survives_twenty_kills_at_random_moments(tmp_path):
-    moments = kill(tmp_path, steps=40, kills=20, seed=1)
+    moments = kill(tmp_path, steps=120, kills=20, seed=1)
     print(moments)
-    assert len(moments) == 20
-    # Some kills came after the first checkpoint, and some while it was made or before.
-    assert {bool(newest) for _, _, newest in moments} == {True, False}
+    assert [status for _, status, _ in moments].count(-signal.SIGKILL) >= 15
+    # They came before the first checkpoint, and after many others.
+    seen = {newest for _, _, newest in moments}
+    assert None in seen
+    assert len(seen) >= 5
 
 
 @pytest.fixture(scope="module")
