@@ -148,7 +148,17 @@ def test_the_benchmark_of_the_scores_runs(capsys):
     assert all(float(row[-2]) < 1e-6 for row in exact)
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "examples").glob("*.py")), ids=lambda p: p.stem)
+# What these do, other tests do with less.
+SLOW = ("reproduce_blobs", "choose_without_factors", "compare_objectives")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param(path, marks=[pytest.mark.slow] if path.stem in SLOW else [], id=path.stem)
+        for path in sorted((ROOT / "examples").glob("*.py"))
+    ],
+)
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_example_runs(path, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from keras_betavae import cli, metrics, presets, reproduction, runs, sweeps
+from keras_betavae.datasets import load_blobs
 from keras_betavae.reproduction import burgess, higgins, locatello
 from keras_betavae.reproduction._page import mean_and_spread, write_csv
 from keras_betavae.visualization import plot_capacity, plot_heat_map
@@ -63,16 +64,16 @@ def test_the_papers_budget_is_the_papers_recipe():
     assert all(settings.preset == "higgins_dsprites" for settings in table)
     assert all(settings.learning_rate is None for settings in table)
     rising = burgess.capacity_sweep("paper").trials()["model=capacity,seed=0"]
-    built = rising.build_model(rising.load_data()).objective
+    built = rising.build_model(load_blobs(2, 2)).objective
     assert built.get_config() == presets.get("burgess_dsprites").objective.get_config()
 
 
 @pytest.mark.parametrize("objective", locatello.GRIDS)
 def test_every_cell_is_a_grid_of_six_that_can_be_built(objective):
-    trials = locatello.cell_sweep("hour", objective=objective).trials()
+    trials, data = locatello.cell_sweep("hour", objective=objective).trials(), load_blobs(2, 2)
     assert len(trials) == 6
     for settings in trials.values():
-        built = settings.build_model(settings.load_data())
+        built = settings.build_model(data)
         assert settings.batch_size == presets.get(objective).batch_size
     assert built.latent_dim == 10
 
