@@ -377,7 +377,8 @@ def _search_in_processes(folder: Path, jobs: int, verbose: bool) -> None:
 
 
 def _end_with_parent() -> None:
-    sys.stdin.buffer.read()
+    # Not sys.stdin, whose lock a daemon thread may not hold when the interpreter ends.
+    os.read(0, 1)
     os._exit(1)
 
 
