@@ -17,9 +17,9 @@ class Checkpoint(keras.callbacks.Callback):
     Each file is written aside, flushed to the disk and moved into place, so that whatever stands
     in the folder is whole, also when the process is killed, the disk is full or the power is cut
     while it saves. Of several workers the chief alone writes there. A model that is loaded from
-    there and trained on has the weights that it would have had without the break, if its layers
-    draw from `keras.random.SeedGenerator`s of their own, as those of Keras do: the state of
-    Keras's global one is not kept.
+    there and trained on has the weights that it would have had without the break, if each of its
+    layers that is random has a `keras.random.SeedGenerator` of its own, as those of Keras have: the
+    state of Keras's global one is not kept.
 
     Args:
         folder: Where `step-<training step>.keras` files go.
