@@ -65,7 +65,8 @@ def main():
 
 def newest(run):
     """What the run has come to."""
-    paths = [*run.glob("checkpoints/step-*"), *run.glob("model.keras"), *run.glob("scores.json")]
+    paths = [*sorted(run.glob("checkpoints/step-*")), *run.glob("model.keras")]
+    paths += run.glob("scores.json")
     return paths[-1].name if paths else None
 
 
@@ -127,8 +128,10 @@ def metrics_of(run):
 
 def compare(run, other):
     """Raises if two runs do not hold the same."""
-    assert metrics_of(run) == metrics_of(other)
-    assert (run / "latents.csv").read_text() == (other / "latents.csv").read_text()
+    pairs = zip(metrics_of(run), metrics_of(other), strict=True)
+    assert all(ours == theirs for ours, theirs in pairs), (metrics_of(run), metrics_of(other))
+    for name in ("latents.csv", "scores.json"):
+        assert (run / name).read_text() == (other / name).read_text(), name
     models = [keras.saving.load_model(path / "model.keras") for path in (run, other)]
     states = [
         [*weights_of(vae), *(variable.numpy() for variable in vae.optimizer.variables)]
@@ -139,7 +142,6 @@ def compare(run, other):
     names = [{str(file.relative_to(path)) for file in path.rglob("*")} for path in (run, other)]
     names = [{name for name in found if "tfevents" not in name} for found in names]
     assert names[0] == names[1], names[0] ^ names[1]
-    assert (run / "scores.json").read_text() == (other / "scores.json").read_text()
 
 
 if __name__ == "__main__":

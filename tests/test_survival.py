@@ -66,7 +66,7 @@ def train(folder):
         patch.setattr(runs, "draw", lambda *_: None)
         patch.setattr(callbacks.LatentPictures, "draw", lambda _: None)
         if folder.exists():
-            return cli.main(["train", "--resume", str(folder), "--verbose=0"])
+            return cli.main(["train", "--resume", str(folder), "--verbose=0", "--no-controls"])
         options = [*killing.OPTIONS, "--steps=6", "--every=2", "--no-controls"]
         return cli.main(["train", *options, "--out", str(folder)])
 
