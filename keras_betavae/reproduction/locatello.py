@@ -74,7 +74,7 @@ def show_cell(folder: Path, found: Sequence[FinishedRun]) -> str:
     """Scores every model by the study's scores; writes `scores.csv`."""
     data, n = found[0].data(), found[0].settings.n_images
     # Gradient boosting of a score takes minutes for each model.
-    chosen = [name for name in _SCORES if SCORES[name].group == "fast" or n >= 10_000]
+    chosen = {name: SCORES[name] for name in _SCORES if SCORES[name].group == "fast" or n >= 10_000}
     tables = [evaluate(each.model(), data, scores=chosen, n=n, n_jobs=-1) for each in found]
     names = list(tables[0])
     rows = [[*e.labels.values(), *t.values()] for e, t in zip(found, tables, strict=True)]
