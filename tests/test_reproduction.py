@@ -239,10 +239,15 @@ def test_the_table_drops_the_worse_half_and_keeps_its_order(tmp_path, monkeypatc
     assert "β-VAE above VAE: no" in page or "β-VAE above VAE: yes" in page
 
 
-def test_what_holds_first_is_read_off_the_steps():
+def test_what_holds_to_the_end_is_read_off_the_steps():
     steps, capacity = np.array([0.0, 600.0, 1_200.0]), np.array([0.0, 12.5, 25.0])
-    assert burgess._first(np.array([False, True, False]), steps, capacity) == ["600", "12.5"]
-    assert burgess._first(np.array([False] * 3), steps, capacity) == ["not in this run", ""]
+    for holds, since in (
+        ((True, False, True), ["1,200", "25.0"]),  # An untrained network tells much by chance.
+        ((False, True, True), ["600", "12.5"]),
+        ((True, True, True), ["0", "0.0"]),
+        ((True, True, False), ["not at the end", ""]),
+    ):
+        assert burgess._since(np.array(holds), steps, capacity) == since
 
 
 def test_a_mean_has_its_spread():

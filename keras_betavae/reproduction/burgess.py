@@ -16,9 +16,9 @@ from keras_betavae.score_table import markdown_table
 from keras_betavae.sweeps import Axes, Sweep
 
 ON_NATS = 0.5
-"""A latent is on when its KL is above this."""
+"""A latent is on while its KL is above this."""
 FOUND_PART = 0.1
-"""A factor is found when a latent tells this part of its entropy."""
+"""A factor is found while a latent tells this part of its entropy."""
 
 
 def capacity_sweep(budget: str) -> Sweep:
@@ -61,11 +61,11 @@ def _show_rise(folder: Path, run: FinishedRun) -> list[str]:
     told = np.stack([table[n].reshape(shape).max(axis=1) / entropies[n] for n in names], axis=1)
     figure = visualization.plot_capacity(capacity, kl, told, names)
     lines = [
-        [f"z{latent}", *_first(kl[:, latent] > ON_NATS, steps, capacity), f"{kl[-1, latent]:.2f}"]
+        [f"z{latent}", *_since(kl[:, latent] > ON_NATS, steps, capacity), f"{kl[-1, latent]:.2f}"]
         for latent in np.argsort(-kl[-1])
     ]
     found = [
-        [name, *_first(told[:, k] > FOUND_PART, steps, capacity), f"{told[-1, k]:.2f}"]
+        [name, *_since(told[:, k] > FOUND_PART, steps, capacity), f"{told[-1, k]:.2f}"]
         for k, name in enumerate(names)
     ]
     inspection = inspect(vae, data)
@@ -86,19 +86,20 @@ def _show_rise(folder: Path, run: FinishedRun) -> list[str]:
             figure,
             "KL of each latent, and what the best latent tells of each factor, against C",
         ),
-        f"A latent is on from the first interval at whose end its KL is above {ON_NATS:g} nats:",
+        f"A latent is on from the step from which its KL stays above {ON_NATS:g} nats:",
         markdown_table(["latent", "step", "C, nats", "KL at the end"], lines),
-        f"A factor is found when one latent tells {FOUND_PART:.0%} of its entropy:",
+        f"A factor is found from the step from which a latent tells {FOUND_PART:.0%} of its entropy:",
         markdown_table(["factor", "step", "C, nats", "told at the end"], found),
         picture(folder / f"traversal_seed_{seed}.png", grid, "Traversals, rows by falling KL"),
     ]
 
 
-def _first(holds: np.ndarray, steps: np.ndarray, capacity: np.ndarray) -> list[str]:
-    """Returns the step and the capacity from which on something holds first."""
-    if not holds.any():
-        return ["not in this run", ""]
-    at = int(holds.argmax())
+def _since(holds: np.ndarray, steps: np.ndarray, capacity: np.ndarray) -> list[str]:
+    """Returns the step and the capacity from which on something holds to the end."""
+    if not holds[-1]:
+        return ["not at the end", ""]
+    fails = np.flatnonzero(~holds)
+    at = fails[-1] + 1 if len(fails) else 0
     return [f"{steps[at]:,.0f}", f"{capacity[at]:.1f}"]
 
 
