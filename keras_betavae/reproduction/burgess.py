@@ -88,7 +88,7 @@ def _show_rise(folder: Path, run: FinishedRun) -> list[str]:
         ),
         f"A latent is on from the step from which its KL stays above {ON_NATS:g} nats:",
         markdown_table(["latent", "step", "C, nats", "KL at the end"], lines),
-        f"A factor is found from the step from which a latent tells {FOUND_PART:.0%} of its entropy:",
+        f"A factor is found from where a latent tells {FOUND_PART:.0%} of its entropy, to the end:",
         markdown_table(["factor", "step", "C, nats", "told at the end"], found),
         picture(folder / f"traversal_seed_{seed}.png", grid, "Traversals, rows by falling KL"),
     ]
