@@ -88,9 +88,8 @@ class _Network(keras.Model):
     """A function of a model as a network of its own, which is what Keras's exporters take."""
 
     def __init__(self, vae, function):
-        super().__init__(
-            name="network", dtype="float32"
-        )  # A half-precision policy would cast the images.
+        # A half-precision policy would cast the images.
+        super().__init__(name="network", dtype="float32")
         self.vae = vae
         self.function = function
         self.built = True

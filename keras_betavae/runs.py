@@ -271,7 +271,9 @@ def _hyperparameters(
         "model": type(vae).__name__,
         "objective": type(vae.objective).__name__,
     }
-    found |= {f"model/{k}": v for k, v in presets.get(settings.preset).options.items()}
+    weights = settings.weights or {}
+    options = presets.get(settings.preset).options
+    found |= {f"model/{k}": weights.get(k, v) for k, v in options.items()}
     found |= {f"objective/{k}": v for k, v in vae.objective.get_config().items()}
     # Schedules are dictionaries.
     return {k: v for k, v in found.items() if isinstance(v, bool | int | float | str)}
