@@ -132,6 +132,13 @@ def test_weights_reach_the_model_too():
     assert model_of(preset="locatello_beta", weights={"beta": 3.0}).objective.beta == 3.0
 
 
+def test_hparams_show_the_weight_that_was_given():
+    chosen = {**BASE, "preset": "locatello_factor", "weights": {"gamma": 7.0}}
+    settings = runs.Settings.from_preset(**chosen)
+    data = settings.load_data()
+    assert runs._hyperparameters(settings, settings.build_model(data), data)["model/gamma"] == 7.0
+
+
 @pytest.mark.parametrize(
     ("chosen", "words"),
     [
