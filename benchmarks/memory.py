@@ -2,7 +2,7 @@
 
     python benchmarks/memory.py
 
-Each training is a process of its own (50 steps of the preset `sprites_quick`); its peak
+Each training is a process of its own (50 steps of the preset `higgins_quick`); its peak
 resident memory is what the operating system counted. The aim: under 1 GiB more.
 """
 
@@ -14,7 +14,7 @@ SCRIPT = """
 import resource
 import keras_betavae as kbv
 data = kbv.datasets.load_sprites({grid})
-vae = kbv.BetaVAE.from_preset("sprites_quick")
+vae = kbv.BetaVAE.from_preset("higgins_quick")
 vae.fit(data.to_tf_data(256, repeat=True, seed=0), steps_per_epoch=50, shuffle=False, verbose=0)
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 """

@@ -18,7 +18,7 @@ STEPS = 2_500
 N_IMAGES = 20_000
 
 data = kbv.datasets.load_sprites()
-batch_size = kbv.presets.get("sprites_quick").batch_size
+batch_size = kbv.presets.get("higgins_quick").batch_size
 
 
 # %%
@@ -26,7 +26,7 @@ def train(beta, seed):
     """Returns a β-VAE trained for `STEPS`."""
     keras.utils.set_random_seed(seed)
     vae = kbv.BetaVAE.from_preset(
-        "sprites_quick",
+        "higgins_quick",
         input_shape=data.image_shape,
         objective=kbv.objectives.Beta(beta),
         seed=seed,

@@ -1,9 +1,51 @@
-"""Layers of Keras computed in another way, where that is faster; weights and values are Keras's."""
+"""Layers that Keras does not have, or computes slower."""
 
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
+
+
+@keras.saving.register_keras_serializable(package="keras_betavae")
+class SpatialBroadcast(keras.layers.Layer):
+    r"""Lays a code at every place of a square grid, beside the place's coordinates.
+
+    .. math::
+        y_{ij} = (z, \; x_j, \; x_i), \qquad x_k = -1 + \frac{2k}{side - 1}
+
+    Args:
+        side: Rows and columns of the grid, at least 2.
+        **kwargs: As in `keras.layers.Layer`.
+
+    Raises:
+        ValueError: If `side` is below 2.
+
+    References:
+        Watters et al., Spatial Broadcast Decoder, 2019.
+
+    Example:
+        >>> SpatialBroadcast(8)(tf.ones((2, 10))).shape
+        TensorShape([2, 8, 8, 12])
+    """
+
+    def __init__(self, side: int, **kwargs: Any):
+        super().__init__(**kwargs)
+        if side < 2:
+            raise ValueError(f"side must be at least 2, got {side}")
+        self.side = side
+
+    def call(self, z: tf.Tensor) -> tf.Tensor:
+        """Returns (batch, side, side, latent_dim + 2) of codes (batch, latent_dim)."""
+        places = np.linspace(-1.0, 1.0, self.side)
+        grid = tf.constant(np.stack(np.meshgrid(places, places), axis=-1), z.dtype)
+        shape = tf.shape(z)[0], self.side, self.side
+        codes = tf.broadcast_to(z[:, None, None, :], (*shape, z.shape[1]))
+        return tf.concat([codes, tf.broadcast_to(grid, (*shape, 2))], axis=-1)
+
+    def get_config(self) -> dict:
+        """Returns the arguments."""
+        return {**super().get_config(), "side": self.side}
 
 
 @keras.saving.register_keras_serializable(package="keras_betavae")

@@ -13,11 +13,15 @@ stay as published, and layers like the first are added or dropped next to the im
 - `burgess`: filters 32, 32, 32, 32, all 4×4; dense 256, 256.
 - `locatello`: filters 32, 32, 64, 64, of which the last two are 2×2; dense 256. Its decoder
   is that of `conv`.
+- `broadcast`: the encoder of `conv`; the decoder lays the code, with coordinates, on a grid of
+  8×8, where two 3×3 convolutions have 64 filters; 4×4 ones of 32 double the side.
 
 References:
     dense, conv: Higgins et al. 2017, Table 1. burgess: Burgess et al. 2017,
     appendix. locatello: Locatello et al., Challenging Common Assumptions in the
     Unsupervised Learning of Disentangled Representations, ICML 2019, Table 1.
+    broadcast: after Watters et al., Spatial Broadcast Decoder, 2019, whose grid is the
+    whole image; 8×8 as in Locatello et al., Slot Attention, NeurIPS 2020.
 """
 
 import math
@@ -27,7 +31,7 @@ from typing import Any
 import keras
 from keras import layers
 
-from keras_betavae import layers as fast_layers
+from keras_betavae import layers as own_layers
 
 
 def dense_encoder(
@@ -188,6 +192,58 @@ def locatello_decoder(latent_dim: int, output_shape: Sequence[int]) -> keras.Mod
     return _conv_decoder("locatello_decoder", latent_dim, output_shape, [32, 32, 64, 64], [256])
 
 
+def broadcast_encoder(input_shape: Sequence[int], latent_dim: int) -> keras.Model:
+    """Returns the encoder beside `broadcast_decoder`, which equals `conv_encoder`.
+
+    Args:
+        input_shape: (side, side, channels), side a power of two from 32 to 256.
+        latent_dim: Number of latents, at least 1.
+
+    Raises:
+        ValueError: If `input_shape` is no such square or `latent_dim` is below 1.
+
+    Example:
+        >>> broadcast_encoder((64, 64, 1), latent_dim=10).name
+        'broadcast_encoder'
+    """
+    filters = [32, 32, 64, 64]
+    return _conv_encoder("broadcast_encoder", input_shape, latent_dim, filters, [4] * 4, [256])
+
+
+def broadcast_decoder(latent_dim: int, output_shape: Sequence[int]) -> keras.Model:
+    """Returns a decoder that knows where in the image it is.
+
+    A decoder must otherwise learn every position by itself. Here one latent that is compared
+    with a coordinate moves what is drawn, so that positions are found early and lie along
+    latents.
+
+    Args:
+        latent_dim: Number of latents, at least 1.
+        output_shape: (side, side, channels), side a power of two from 32 to 256.
+
+    Raises:
+        ValueError: If `output_shape` is no such square or `latent_dim` is below 1.
+
+    References:
+        Watters et al., Spatial Broadcast Decoder, 2019, whose grid is the whole image; a grid
+        of 8×8 costs a CPU far less (Locatello et al., Slot Attention, NeurIPS 2020).
+
+    Example:
+        >>> broadcast_decoder(10, (64, 64, 3)).output_shape
+        (None, 64, 64, 3)
+    """
+    n_layers = _check_square(output_shape, latent_dim)
+    z = keras.Input((latent_dim,), name="z")
+    h = own_layers.SpatialBroadcast(8)(z)
+    for _ in range(2):
+        h = layers.Conv2D(64, 3, padding="same", activation="relu")(h)
+    # The grid is twice the side of the other decoders', and the last layer doubles too.
+    for _ in range(n_layers - 2):
+        h = layers.Conv2DTranspose(32, 4, strides=2, padding="same", activation="relu")(h)
+    params = own_layers.Conv2DTranspose(output_shape[-1], dtype="float32", name="params")(h)
+    return keras.Model(z, params, name="broadcast_decoder")
+
+
 def discriminator(latent_dim: int, units: Sequence[int] = (1000,) * 6) -> keras.Model:
     """Returns FactorVAE's discriminator: logits of "a code" and of "a permuted code".
 
@@ -274,7 +330,7 @@ def _conv_decoder(name, latent_dim, output_shape, encoder_filters, units):
     h = layers.Reshape((4, 4, last))(h)
     for width in reversed(inner):
         h = layers.Conv2DTranspose(width, 4, strides=2, padding="same", activation="relu")(h)
-    params = fast_layers.Conv2DTranspose(output_shape[-1], dtype="float32", name="params")(h)
+    params = own_layers.Conv2DTranspose(output_shape[-1], dtype="float32", name="params")(h)
     return keras.Model(z, params, name=name)
 
 

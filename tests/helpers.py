@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_betavae import BetaVAE, evaluation, metrics, networks
+from keras_betavae import BetaVAE, callbacks, evaluation, metrics, networks, runs
 from keras_betavae.metrics import _linear
 
 SHAPE = (8, 8, 1)
@@ -62,6 +62,15 @@ def quick_scores():
         patch.setattr(evaluation, "SCORES", scores)
         patch.setattr(_linear, "CHECK_EVERY", 100)
         patch.setattr(_linear, "MAX_STEPS", 200)
+        yield
+
+
+@contextlib.contextmanager
+def quick_runs():
+    """Runs with quick scores, and without the pictures, which other tests look at."""
+    with quick_scores(), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(runs, "draw", lambda *_: None)
+        patch.setattr(callbacks.LatentPictures, "draw", lambda _: None)
         yield
 
 

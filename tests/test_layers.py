@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import keras_betavae as kbv
-from keras_betavae.layers import Conv2DTranspose
+from keras_betavae.layers import Conv2DTranspose, SpatialBroadcast
 from tests.helpers import plain_decoder
 
 
@@ -123,9 +123,34 @@ def test_weights_load_either_way(tmp_path):
         np.testing.assert_array_equal(target(z), source(z))
 
 
-def test_the_layer_round_trips_through_its_config():
-    layer = Conv2DTranspose(3, activation="tanh", name="params")
+@pytest.mark.parametrize(
+    "layer", [Conv2DTranspose(3, activation="tanh", name="params"), SpatialBroadcast(5, name="at")]
+)
+def test_layers_round_trip_through_their_config(layer):
     config = keras.saving.serialize_keras_object(layer)
     again = keras.saving.deserialize_keras_object(config)
-    assert type(again) is Conv2DTranspose
+    assert type(again) is type(layer)
     assert again.get_config() == layer.get_config()
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(1, 3), st.integers(1, 4), st.integers(2, 9))
+def test_a_code_is_laid_beside_the_coordinates_of_each_place(batch, latent_dim, side):
+    z = np.random.default_rng(0).normal(size=(batch, latent_dim)).astype("float32")
+    y = SpatialBroadcast(side)(z).numpy()
+    assert y.shape == (batch, side, side, latent_dim + 2)
+    for row in range(side):
+        for column in range(side):
+            np.testing.assert_array_equal(y[:, row, column, :latent_dim], z)
+            at = [-1 + 2 * column / (side - 1), -1 + 2 * row / (side - 1)]
+            np.testing.assert_allclose(y[:, row, column, latent_dim:], [at] * batch, atol=1e-6)
+
+
+def test_a_code_of_half_precision_stays_so():
+    z = tf.zeros((2, 3), tf.float16)
+    assert SpatialBroadcast(4, dtype="float16")(z).dtype == tf.float16
+
+
+def test_a_grid_of_one_place_is_refused():
+    with pytest.raises(ValueError, match="side must be at least 2, got 1"):
+        SpatialBroadcast(1)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from keras_betavae import networks
-from keras_betavae.layers import Conv2DTranspose
+from keras_betavae.layers import Conv2DTranspose, SpatialBroadcast
 
 # As published for 64×64: convolutions (filters, kernel), encoder's and decoder's dense
 # layers between the images (or 4×4 maps) and the code, activation of the decoder's dense layers.
@@ -19,6 +19,7 @@ PUBLISHED = {
     "locatello": ([(32, 4), (32, 4), (64, 2), (64, 2)], [256], [256, 1024], "relu"),
 }
 CONVOLUTIONAL = [name for name, (convolutions, *_) in PUBLISHED.items() if convolutions]
+FAMILIES = [*PUBLISHED, "broadcast"]
 
 
 def encoder_of(family, shape, latent_dim, **options):
@@ -56,13 +57,13 @@ def affine(n_in, n_out):
 def test_every_family_is_listed_here():
     functions = {name for name, _ in inspect.getmembers(networks, inspect.isfunction)}
     families = {name.removesuffix("_encoder") for name in functions if name.endswith("_encoder")}
-    assert {name for name in families if not name.startswith("_")} - {""} == set(PUBLISHED)
-    assert {f"{family}_decoder" for family in PUBLISHED} <= functions
+    assert {name for name in families if not name.startswith("_")} - {""} == set(FAMILIES)
+    assert {f"{family}_decoder" for family in FAMILIES} <= functions
 
 
 @pytest.mark.parametrize("channels", [1, 3, 4])
 @pytest.mark.parametrize("side", [32, 64])
-@pytest.mark.parametrize("family", PUBLISHED)
+@pytest.mark.parametrize("family", FAMILIES)
 def test_networks_map_images_to_codes_and_back(family, side, channels):
     shape, latent_dim = (side, side, channels), 7
     images = np.random.default_rng(0).random((2, *shape), dtype="float32")
@@ -151,6 +152,35 @@ def test_parameters_count_as_by_hand(family):
     assert decoder_of(family, latent_dim, shape).count_params() == decoder_count
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("side", [32, 64, 128, 256])
+def test_the_broadcast_decoder_doubles_a_grid_of_eight(side, channels):
+    decoder = networks.broadcast_decoder(10, (side, side, channels))
+    (broadcast,) = layers_of(decoder, SpatialBroadcast)
+    assert broadcast.output.shape == (None, 8, 8, 12)
+    assert convolutions_of(decoder, keras.layers.Conv2D) == [(64, 3, 3, 1, 1, "relu")] * 2
+    doubling = convolutions_of(decoder, *TRANSPOSED)
+    assert {geometry[1:5] for geometry in doubling} == {(4, 4, 2, 2)}
+    inner = [32] * (int(math.log2(side)) - 4)
+    assert [filters for filters, *_ in doubling] == [*inner, channels]
+    assert decoder.output_shape == (None, side, side, channels)
+
+
+def test_the_broadcast_encoder_is_that_of_higgins_chairs():
+    first, second = (
+        f((64, 64, 1), 10) for f in (networks.broadcast_encoder, networks.conv_encoder)
+    )
+    for kinds in ((keras.layers.Conv2D,), TRANSPOSED):
+        assert convolutions_of(first, *kinds) == convolutions_of(second, *kinds)
+    assert dense_of(first) == dense_of(second)
+
+
+def test_the_broadcast_decoder_counts_as_by_hand():
+    grid, doubling = [(9 * 12, 64), (9 * 64, 64)], [(16 * 64, 32), (16 * 32, 32), (16 * 32, 3)]
+    expected = sum(affine(n, m) for n, m in grid + doubling)
+    assert networks.broadcast_decoder(10, (64, 64, 3)).count_params() == expected
+
+
 @pytest.fixture
 def dtype_policy():
     before = keras.config.dtype_policy()
@@ -159,7 +189,7 @@ def dtype_policy():
 
 
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
-@pytest.mark.parametrize("family", PUBLISHED)
+@pytest.mark.parametrize("family", FAMILIES)
 def test_codes_and_parameters_are_float32_under_a_mixed_policy(dtype_policy, family, policy):
     dtype_policy(policy)
     shape, narrow = (32, 32, 1), {"units": (16,)} if family == "dense" else {}
@@ -194,7 +224,7 @@ def test_dense_networks_take_any_shape(shape, latent_dim, units):
     assert decoder.input_shape == (None, latent_dim)
 
 
-@pytest.mark.parametrize("family", PUBLISHED)
+@pytest.mark.parametrize("family", FAMILIES)
 def test_networks_of_one_process_have_their_own_weights(family):
     first, second = (encoder_of(family, (64, 64, 1), 10) for _ in range(2))
     assert not {id(weight) for weight in first.weights} & {id(weight) for weight in second.weights}
@@ -206,7 +236,7 @@ def test_networks_of_one_process_have_their_own_weights(family):
     [(64, 32, 1), (48, 48, 1), (16, 16, 1), (512, 512, 1), (64, 64), (64,), (64, 64, 1, 1)],
     ids=str,
 )
-@pytest.mark.parametrize("family", CONVOLUTIONAL)
+@pytest.mark.parametrize("family", [*CONVOLUTIONAL, "broadcast"])
 def test_convolutional_networks_refuse_other_shapes(family, shape):
     message = f"side 32, 64, 128 or 256, got \\({', '.join(map(str, shape))}"
     with pytest.raises(ValueError, match=message):
@@ -216,7 +246,7 @@ def test_convolutional_networks_refuse_other_shapes(family, shape):
 
 
 @pytest.mark.parametrize("shape", [(), (0, 64, 1), (64, 64, 0), (-64, -64, 1), (None, None, 1)])
-@pytest.mark.parametrize("family", PUBLISHED)
+@pytest.mark.parametrize("family", FAMILIES)
 def test_networks_refuse_empty_and_unknown_dimensions(family, shape):
     with pytest.raises(ValueError, match="image shape must hold whole numbers of at least 1"):
         encoder_of(family, shape, 10)
@@ -225,7 +255,7 @@ def test_networks_refuse_empty_and_unknown_dimensions(family, shape):
 
 
 @pytest.mark.parametrize("latent_dim", [0, -1])
-@pytest.mark.parametrize("family", PUBLISHED)
+@pytest.mark.parametrize("family", FAMILIES)
 def test_networks_refuse_a_code_without_latents(family, latent_dim):
     with pytest.raises(ValueError, match=f"latent_dim must be at least 1, got {latent_dim}"):
         encoder_of(family, (64, 64, 1), latent_dim)

@@ -47,7 +47,7 @@ RECIPES = {
     "locatello_dip_i": Recipe("locatello", 10, DIP, {"kind": "i"}, Adam, 1e-4, 64, 300_000),
     "locatello_dip_ii": Recipe("locatello", 10, DIP, {"kind": "ii"}, Adam, 1e-4, 64, 300_000),
 }
-OURS = {"sprites_quick"}
+OURS = {"sprites_quick", "higgins_quick"}
 GRIDS = {
     "locatello_beta": ("beta", {1, 2, 4, 6, 8, 16}),
     "locatello_capacity": ("max_capacity", {5, 10, 25, 50, 75, 100}),
@@ -151,8 +151,8 @@ def test_a_change_to_a_model_does_not_change_the_recipe(name):
     assert [part.get_config() for part in (again.objective, again.likelihood)] == before
 
 
-def test_the_quick_recipes_learning_rate_has_fallen_to_0_when_its_steps_are_done():
-    recipe = presets.get("sprites_quick")
+def test_the_quick_dense_recipes_learning_rate_has_fallen_to_0_when_its_steps_are_done():
+    recipe = presets.get("higgins_quick")
     rate = recipe.optimizer()._learning_rate
     rates = [float(rate(step)) for step in range(0, recipe.steps + 1, 100)]
     highest = rates.index(max(rates))

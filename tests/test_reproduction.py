@@ -12,7 +12,7 @@ from keras_betavae.datasets import load_blobs
 from keras_betavae.reproduction import burgess, higgins, locatello
 from keras_betavae.reproduction._page import mean_and_spread, write_csv
 from keras_betavae.visualization import plot_capacity, plot_heat_map
-from tests.helpers import quick_scores
+from tests.helpers import quick_runs
 
 # In few steps the KL does not reach the capacity.
 pytestmark = pytest.mark.filterwarnings("ignore:by step .* from the capacity")
@@ -20,10 +20,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:by step .* from the capacity")
 
 @pytest.fixture(scope="module", autouse=True)
 def quick():
-    """Few scores, and no pictures, which other tests look at."""
-    with quick_scores(), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(runs, "draw", lambda *_: None)
-        patch.setattr(runs.callbacks.LatentPictures, "draw", lambda _: None)
+    with quick_runs():
         yield
 
 

@@ -14,14 +14,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_betavae import callbacks, cli, networks, runs
+from keras_betavae import cli, networks
 from keras_betavae._files import clear_left_aside, moved_into_place
 from keras_betavae._metrics_file import MetricsFile
 from keras_betavae.beta_vae import BetaVAE
 from keras_betavae.callbacks import LossCurves
 from keras_betavae.datasets import FactorDataset
 from tests import killing
-from tests.helpers import SHAPE, patterns, quick_scores, tiny_vae, weights_of
+from tests.helpers import SHAPE, patterns, quick_runs, tiny_vae, weights_of
 
 
 def kill(folder, **plan):
@@ -62,9 +62,7 @@ def unbroken(tmp_path_factory):
 
 def train(folder):
     """Trains in this process, on from what there is, without pictures."""
-    with quick_scores(), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(runs, "draw", lambda *_: None)
-        patch.setattr(callbacks.LatentPictures, "draw", lambda _: None)
+    with quick_runs():
         if folder.exists():
             return cli.main(["train", "--resume", str(folder), "--verbose=0", "--no-controls"])
         options = [*killing.OPTIONS, "--steps=6", "--every=2", "--no-controls"]

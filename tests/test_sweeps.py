@@ -12,7 +12,7 @@ import pytest
 from keras_betavae import cli, runs, sweeps
 from keras_betavae.objectives import Beta, Capacity
 from keras_betavae.sweeps import Sweep
-from tests.helpers import quick_scores
+from tests.helpers import quick_runs
 
 # In few steps the KL does not reach the capacity.
 pytestmark = pytest.mark.filterwarnings("ignore:by step .* from the capacity")
@@ -33,10 +33,7 @@ AXES = {
 
 @pytest.fixture(scope="module", autouse=True)
 def quick():
-    """Few scores, and no pictures, which other tests look at."""
-    with quick_scores(), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(runs, "draw", lambda *_: None)
-        patch.setattr(runs.callbacks.LatentPictures, "draw", lambda _: None)
+    with quick_runs():
         yield
 
 
@@ -65,8 +62,8 @@ def test_weights_of_two_axes_are_joined():
 
 
 def test_a_preset_may_be_an_axis_and_brings_its_own_batch():
-    axes = {"preset": sweeps.axis("preset", ["sprites_quick", "locatello_beta"])}
-    trials = Sweep({"preset": "sprites_quick"}, axes).trials()
+    axes = {"preset": sweeps.axis("preset", ["higgins_quick", "locatello_beta"])}
+    trials = Sweep({"preset": "higgins_quick"}, axes).trials()
     assert [settings.batch_size for settings in trials.values()] == [256, 64]
 
 
