@@ -350,7 +350,7 @@ def _check_square(shape: Sequence[int], latent_dim: int) -> int:
     if len(shape) != 3 or shape[0] != shape[1] or shape[0] not in (32, 64, 128, 256):
         raise ValueError(
             "image shape must be (side, side, channels) with side 32, 64, 128 or 256, got "
-            f"{tuple(shape)}; dense_encoder and dense_decoder take any shape"
+            f"{tuple(shape)}; dense_encoder and dense_decoder (the preset higgins_quick) take any"
         )
     return int(math.log2(shape[0])) - 2
 

@@ -34,7 +34,7 @@ def test_a_dearer_code_needs_less():
     assert dear < cheap
 
 
-@pytest.mark.parametrize("model_or_preset", ["sprites_quick", None])
+@pytest.mark.parametrize("model_or_preset", ["higgins_quick", None])
 def test_images_without_factors_will_do(model_or_preset):
     data = ImageDataset(patterns(64, dtype="uint8"))
     assert estimate_capacity(model_or_preset or model(), data, steps=10, batch_size=8) > 0.0

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+import tensorflow as tf
 
 from keras_betavae import cli, runs, sweeps
 from keras_betavae.objectives import Beta, Capacity
@@ -15,7 +16,9 @@ from keras_betavae.sweeps import Sweep
 from tests.helpers import quick_runs
 
 # In few steps the KL does not reach the capacity.
-pytestmark = pytest.mark.filterwarnings("ignore:by step .* from the capacity")
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:by step .* from the capacity", "ignore:Even though the `tf.config.*functions_eagerly"
+)
 
 BASE = {
     "preset": "burgess_dsprites",
@@ -34,7 +37,10 @@ AXES = {
 @pytest.fixture(scope="module", autouse=True)
 def quick():
     with quick_runs():
+        # Two steps do not repay the making of their graphs.
+        tf.config.run_functions_eagerly(True)
         yield
+        tf.config.run_functions_eagerly(False)
 
 
 # What a sweep is.
