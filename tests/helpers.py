@@ -11,6 +11,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from keras_betavae import BetaVAE, callbacks, evaluation, metrics, networks, runs
 from keras_betavae.metrics import _linear
@@ -72,6 +73,20 @@ def quick_runs():
         patch.setattr(runs, "draw", lambda *_: None)
         patch.setattr(callbacks.LatentPictures, "draw", lambda _: None)
         yield
+
+
+@contextlib.contextmanager
+def no_graphs():
+    """TensorFlow without graphs, whose making few steps do not repay."""
+    tf.config.run_functions_eagerly(True)
+    try:
+        yield
+    finally:
+        tf.config.run_functions_eagerly(False)
+
+
+NO_GRAPHS_WARNING = "ignore:Even though the `tf.config.*functions_eagerly"
+"""That `no_graphs` does not apply to data."""
 
 
 def plain_decoder(decoder):

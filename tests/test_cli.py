@@ -14,10 +14,10 @@ from PIL import Image
 
 from keras_betavae import cli, metrics, runs
 from keras_betavae.datasets import catalog, dsprites, load_sprites
-from tests.helpers import quick_scores
+from tests.helpers import NO_GRAPHS_WARNING, no_graphs, quick_scores
 
 # In few steps the KL does not reach the capacity.
-pytestmark = pytest.mark.filterwarnings("ignore:by step .* from the capacity")
+pytestmark = pytest.mark.filterwarnings("ignore:by step .* from the capacity", NO_GRAPHS_WARNING)
 
 SMALL = ["--preset=burgess_dsprites", "--grid=3,2,4,4,4", "--batch-size=32", "--n-images=200"]
 SEED = 3
@@ -27,7 +27,7 @@ UNCLOSED = ("ignore:unclosed file", "ignore::pytest.PytestUnraisableExceptionWar
 
 @pytest.fixture(scope="module", autouse=True)
 def quick():
-    with quick_scores():
+    with quick_scores(), no_graphs():
         yield
 
 
@@ -598,7 +598,7 @@ def test_a_traversal_that_cannot_be_drawn_says_why(
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning", *UNCLOSED)
-@pytest.mark.parametrize("learning_rate", ["3", "100", "1e30"])
+@pytest.mark.parametrize("learning_rate", ["100", "1e30"])
 def test_a_loss_that_explodes_stops_the_training_and_names_the_step(
     tmp_path, capsys, learning_rate
 ):

@@ -8,17 +8,14 @@ import time
 from pathlib import Path
 
 import pytest
-import tensorflow as tf
 
 from keras_betavae import cli, runs, sweeps
 from keras_betavae.objectives import Beta, Capacity
 from keras_betavae.sweeps import Sweep
-from tests.helpers import quick_runs
+from tests.helpers import NO_GRAPHS_WARNING, no_graphs, quick_runs
 
 # In few steps the KL does not reach the capacity.
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:by step .* from the capacity", "ignore:Even though the `tf.config.*functions_eagerly"
-)
+pytestmark = pytest.mark.filterwarnings("ignore:by step .* from the capacity", NO_GRAPHS_WARNING)
 
 BASE = {
     "preset": "burgess_dsprites",
@@ -36,11 +33,8 @@ AXES = {
 
 @pytest.fixture(scope="module", autouse=True)
 def quick():
-    with quick_runs():
-        # Two steps do not repay the making of their graphs.
-        tf.config.run_functions_eagerly(True)
+    with quick_runs(), no_graphs():
         yield
-        tf.config.run_functions_eagerly(False)
 
 
 # What a sweep is.
