@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Train a β-VAE on sprites, watch it, score it and ship it
 #
-# About five minutes on two cores. `tensorboard --logdir runs/example` shows the training.
+# A few minutes on two cores. `tensorboard --logdir runs/example` shows the training.
 
 # %%
 from pathlib import Path
@@ -11,8 +11,8 @@ import numpy as np
 
 import keras_betavae as kbv
 
-STEPS_PER_EPOCH = 100
-EPOCHS = 10
+STEPS_PER_EPOCH = 200
+EPOCHS = 6
 N_IMAGES = 20_000
 RUN = Path("runs/example")
 
@@ -28,7 +28,7 @@ untrained_codes = data.encode_with(vae, N_IMAGES)[1]
 # %%
 RUN.mkdir(parents=True, exist_ok=True)
 history = vae.fit(
-    data.to_tf_data(batch_size=256, seed=0, repeat=True),
+    data.to_tf_data(batch_size=64, seed=0, repeat=True),
     epochs=EPOCHS,
     steps_per_epoch=STEPS_PER_EPOCH,
     callbacks=[

@@ -1,4 +1,5 @@
 import csv
+import itertools
 import json
 import os
 import signal
@@ -12,6 +13,7 @@ import pytest
 from keras_betavae import cli, runs, sweeps
 from keras_betavae.objectives import Beta, Capacity
 from keras_betavae.sweeps import Sweep
+from keras_betavae.sweeps._search import grid_oracle
 from tests.helpers import NO_GRAPHS_WARNING, no_graphs, quick_runs
 
 # In few steps the KL does not reach the capacity.
@@ -188,6 +190,20 @@ def test_the_table_holds_every_runs_scores(finished):
         path = finished / "runs" / f"beta={row['beta']},seed={row['seed']}" / "scores.json"
         assert float(row["mig_score"]) == json.loads(path.read_text())["trained"]["mig_score"]
         assert 0.0 <= float(row["udr_score"]) <= 1.0
+
+
+def test_as_many_workers_as_runs_are_busy_at_once(tmp_path):
+    oracle = grid_oracle(Sweep(BASE, AXES))
+    oracle._set_project_dir(tmp_path, "tuner")
+    given = [oracle.create_trial(f"worker{n}") for n in range(5)]
+    assert [trial.status for trial in given] == ["RUNNING"] * 4 + ["IDLE"]
+    values = [tuple(trial.hyperparameters.values.values()) for trial in given[:4]]
+    assert values == list(itertools.product(*AXES.values()))
+    for trial in given[:4]:
+        oracle.update_trial(trial.trial_id, {"judged": 0.0})
+        trial.status = "COMPLETED"
+        oracle.end_trial(trial)
+    assert oracle.create_trial("worker0").status == "STOPPED"
 
 
 def test_a_finished_sweep_trains_nothing_again(finished, monkeypatch, capsys):

@@ -25,7 +25,7 @@ def capacity_sweep(budget: str) -> Sweep:
     """Returns the model whose capacity rises, and β-VAEs to hold against it."""
     budgets: dict[str, tuple[Any, ...]] = {
         "smoke": ({"steps": 40, "every": 10, **SMOKE}, 30, (4.0,), 1),
-        "hour": ({"steps": 10_000, "every": 625}, 10_000, (4.0,), 1),
+        "hour": ({"steps": 7_500, "every": 500}, 7_500, (4.0,), 1),
         "day": ({"steps": 60_000, "every": 2_000}, 50_000, (2.0, 4.0, 8.0, 16.0), 3),
         "paper": ({"every": 2_500}, 100_000, (1.0, 2.0, 4.0, 8.0, 16.0), 5),
     }
@@ -152,7 +152,7 @@ def blobs_sweep(budget: str) -> Sweep:
     small = {"grid": (8, 8), "batch_size": 16, "n_images": 100}
     budgets: dict[str, tuple[Any, ...]] = {
         "smoke": ({"steps": 40, "every": 20, **small}, 1),
-        "hour": ({"steps": 3_000, "every": 1_500}, 1),
+        "hour": ({"steps": 2_000, "every": 1_000}, 1),
         "day": ({"steps": 50_000, "every": 5_000}, 3),
         "paper": ({"every": 5_000}, 5),
     }

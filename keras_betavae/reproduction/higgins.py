@@ -138,7 +138,7 @@ def sweep_sweep(budget: str) -> Sweep:
             1,
         ),
         "hour": (
-            {"preset": "higgins_quick", "steps": 400, "every": 400},
+            {"preset": "higgins_quick", "steps": 300, "every": 300},
             (5, 10, 20),
             (0.0025, 0.01, 0.04, 0.16),
             1,

@@ -1,6 +1,5 @@
 """How the runs of a sweep are trained: KerasTuner gives them out, to one process or to many."""
 
-import itertools
 import json
 import os
 import socket
@@ -20,6 +19,7 @@ _JUDGES = ("mig_score", "active_units")
 _RESTARTS = 5
 _RUNS_PER_PROCESS = 8
 _GIVES_WAY = 75
+_SECONDS_TO_WAIT = 1.0
 
 
 def leads() -> bool:
@@ -27,40 +27,61 @@ def leads() -> bool:
     return "chief" in os.environ.get("KERASTUNER_TUNER_ID", "chief")
 
 
+def grid_oracle(sweep: Sweep):
+    """Returns KerasTuner's grid search over a sweep's axes, the last varying fastest."""
+    import keras_tuner
+
+    class Grid(keras_tuner.oracles.GridSearchOracle):
+        def populate_space(self, trial_id):
+            found = super().populate_space(trial_id)
+            if found["values"] is not None:
+                # By itself the search gives a combination out when the one before it has ended,
+                # in case that run adds axes, and so keeps but one worker busy. No run adds axes.
+                self._populate_next.append(trial_id)
+            return found
+
+    space = keras_tuner.HyperParameters()
+    for axis, values in sweep.axes.items():
+        space.Choice(axis, list(values))
+    return Grid(
+        objective=keras_tuner.Objective("judged", "max"),
+        hyperparameters=space,
+        tune_new_entries=False,
+        allow_new_entries=False,
+        max_consecutive_failed_trials=len(sweep.trials()) + 1,
+    )
+
+
 def search(folder: Path, sweep: Sweep, verbose: bool) -> None:
     """Runs the trials that KerasTuner gives out, or, as its chief, gives them out."""
     import keras_tuner
 
-    trials, started, done = sweep.trials(), itertools.count(), itertools.count(1)
+    trials = sweep.trials()
 
     class Tuner(keras_tuner.engine.base_tuner.BaseTuner):
+        n_runs, waits = 0, False
+
         def pre_create_trial(self):
-            if not leads() and next(started) == _RUNS_PER_PROCESS:
+            if not leads() and self.n_runs == _RUNS_PER_PROCESS:
                 # TensorFlow does not give back all that a model took.
                 sys.exit(_GIVES_WAY)
+            if self.waits:
+                time.sleep(_SECONDS_TO_WAIT)
+            self.waits = True
 
         def run_trial(self, trial, **options):
             del options  # KerasTuner's own, for Keras's fit.
             name = run_name(trial.hyperparameters.values)
             start = time.perf_counter()
+            self.n_runs, self.waits = self.n_runs + 1, False
             judged = _run_one(folder / "runs" / name, trials[name])
             if verbose:
                 seconds = time.perf_counter() - start
-                print(f"{name}: {seconds:.0f} s ({next(done)} here)", flush=True)
+                print(f"{name}: {seconds:.0f} s ({self.n_runs} here)", flush=True)
             return judged
 
-    space = keras_tuner.HyperParameters()
-    for axis, values in sweep.axes.items():
-        space.Choice(axis, list(values))
-    oracle = keras_tuner.oracles.GridSearchOracle(
-        objective=keras_tuner.Objective("judged", "max"),
-        hyperparameters=space,
-        tune_new_entries=False,
-        allow_new_entries=False,
-        max_consecutive_failed_trials=len(trials) + 1,
-    )
     # What is done stands in the runs' folders; KerasTuner's own files may be cut off in a write.
-    tuner = Tuner(oracle, directory=folder, project_name="tuner", overwrite=leads())
+    tuner = Tuner(grid_oracle(sweep), directory=folder, project_name="tuner", overwrite=leads())
     tuner.search(verbose=0)
 
 
