@@ -85,10 +85,6 @@ def no_graphs():
         tf.config.run_functions_eagerly(False)
 
 
-NO_GRAPHS_WARNING = "ignore:Even though the `tf.config.*functions_eagerly"
-"""That `no_graphs` does not apply to data."""
-
-
 def plain_decoder(decoder):
     """Returns a convolutional decoder with Keras's own last layer, of the same weights."""
     channels = decoder.output_shape[-1]

@@ -14,10 +14,10 @@ from PIL import Image
 
 from keras_betavae import cli, metrics, runs
 from keras_betavae.datasets import catalog, dsprites, load_sprites
-from tests.helpers import NO_GRAPHS_WARNING, no_graphs, quick_scores
+from tests.helpers import no_graphs, quick_scores
 
 # In few steps the KL does not reach the capacity.
-pytestmark = pytest.mark.filterwarnings("ignore:by step .* from the capacity", NO_GRAPHS_WARNING)
+pytestmark = pytest.mark.filterwarnings("ignore:by step .* from the capacity")
 
 SMALL = ["--preset=burgess_dsprites", "--grid=3,2,4,4,4", "--batch-size=32", "--n-images=200"]
 SEED = 3

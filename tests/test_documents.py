@@ -31,7 +31,7 @@ SMALLER = {
     r"FEW = 1_000": "FEW = 200",
     r"SIZES = \(3, 6, 40, 32, 32\)": "SIZES = (3, 2, 4, 4, 4)",
     r"SEEDS = \(0, 1, 2\)": "SEEDS = (0, 1)",
-    r"STEPS_PER_EPOCH = 100": "STEPS_PER_EPOCH = 2",
+    r"STEPS_PER_EPOCH = 200": "STEPS_PER_EPOCH = 2",
     r"every_n_steps=500": "every_n_steps=1",
     r'scores="fast"\)': 'scores="fast", n=300)',
     r"n_seeds=5": "n_seeds=2, n=300",

@@ -21,7 +21,14 @@ from keras_betavae.beta_vae import BetaVAE
 from keras_betavae.callbacks import LossCurves
 from keras_betavae.datasets import FactorDataset
 from tests import killing
-from tests.helpers import SHAPE, patterns, quick_runs, tiny_vae, weights_of
+from tests.helpers import (
+    SHAPE,
+    no_graphs,
+    patterns,
+    quick_runs,
+    tiny_vae,
+    weights_of,
+)
 
 
 def kill(folder, **plan):
@@ -62,7 +69,7 @@ def unbroken(tmp_path_factory):
 
 def train(folder):
     """Trains in this process, on from what there is, without pictures."""
-    with quick_runs():
+    with quick_runs(), no_graphs():
         if folder.exists():
             return cli.main(["train", "--resume", str(folder), "--verbose=0", "--no-controls"])
         options = [*killing.OPTIONS, "--steps=6", "--every=2", "--no-controls"]

@@ -14,10 +14,10 @@ from keras_betavae import cli, runs, sweeps
 from keras_betavae.objectives import Beta, Capacity
 from keras_betavae.sweeps import Sweep
 from keras_betavae.sweeps._search import grid_oracle
-from tests.helpers import NO_GRAPHS_WARNING, no_graphs, quick_runs
+from tests.helpers import no_graphs, quick_runs
 
 # In few steps the KL does not reach the capacity.
-pytestmark = pytest.mark.filterwarnings("ignore:by step .* from the capacity", NO_GRAPHS_WARNING)
+pytestmark = pytest.mark.filterwarnings("ignore:by step .* from the capacity")
 
 BASE = {
     "preset": "burgess_dsprites",

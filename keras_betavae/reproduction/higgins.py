@@ -39,9 +39,9 @@ PUBLISHED = {
 def table_sweep(budget: str) -> Sweep:
     """Returns the VAEs and β-VAEs of the table."""
     budgets: dict[str, tuple[Any, ...]] = {
-        "smoke": ({"preset": "higgins_quick", "steps": 40, "every": 40, **SMOKE}, (1.0, 16.0), 1),
-        "hour": ({"preset": "higgins_quick", "every": 1_250}, (1.0, 16.0), 3),
-        "day": ({"preset": "higgins_quick", "steps": 5_000, "every": 1_000}, (1.0, 16.0), 10),
+        "smoke": ({"preset": "sprites_quick", "steps": 40, "every": 40, **SMOKE}, (1.0, 8.0), 1),
+        "hour": ({"preset": "sprites_quick", "every": 600}, (1.0, 8.0), 3),
+        "day": ({"preset": "sprites_quick", "steps": 5_000, "every": 1_000}, (1.0, 8.0), 10),
         "paper": ({"preset": "higgins_dsprites"}, (1.0, 4.0), 10),
     }
     base, betas, n_seeds = budgets[budget]
@@ -132,19 +132,19 @@ def sweep_sweep(budget: str) -> Sweep:
     """Returns the grid of latents and β_norm."""
     budgets: dict[str, tuple[Any, ...]] = {
         "smoke": (
-            {"preset": "higgins_quick", "steps": 20, "every": 20, **SMOKE},
+            {"preset": "sprites_quick", "steps": 20, "every": 20, **SMOKE},
             (2, 4),
             (0.001, 0.04),
             1,
         ),
         "hour": (
-            {"preset": "higgins_quick", "steps": 300, "every": 300},
+            {"preset": "sprites_quick", "steps": 600, "every": 600},
             (5, 10, 20),
             (0.0025, 0.01, 0.04, 0.16),
             1,
         ),
         "day": (
-            {"preset": "higgins_quick", "every": 2_500},
+            {"preset": "sprites_quick", "steps": 2_500, "every": 2_500},
             (2, 5, 10, 20, 50),
             (0.0005, 0.002, 0.005, 0.01, 0.02, 0.04, 0.08, 0.16),
             3,
@@ -208,9 +208,9 @@ def show_sweep(folder: Path, found: Sequence[FinishedRun]) -> str:
 def figure_sweep(budget: str) -> Sweep:
     """Returns the β-VAE of the figure."""
     budgets: dict[str, dict[str, Any]] = {
-        "smoke": {"preset": "higgins_quick", "steps": 40, "every": 40, **SMOKE},
-        "hour": {"preset": "higgins_quick", "beta": 16.0, "every": 1_250},
-        "day": {"preset": "higgins_quick", "steps": 10_000, "every": 2_000},
+        "smoke": {"preset": "sprites_quick", "steps": 40, "every": 40, **SMOKE},
+        "hour": {"preset": "sprites_quick", "beta": 8.0, "every": 600},
+        "day": {"preset": "sprites_quick", "beta": 8.0, "steps": 5_000, "every": 1_000},
         "paper": {"preset": "higgins_dsprites"},
     }
     return Sweep(budgets[budget], {"seed": seeds(1)})
