@@ -259,9 +259,9 @@ def test_a_run_is_compared_by_its_settings_and_its_scores(run):
 @pytest.mark.parametrize(
     ("preset", "options", "expected"),
     [
-        ("sprites_quick", {}, {"objective": "Beta", "objective/beta": 16.0}),
+        ("higgins_quick", {}, {"objective": "Beta", "objective/beta": 16.0}),
         (
-            "sprites_quick",
+            "higgins_quick",
             {"beta": 2.0, "learning_rate": 1e-3, "latent_dim": 3},
             {"objective/beta": 2.0, "learning_rate": pytest.approx(1e-3), "latent_dim": 3},
         ),
@@ -276,12 +276,12 @@ def test_settings_are_those_of_the_model_that_they_build(preset, options, expect
     found = runs._hyperparameters(settings, settings.build_model(data), data)
     assert found | expected == found
     # The rate of the quick recipe is a schedule.
-    assert ("learning_rate" in found) == (preset != "sprites_quick" or bool(options))
+    assert ("learning_rate" in found) == (preset != "higgins_quick" or bool(options))
 
 
 def test_pictures_of_ones_own_go_by_the_name_of_their_folder(tmp_path):
     settings = runs.Settings(
-        "sprites_quick", 4, 1, 1, data="folder", data_path=str(tmp_path / "me")
+        "higgins_quick", 4, 1, 1, data="folder", data_path=str(tmp_path / "me")
     )
     data = ImageDataset(np.zeros((6, 64, 64, 1), "uint8"))
     assert runs._hyperparameters(settings, settings.build_model(data), data)["data"] == "me"
