@@ -11,7 +11,7 @@ from keras import layers
 
 import keras_betavae
 from keras_betavae import AdaGVAE, BetaVAE, FactorVAE, GroupVAE, networks
-from keras_betavae.layers import Conv2DTranspose
+from keras_betavae.layers import Conv2DTranspose, SpatialBroadcast
 from keras_betavae.likelihoods import Bernoulli, ContinuousBernoulli, Gaussian, Laplace
 from keras_betavae.objectives import DIP, Beta, BetaTC, Capacity, SemiSupervised
 from keras_betavae.schedules import Cosine, Cyclical, Linear
@@ -33,6 +33,7 @@ REGISTERED = {
     "SemiSupervised": lambda: SemiSupervised(
         DIP("i", 2.0, 20.0), (3, 4), Cyclical(0.0, 5.0, 7), latents=(2, 0), loss="l2"
     ),
+    "SpatialBroadcast": lambda: SpatialBroadcast(4, name="places"),
     "Conv2DTranspose": lambda: Conv2DTranspose(
         3, (4, 4), strides=(2, 2), padding="same", activation="tanh", name="params"
     ),
