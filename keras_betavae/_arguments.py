@@ -23,12 +23,13 @@ def _grid(text: str) -> tuple[int, ...]:
     return tuple(int(size) for size in text.split(","))
 
 
-def _weight(text: str) -> tuple[str, float]:
-    name, is_given, number = text.partition("=")
+def _weight(text: str) -> tuple[str, float | tuple[float, ...]]:
+    from keras_betavae.settings import parse_weight
+
+    name, is_given, value = text.partition("=")
     if not is_given:
         raise argparse.ArgumentTypeError(f"NAME=N is needed, got {text!r}")
-    value = float(number)
-    return name, int(value) if value.is_integer() else value
+    return name, parse_weight(value)
 
 
 def _axis(text: str) -> tuple[str, list[str]]:
@@ -94,7 +95,8 @@ def _add_settings(command: argparse.ArgumentParser) -> None:
         type=_weight,
         action="append",
         metavar="NAME=N",
-        help="of the preset's objective or model, instead of its own: max_capacity=50; repeatable",
+        help="of the preset's objective or model, instead of its own: max_capacity=50, or one "
+        "that goes from 0 to 4 in 1,000 steps: beta=0:4:1000; repeatable",
     )
 
 

@@ -3,7 +3,7 @@
 import dataclasses
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
@@ -11,9 +11,27 @@ import keras
 from keras_betavae import datasets, metrics, presets
 from keras_betavae.beta_vae import BetaVAE
 from keras_betavae.objectives import Beta, BetaTC
+from keras_betavae.schedules import Linear
 
 FOLDER = "folder"
 """The name of the data that are a user's own pictures."""
+
+
+def parse_weight(text: str) -> float | tuple[float, ...]:
+    """Returns a weight that was given as text: a number, or the arguments of `Linear`.
+
+    Raises:
+        ValueError: If it is neither.
+
+    Example:
+        >>> parse_weight("25"), parse_weight("0:60:1000")
+        (25, (0, 60, 1000))
+    """
+    values = [float(number) for number in text.split(":")]
+    if len(values) not in (1, 3):
+        raise ValueError(f"a weight must be a number, or START:END:STEPS, got {text!r}")
+    numbers = tuple(int(value) if value.is_integer() else value for value in values)
+    return numbers if len(numbers) > 1 else numbers[0]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,7 +55,8 @@ class Settings:
         beta: Replaces the preset's objective by `Beta(beta)`.
         beta_norm: Replaces it by `Beta.from_normalized(beta_norm, ...)`.
         weights: Replaces arguments of the preset's objective, or of its model, by name: the
-            `max_capacity` of `Capacity`, the `gamma` of `FactorVAE`.
+            `max_capacity` of `Capacity`, the `gamma` of `FactorVAE`. Three numbers are those
+            of `schedules.Linear`: start, end and steps.
         learning_rate: Replaces the preset's learning rate.
         n_images: Images that are encoded for the scores.
         seed: Seed of the weights, the order of the images and the codes.
@@ -59,7 +78,7 @@ class Settings:
     latent_dim: int | None = None
     beta: float | None = None
     beta_norm: float | None = None
-    weights: Mapping[str, float] | None = None
+    weights: Mapping[str, float | Sequence[float]] | None = None
     learning_rate: float | None = None
     n_images: int = 20_000
     seed: int = 0
@@ -87,8 +106,11 @@ class Settings:
                 )
         if sum(w is not None for w in (self.beta, self.beta_norm, self.weights)) > 1:
             raise ValueError("beta, beta_norm and weights exclude each other; choose one")
-        if self.weights is not None and not isinstance(self.weights, Mapping):
-            raise ValueError(f"weights must be numbers by name, got {self.weights!r}")
+        if self.weights is not None:
+            if not isinstance(self.weights, Mapping):
+                raise ValueError(f"weights must be numbers by name, got {self.weights!r}")
+            weights = {k: tuple(w) if isinstance(w, list) else w for k, w in self.weights.items()}
+            object.__setattr__(self, "weights", weights)
         if self.learning_rate is not None and not self.learning_rate > 0:
             raise ValueError(f"learning_rate must be above 0, got {self.learning_rate}")
         if not isinstance(self.n_images, int) or self.n_images < 100:
@@ -161,18 +183,24 @@ class Settings:
             latent_dim = self.latent_dim or recipe.latent_dim
             sizes = math.prod(data.image_shape), latent_dim
             return {"objective": Beta.from_normalized(self.beta_norm, *sizes)}
-        config = recipe.objective.get_config()
+        # Schedules are dictionaries in a configuration.
+        config = keras.saving.deserialize_keras_object(recipe.objective.get_config())
         if isinstance(recipe.objective, BetaTC):
             config["n_data"] = len(data)
-        weights = dict(self.weights or {})
+        weights: dict[str, Any] = dict(self.weights or {})
         unknown = [name for name in weights if name not in {**config, **recipe.options}]
         if unknown:
             raise ValueError(
                 f"weights of {self.preset} must be of {', '.join({**recipe.options, **config})}, "
                 f"got {', '.join(unknown)}"
             )
+        for name, weight in weights.items():
+            if isinstance(weight, tuple):
+                if len(weight) != 3:
+                    raise ValueError(f"{name} must be start, end and steps, got {weight}")
+                weights[name] = Linear(*weight)
         chosen = {name: weights.pop(name) for name in recipe.options if name in weights}
-        objective = type(recipe.objective).from_config({**config, **weights})
+        objective = type(recipe.objective)(**{**config, **weights})
         return {"objective": objective, **chosen}
 
     def check(self, data: datasets.ImageDataset) -> None:

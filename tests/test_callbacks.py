@@ -21,6 +21,7 @@ from keras_betavae.datasets import FactorDataset, ImageDataset
 from keras_betavae.inspection import inspect
 from keras_betavae.metrics import beta_vae_score
 from keras_betavae.objectives import Beta, Capacity, kl_per_latent
+from keras_betavae.schedules import Linear
 from tests.helpers import SHAPE, patterns, tiny_networks, tiny_vae, weights_of
 
 N_IMAGES = 48  # Six batches of eight.
@@ -541,6 +542,16 @@ def test_a_warning_says_when_the_kl_strays_from_the_capacity_and_is_not_repeated
     with pytest.warns(UserWarning, match=r"3\.0 nats from the capacity") as caught:
         fit(far, [LatentActivity()], epochs=3)
     assert len(caught) == 1
+
+
+def test_the_kl_may_stray_while_gamma_rises():
+    kl = mean_kl(frozen(None), bars().images_at(np.arange(N_IMAGES))).sum()
+    # Six steps an epoch: gamma has risen after two of them.
+    far = Capacity(Linear(0.0, 10.0, 12), kl + 3.0, n_steps=12, min_capacity=kl + 3.0)
+    vae = frozen(far)
+    fit(vae, [LatentActivity()], epochs=1)  # A warning would be an error.
+    with pytest.warns(UserWarning, match=r"by step 12 .*3\.0 nats from the capacity"):
+        fit(vae, [LatentActivity()], epochs=1)
 
 
 def test_active_latents_are_logged_between_two_writings(tmp_path):

@@ -393,6 +393,7 @@ def test_every_command_has_help(command, capsys):
         "train --out a --grid 3,two",
         "train --out a --weight gamma",
         "train --out a --weight gamma=much",
+        "train --out a --weight gamma=0:1",
         "sweep --out a --over seed",
         "sweep --out a --resume b",
         "reproduce",

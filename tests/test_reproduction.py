@@ -275,14 +275,16 @@ def test_a_heat_map_shows_each_value_in_its_place():
 
 def test_the_capacitys_figure_has_a_line_for_each_latent_and_factor():
     capacity = np.linspace(0, 25, 4)
-    kl = np.array([[0.0, 0.0], [1.0, 8.0], [3.0, 13.0], [6.0, 18.0]])
+    kl = np.array([[0.0, 0.0, 0.0], [1.0, 8.0, 0.0], [3.0, 13.0, 0.0], [6.0, 18.0, 0.0]])
     told = np.linspace(0, 1, 12).reshape(4, 3)
-    left, right = plot_capacity(capacity, kl, told, ["shape", "x", "y"]).axes
+    labels = {1: "z1, x", 0: "z0, y"}
+    left, right = plot_capacity(capacity, kl, labels, told, ["shape", "x", "y"]).axes
     lines = {line.get_label(): line.get_ydata() for line in left.lines}
-    np.testing.assert_array_equal(lines["z1"], kl[:, 1])
+    np.testing.assert_array_equal(lines["z1, x"], kl[:, 1])
     np.testing.assert_array_equal(lines["all"], kl.sum(axis=1))
     np.testing.assert_array_equal(lines["C"], capacity)
-    assert next(iter(lines)) == "z1"  # By falling KL at the end.
+    np.testing.assert_array_equal(lines["others"], 0.0)
+    assert list(lines) == ["z1, x", "z0, y", "others", "all", "C"]
     assert [line.get_label() for line in right.lines] == ["shape", "x", "y"]
     np.testing.assert_array_equal(right.lines[2].get_ydata(), told[:, 2])
 

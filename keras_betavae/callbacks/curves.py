@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from keras_betavae.callbacks._summary import SummaryCallback
 from keras_betavae.objectives import Capacity
+from keras_betavae.schedules import weight_at
 
 
 class LossCurves(SummaryCallback):
@@ -61,7 +62,8 @@ class LatentActivity(SummaryCallback):
     `active_latents`), and, under `Capacity`, `capacity/target` (C at the epoch's end) and
     `capacity/distance` (between a batch's KL and C, the epoch's mean). Where that is above
     1 nat, as it should not be by the advice of Burgess et al., it warns, and again only after
-    it was below. It reads the means that training has kept and encodes nothing.
+    it was below; but not while γ is less than it will be when C has risen. It reads the means
+    that training has kept and encodes nothing.
 
     Args:
         log_dir: TensorBoard's folder; None writes no summaries.
@@ -116,7 +118,9 @@ class LatentActivity(SummaryCallback):
         self.write(scalars)
 
     def _warn_of_distance(self, distance: float, kl: float, capacity: float) -> None:
-        strays = distance > 1.0
+        gamma, end = self.model.objective.gamma, self.model.objective.n_steps
+        warms_up = weight_at(gamma, self.step) < weight_at(gamma, end)
+        strays = distance > 1.0 and not warms_up
         if strays and not self._strays:
             warnings.warn(
                 f"by step {self.step} the batches' KL is {distance:.1f} nats from the capacity on "

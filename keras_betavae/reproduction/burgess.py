@@ -23,16 +23,20 @@ FOUND_PART = 0.1
 
 def capacity_sweep(budget: str) -> Sweep:
     """Returns the model whose capacity rises, and β-VAEs to hold against it."""
+    quick = {"preset": "capacity_quick"}
+    short = {"steps": 40, "every": 10, **SMOKE}
+    long = {"steps": 60_000, "every": 2_000}
+    paper = {"preset": "burgess_dsprites", "every": 2_500}
     budgets: dict[str, tuple[Any, ...]] = {
-        "smoke": ({"steps": 40, "every": 10, **SMOKE}, 30, (4.0,), 1),
-        "hour": ({"steps": 7_500, "every": 500}, 7_500, (4.0,), 1),
-        "day": ({"steps": 60_000, "every": 2_000}, 50_000, (2.0, 4.0, 8.0, 16.0), 3),
-        "paper": ({"every": 2_500}, 100_000, (1.0, 2.0, 4.0, 8.0, 16.0), 5),
+        "smoke": ({**quick, **short}, 30, (4.0,), 1),
+        "hour": ({**quick, "every": 500}, 15_000, (4.0, 16.0), 1),
+        "day": ({**quick, **long}, 60_000, (2.0, 4.0, 8.0, 16.0), 3),
+        "paper": (paper, 100_000, (1.0, 2.0, 4.0, 8.0, 16.0), 5),
     }
     base, n_steps, betas, n_seeds = budgets[budget]
-    rising = {"weights": {"max_capacity": 25.0, "n_steps": n_steps}}
+    rising = {"weights": {"n_steps": n_steps}}
     models = {"capacity": rising, **{f"β {beta:g}": {"beta": beta} for beta in betas}}
-    return Sweep({"preset": "burgess_dsprites", **base}, {"model": models, "seed": seeds(n_seeds)})
+    return Sweep(base, {"model": models, "seed": seeds(n_seeds)})
 
 
 def show_capacity(folder: Path, found: Sequence[FinishedRun]) -> str:
@@ -57,12 +61,16 @@ def _show_rise(folder: Path, run: FinishedRun) -> list[str]:
     kl = table["kl"].reshape(shape)
     names = [name for name in table if name not in ("step", "latent", "kl")]
     entropies = {n: math.log(s) for n, s in zip(data.factor_names, data.factor_sizes, strict=True)}
-    # What the best latent tells of each factor, as a part of the factor's entropy.
-    told = np.stack([table[n].reshape(shape).max(axis=1) / entropies[n] for n in names], axis=1)
-    figure = visualization.plot_capacity(capacity, kl, told, names)
+    # A latent that is off has a mean too, and it may tell much, but the decoder hears only noise.
+    heard = kl > ON_NATS
+    parts = np.stack([table[n].reshape(shape) / entropies[n] for n in names], axis=-1)
+    told = np.where(heard[..., None], parts, 0.0).max(axis=1)
+    order = np.argsort(-kl[-1])
+    shown = {z: f"z{z}, {names[parts[-1, z].argmax()]}" for z in order if heard[-1, z]}
+    figure = visualization.plot_capacity(capacity, kl, shown, told, names)
     lines = [
-        [f"z{latent}", *_since(kl[:, latent] > ON_NATS, steps, capacity), f"{kl[-1, latent]:.2f}"]
-        for latent in np.argsort(-kl[-1])
+        [f"z{latent}", *_since(heard[:, latent], steps, capacity), f"{kl[-1, latent]:.2f}"]
+        for latent in order
     ]
     found = [
         [name, *_since(told[:, k] > FOUND_PART, steps, capacity), f"{told[-1, k]:.2f}"]
@@ -84,11 +92,12 @@ def _show_rise(folder: Path, run: FinishedRun) -> list[str]:
         picture(
             folder / f"capacity_seed_{seed}.png",
             figure,
-            "KL of each latent, and what the best latent tells of each factor, against C",
+            "KL of each latent that is on at the end, named by the factor of which it tells most, "
+            "and what the best latent that is on tells of each factor, against C",
         ),
         f"A latent is on from the step from which its KL stays above {ON_NATS:g} nats:",
         markdown_table(["latent", "step", "C, nats", "KL at the end"], lines),
-        f"A factor is found from where a latent tells {FOUND_PART:.0%} of its entropy, to the end:",
+        f"A factor is found from where a latent that is on tells {FOUND_PART:.0%} of its entropy:",
         markdown_table(["factor", "step", "C, nats", "told at the end"], found),
         picture(folder / f"traversal_seed_{seed}.png", grid, "Traversals, rows by falling KL"),
     ]
@@ -152,13 +161,18 @@ def blobs_sweep(budget: str) -> Sweep:
     small = {"grid": (8, 8), "batch_size": 16, "n_images": 100}
     budgets: dict[str, tuple[Any, ...]] = {
         "smoke": ({"steps": 40, "every": 20, **small}, 1),
-        "hour": ({"steps": 2_000, "every": 1_000}, 1),
+        "hour": ({"steps": 3_000, "every": 1_000}, 1),
         "day": ({"steps": 50_000, "every": 5_000}, 3),
-        "paper": ({"every": 5_000}, 5),
+        "paper": ({"preset": "burgess_dsprites", "every": 5_000}, 5),
     }
     base, n_seeds = budgets[budget]
-    axes: Axes = {"β": {"1": {"beta": 1.0}, "150": {"beta": 150.0}}, "seed": seeds(n_seeds)}
-    return Sweep({"preset": "burgess_dsprites", "data": "blobs", **base}, axes)
+    high: dict[str, Any] = {"beta": 150.0}
+    if budget != "paper":
+        # A capacity of 0 makes γ a β, which may rise: under β 150 from the start, all images keep
+        # one posterior.
+        high = {"weights": {"gamma": (0.0, 150.0, 1_000), "max_capacity": 0.0}}
+    axes: Axes = {"β": {"1": {"beta": 1.0}, "150": high}, "seed": seeds(n_seeds)}
+    return Sweep({"preset": "capacity_quick", "data": "blobs", **base}, axes)
 
 
 def show_blobs(folder: Path, found: Sequence[FinishedRun]) -> str:

@@ -1,6 +1,6 @@
 """Figures of many runs, or of one run over its training."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -50,23 +50,31 @@ def plot_heat_map(
 
 
 def plot_capacity(
-    capacity: np.ndarray, kl: np.ndarray, told: np.ndarray, factor_names: Sequence[str]
+    capacity: np.ndarray,
+    kl: np.ndarray,
+    latents: Mapping[int, str],
+    told: np.ndarray,
+    factor_names: Sequence[str],
 ) -> "Figure":
     """Returns what a model's latents carry while its capacity rises, in two panels.
 
     Args:
         capacity: C in nats, (n,).
         kl: KL of each latent in nats, (n, latent_dim).
+        latents: The latents to tell apart, each with its label; the others are grey.
         told: What the best latent tells of each factor, as a part of its entropy,
             (n, n_factors).
         factor_names: A name for each factor.
     """
     figure = new_figure((9.0, 4.0))
     axes: Any = figure.subplots(1, 2)
-    order = np.argsort(-kl[-1])
-    for number, latent in enumerate(order):
+    for number, (latent, label) in enumerate(latents.items()):
         colour, style = line_style(number)
-        axes[0].plot(capacity, kl[:, latent], color=colour, linestyle=style, label=f"z{latent}")
+        axes[0].plot(capacity, kl[:, latent], color=colour, linestyle=style, label=label)
+    others = [latent for latent in range(kl.shape[1]) if latent not in latents]
+    for number, latent in enumerate(others):
+        label = "" if number else "others"
+        axes[0].plot(capacity, kl[:, latent], color="lightgrey", zorder=1, label=label)
     axes[0].plot(capacity, kl.sum(axis=1), color="black", label="all")
     axes[0].plot(capacity, capacity, color="grey", linestyle=":", label="C")
     axes[0].set_ylabel("KL, nats")
@@ -74,6 +82,7 @@ def plot_capacity(
         colour, style = line_style(number)
         axes[1].plot(capacity, told[:, number], color=colour, linestyle=style, label=name)
     axes[1].set_ylabel("mutual information of the best latent / entropy")
+    axes[1].set_ylim(0, 1)
     for panel in axes:
         panel.set_xlabel("C, nats")
         panel.legend(fontsize=7)
