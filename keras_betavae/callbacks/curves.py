@@ -62,8 +62,8 @@ class LatentActivity(SummaryCallback):
     `active_latents`), and, under `Capacity`, `capacity/target` (C at the epoch's end) and
     `capacity/distance` (between a batch's KL and C, the epoch's mean). Where that is above
     1 nat, as it should not be by the advice of Burgess et al., it warns, and again only after
-    it was below; but not while γ is less than it will be when C has risen. It reads the means
-    that training has kept and encodes nothing.
+    it was below; but not of an epoch that began with less γ than there will be when C has risen.
+    It reads the means that training has kept and encodes nothing.
 
     Args:
         log_dir: TensorBoard's folder; None writes no summaries.
@@ -89,11 +89,13 @@ class LatentActivity(SummaryCallback):
         super().__init__(log_dir, every_n_epochs)
         self.threshold = threshold
         self._latent_kl: np.ndarray | None = None
+        self._epoch_start = 0
         self._strays = False
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         """Forgets the last epoch."""
         self._latent_kl = None
+        self._epoch_start = self.step
 
     def on_test_begin(self, logs: dict | None = None) -> None:
         """Keeps the training's means, which a validation is about to reset."""
@@ -119,7 +121,7 @@ class LatentActivity(SummaryCallback):
 
     def _warn_of_distance(self, distance: float, kl: float, capacity: float) -> None:
         gamma, end = self.model.objective.gamma, self.model.objective.n_steps
-        warms_up = weight_at(gamma, self.step) < weight_at(gamma, end)
+        warms_up = weight_at(gamma, self._epoch_start) < weight_at(gamma, end)
         strays = distance > 1.0 and not warms_up
         if strays and not self._strays:
             warnings.warn(
