@@ -21,8 +21,6 @@ pytestmark = pytest.mark.filterwarnings("ignore:by step .* from the capacity")
 
 SMALL = ["--preset=burgess_dsprites", "--grid=3,2,4,4,4", "--batch-size=32", "--n-images=200"]
 SEED = 3
-# Keras does not close its CSV file when a training fails.
-UNCLOSED = ("ignore:unclosed file", "ignore::pytest.PytestUnraisableExceptionWarning")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -568,7 +566,6 @@ def test_logs_that_cannot_be_written_say_so(trained, tmp_path, capsys):
     assert str(folder / "logs") in line
 
 
-@pytest.mark.filterwarnings(*UNCLOSED)
 def test_a_grid_whose_score_cannot_be_told_is_refused_before_training(tmp_path, capsys):
     options = ("--grid", "3,1,2,1,1", "--steps", "2", "--every", "1", "--verbose", "0")
     line = failed(capsys, "train", *SMALL, *options, "--out", tmp_path / "run")
@@ -598,7 +595,7 @@ def test_a_traversal_that_cannot_be_drawn_says_why(
 # A loss that becomes infinite.
 
 
-@pytest.mark.filterwarnings("ignore::RuntimeWarning", *UNCLOSED)
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
 @pytest.mark.parametrize("learning_rate", ["100", "1e30"])
 def test_a_loss_that_explodes_stops_the_training_and_names_the_step(
     tmp_path, capsys, learning_rate

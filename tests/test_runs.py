@@ -18,7 +18,7 @@ from keras_betavae import FactorVAE, callbacks, cli, runs, visualization
 from keras_betavae.datasets import FactorDataset
 from keras_betavae.inspection import inspect
 from keras_betavae.objectives import Beta, Capacity
-from tests.helpers import SHAPE, quick_scores, tiny_vae, weights_of
+from tests.helpers import SHAPE, no_graphs, quick_runs, quick_scores, tiny_vae, weights_of
 
 # In few steps the KL does not reach the capacity.
 pytestmark = pytest.mark.filterwarnings("ignore:by step .* from the capacity")
@@ -36,6 +36,12 @@ with quick_scores():
 @pytest.fixture(scope="module", autouse=True)
 def quick():
     with quick_scores():
+        yield
+
+
+@pytest.fixture
+def few_steps():
+    with quick_runs(), no_graphs():
         yield
 
 
@@ -295,6 +301,7 @@ def test_a_killed_training_goes_on_as_if_nothing_had_been(tmp_path):
     assert rows_of(tmp_path / "killed") == rows
 
 
+@pytest.mark.usefixtures("few_steps")
 def test_a_training_that_was_killed_before_its_first_checkpoint_starts_anew(tmp_path):
     settings = small(steps=2, every=1)
     folder = runs.create(tmp_path / "run", settings)
@@ -325,6 +332,7 @@ def damaged(content, tmp_path):
     }[content]
 
 
+@pytest.mark.usefixtures("few_steps")
 @pytest.mark.parametrize("content", ["empty", "not a model", "half", "flipped"])
 def test_a_damaged_checkpoint_is_named(tmp_path, content):
     settings = small(steps=2, every=1)
