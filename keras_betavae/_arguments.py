@@ -23,13 +23,12 @@ def _grid(text: str) -> tuple[int, ...]:
     return tuple(int(size) for size in text.split(","))
 
 
-def _weight(text: str) -> tuple[str, float | tuple[float, ...]]:
-    from keras_betavae.settings import parse_weight
-
-    name, is_given, value = text.partition("=")
+def _weight(text: str) -> tuple[str, float]:
+    name, is_given, number = text.partition("=")
     if not is_given:
         raise argparse.ArgumentTypeError(f"NAME=N is needed, got {text!r}")
-    return name, parse_weight(value)
+    value = float(number)
+    return name, int(value) if value.is_integer() else value
 
 
 def _axis(text: str) -> tuple[str, list[str]]:
@@ -81,6 +80,7 @@ def _add_settings(command: argparse.ArgumentParser) -> None:
         ("--latent-dim", int, "number of latents, instead of the preset's"),
         ("--beta", float, "weight of the KL, instead of the preset's objective"),
         ("--beta-norm", float, "the same in the units of Higgins et al., β M / N"),
+        ("--warm-up", int, "steps in which that β rises from 0 (none)"),
         ("--learning-rate", float, "instead of the preset's"),
         ("--batch-size", int, "images per step, instead of the preset's"),
         ("--steps", int, "training steps, instead of the preset's"),
@@ -95,8 +95,7 @@ def _add_settings(command: argparse.ArgumentParser) -> None:
         type=_weight,
         action="append",
         metavar="NAME=N",
-        help="of the preset's objective or model, instead of its own: max_capacity=50, or one "
-        "that goes from 0 to 4 in 1,000 steps: beta=0:4:1000; repeatable",
+        help="of the preset's objective or model, instead of its own: max_capacity=50; repeatable",
     )
 
 

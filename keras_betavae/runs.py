@@ -274,7 +274,11 @@ def _hyperparameters(
     weights = settings.weights or {}
     options = presets.get(settings.preset).options
     found |= {f"model/{k}": weights.get(k, v) for k, v in options.items()}
-    found |= {f"objective/{k}": v for k, v in vae.objective.get_config().items()}
+    objective = vae.objective.get_config()
+    if settings.warm_up is not None:
+        found["warm_up"] = settings.warm_up
+        objective["beta"] = objective["beta"]["config"]["end"]
+    found |= {f"objective/{k}": v for k, v in objective.items()}
     # Schedules are dictionaries.
     return {k: v for k, v in found.items() if isinstance(v, bool | int | float | str)}
 

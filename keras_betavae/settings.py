@@ -3,7 +3,7 @@
 import dataclasses
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -15,23 +15,6 @@ from keras_betavae.schedules import Linear
 
 FOLDER = "folder"
 """The name of the data that are a user's own pictures."""
-
-
-def parse_weight(text: str) -> float | tuple[float, ...]:
-    """Returns a weight that was given as text: a number, or the arguments of `Linear`.
-
-    Raises:
-        ValueError: If it is neither.
-
-    Example:
-        >>> parse_weight("25"), parse_weight("0:60:1000")
-        (25, (0, 60, 1000))
-    """
-    values = [float(number) for number in text.split(":")]
-    if len(values) not in (1, 3):
-        raise ValueError(f"a weight must be a number, or START:END:STEPS, got {text!r}")
-    numbers = tuple(int(value) if value.is_integer() else value for value in values)
-    return numbers if len(numbers) > 1 else numbers[0]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,9 +37,9 @@ class Settings:
         latent_dim: Replaces the preset's number of latents.
         beta: Replaces the preset's objective by `Beta(beta)`.
         beta_norm: Replaces it by `Beta.from_normalized(beta_norm, ...)`.
+        warm_up: Training steps in which the chosen β rises from 0; None has it from the start.
         weights: Replaces arguments of the preset's objective, or of its model, by name: the
-            `max_capacity` of `Capacity`, the `gamma` of `FactorVAE`. Three numbers are those
-            of `schedules.Linear`: start, end and steps.
+            `max_capacity` of `Capacity`, the `gamma` of `FactorVAE`.
         learning_rate: Replaces the preset's learning rate.
         n_images: Images that are encoded for the scores.
         seed: Seed of the weights, the order of the images and the codes.
@@ -78,7 +61,8 @@ class Settings:
     latent_dim: int | None = None
     beta: float | None = None
     beta_norm: float | None = None
-    weights: Mapping[str, float | Sequence[float]] | None = None
+    warm_up: int | None = None
+    weights: Mapping[str, float] | None = None
     learning_rate: float | None = None
     n_images: int = 20_000
     seed: int = 0
@@ -106,17 +90,18 @@ class Settings:
                 )
         if sum(w is not None for w in (self.beta, self.beta_norm, self.weights)) > 1:
             raise ValueError("beta, beta_norm and weights exclude each other; choose one")
-        if self.weights is not None:
-            if not isinstance(self.weights, Mapping):
-                raise ValueError(f"weights must be numbers by name, got {self.weights!r}")
-            weights = {k: tuple(w) if isinstance(w, list) else w for k, w in self.weights.items()}
-            object.__setattr__(self, "weights", weights)
+        if self.weights is not None and not isinstance(self.weights, Mapping):
+            raise ValueError(f"weights must be numbers by name, got {self.weights!r}")
+        if self.warm_up is not None and self.beta is None and self.beta_norm is None:
+            raise ValueError("warm_up is that of beta or beta_norm; choose one of them too")
         if self.learning_rate is not None and not self.learning_rate > 0:
             raise ValueError(f"learning_rate must be above 0, got {self.learning_rate}")
         if not isinstance(self.n_images, int) or self.n_images < 100:
             raise ValueError(f"n_images must be at least 100, got {self.n_images}")
-        for name in ("batch_size", "steps", "every"):
+        for name in ("batch_size", "steps", "every", "warm_up"):
             value = getattr(self, name)
+            if name == "warm_up" and value is None:
+                continue
             if not isinstance(value, int) or value < 1:
                 raise ValueError(f"{name} must be at least 1, got {value}")
 
@@ -177,31 +162,32 @@ class Settings:
     def _chosen_weights(self, data: datasets.ImageDataset) -> dict[str, Any]:
         """Returns the arguments of the model that are not the preset's."""
         recipe = presets.get(self.preset)
-        if self.beta is not None:
-            return {"objective": Beta(self.beta)}
-        if self.beta_norm is not None:
-            latent_dim = self.latent_dim or recipe.latent_dim
-            sizes = math.prod(data.image_shape), latent_dim
-            return {"objective": Beta.from_normalized(self.beta_norm, *sizes)}
-        # Schedules are dictionaries in a configuration.
-        config = keras.saving.deserialize_keras_object(recipe.objective.get_config())
+        if self.beta is not None or self.beta_norm is not None:
+            return {"objective": self._chosen_beta(data)}
+        config = recipe.objective.get_config()
         if isinstance(recipe.objective, BetaTC):
             config["n_data"] = len(data)
-        weights: dict[str, Any] = dict(self.weights or {})
+        weights = dict(self.weights or {})
         unknown = [name for name in weights if name not in {**config, **recipe.options}]
         if unknown:
             raise ValueError(
                 f"weights of {self.preset} must be of {', '.join({**recipe.options, **config})}, "
                 f"got {', '.join(unknown)}"
             )
-        for name, weight in weights.items():
-            if isinstance(weight, tuple):
-                if len(weight) != 3:
-                    raise ValueError(f"{name} must be start, end and steps, got {weight}")
-                weights[name] = Linear(*weight)
         chosen = {name: weights.pop(name) for name in recipe.options if name in weights}
-        objective = type(recipe.objective)(**{**config, **weights})
+        objective = type(recipe.objective).from_config({**config, **weights})
         return {"objective": objective, **chosen}
+
+    def _chosen_beta(self, data: datasets.ImageDataset) -> Beta:
+        """Returns the objective that `beta` or `beta_norm` names."""
+        if self.beta_norm is not None:
+            latent_dim = self.latent_dim or presets.get(self.preset).latent_dim
+            chosen = Beta.from_normalized(self.beta_norm, math.prod(data.image_shape), latent_dim)
+        else:
+            chosen = Beta(self.beta)
+        if self.warm_up is None:
+            return chosen
+        return Beta(Linear(0.0, chosen.beta, self.warm_up))
 
     def check(self, data: datasets.ImageDataset) -> None:
         """Raises now what else would fail only after some training.

@@ -130,21 +130,23 @@ def _order(means: dict[str, float]) -> str:
 
 def sweep_sweep(budget: str) -> Sweep:
     """Returns the grid of latents and β_norm."""
+    # Under a large β from the start, all images keep one posterior for long.
+    quick = {"preset": "sprites_quick", "batch_size": 32}
     budgets: dict[str, tuple[Any, ...]] = {
         "smoke": (
-            {"preset": "sprites_quick", "steps": 20, "every": 20, **SMOKE},
+            {**quick, "steps": 20, "every": 20, "warm_up": 10, **SMOKE},
             (2, 4),
             (0.001, 0.04),
             1,
         ),
         "hour": (
-            {"preset": "sprites_quick", "steps": 600, "every": 600},
+            {**quick, "steps": 1_200, "every": 1_200, "warm_up": 600},
             (5, 10, 20),
             (0.0025, 0.01, 0.04, 0.16),
             1,
         ),
         "day": (
-            {"preset": "sprites_quick", "steps": 2_500, "every": 2_500},
+            {**quick, "steps": 5_000, "every": 5_000, "warm_up": 1_000},
             (2, 5, 10, 20, 50),
             (0.0005, 0.002, 0.005, 0.01, 0.02, 0.04, 0.08, 0.16),
             3,

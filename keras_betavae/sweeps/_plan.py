@@ -5,7 +5,7 @@ import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from keras_betavae.settings import Settings, parse_weight
+from keras_betavae.settings import Settings
 
 Axes = Mapping[str, Mapping[str, Mapping[str, Any]]]
 
@@ -85,9 +85,7 @@ def axis(name: str, values: Sequence[str]) -> dict[str, dict[str, Any]]:
     """
     if name in ("preset", "data"):
         return {value: {name: value} for value in values}
-    weights = {value: parse_weight(value) for value in values}
-    if name not in {field.name for field in dataclasses.fields(Settings)}:
-        return {value: {"weights": {name: weight}} for value, weight in weights.items()}
-    if any(isinstance(weight, tuple) for weight in weights.values()):
-        raise ValueError(f"{name} must be numbers, got {', '.join(values)}")
-    return {value: {name: number} for value, number in weights.items()}
+    numbers = {value: float(value) for value in values}
+    numbers = {v: int(n) if n.is_integer() else n for v, n in numbers.items()}
+    is_setting = name in {field.name for field in dataclasses.fields(Settings)}
+    return {v: {name: n} if is_setting else {"weights": {name: n}} for v, n in numbers.items()}
