@@ -143,6 +143,12 @@ def test_labels_of_small_images_are_still_read():
     assert margin.min() < 64
 
 
+def test_labels_have_greek_letters():
+    images = np.zeros((1, 2, 32, 32, 1))
+    beta, gamma = (visualization.labelled_grid(images, [letter]) for letter in "βγ")
+    assert beta.shape != gamma.shape or (beta != gamma).any()  # No box in the place of both.
+
+
 @pytest.mark.parametrize("labels", [["a"], ["a", "b", "c"], []])
 def test_there_is_a_label_for_each_row(labels):
     with pytest.raises(ValueError, match=f"2 labels, a row each, got {len(labels)}"):

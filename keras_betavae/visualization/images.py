@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -130,13 +131,16 @@ def labelled_grid(
     Raises:
         ValueError: If the shape is another, or the labels are not as many as the rows.
     """
+    import matplotlib
     from PIL import Image, ImageDraw, ImageFont
 
     grid = image_grid(images, padding=padding, zoom=zoom)
     if len(labels) != len(images):
         raise ValueError(f"there must be {len(images)} labels, a row each, got {len(labels)}")
     row_height = (len(grid) - padding) // len(images)
-    font = ImageFont.load_default(max(9, min(16, row_height // 3)))
+    # Pillow's own font has no Greek letters.
+    path = Path(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")
+    font = ImageFont.truetype(path, max(9, min(14, row_height // 3)))
     margin = 16 + max(int(font.getlength(label)) for label in labels)
     sheet = Image.new("RGB", (margin + grid.shape[1], len(grid)), "white")
     sheet.paste(Image.fromarray(grid), (margin, 0))
