@@ -24,10 +24,11 @@ def _grid(text: str) -> tuple[int, ...]:
 
 
 def _weight(text: str) -> tuple[str, float]:
-    name, is_given, number = text.partition("=")
-    if not is_given:
-        raise argparse.ArgumentTypeError(f"NAME=N is needed, got {text!r}")
-    value = float(number)
+    name, _, number = text.partition("=")
+    try:
+        value = float(number)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"NAME=N is needed, got {text!r}") from None
     return name, int(value) if value.is_integer() else value
 
 

@@ -90,6 +90,8 @@ def _sweep(options: argparse.Namespace) -> None:
         if not options.over:
             raise ValueError("--over must name what to sweep over, such as --over beta=1,4,16")
         axes = {name: sweeps.axis(name, values) for name, values in options.over}
+        if len(axes) < len(options.over):
+            raise ValueError("--over must name each axis once")
         base = {"preset": DEFAULT_PRESET, **chosen}
         folder = sweeps.create(options.out, sweeps.Sweep(base, axes))
     elif options.over:

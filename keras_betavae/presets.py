@@ -113,7 +113,7 @@ _PRESETS = {
         batch_size=32,
         steps=15_000,
         source="ours, for half an hour on a CPU: the objective of Burgess et al. 2017, with a γ "
-        "that rises before C does, and a spatial broadcast decoder",
+        "that rises within the first 1,000 steps, and a spatial broadcast decoder",
     ),
     "higgins_dsprites": Preset(
         network="dense",

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import numbers
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -69,7 +70,7 @@ class Settings:
     deterministic: bool = False
 
     def __post_init__(self):
-        presets.get(self.preset)
+        recipe = presets.get(self.preset)
         known = None if self.data == FOLDER else datasets.catalog.get(self.data)
         if self.data == FOLDER and self.data_path is None:
             raise ValueError("the data folder needs data_path, the pictures' folder")
@@ -90,20 +91,36 @@ class Settings:
                 )
         if sum(w is not None for w in (self.beta, self.beta_norm, self.weights)) > 1:
             raise ValueError("beta, beta_norm and weights exclude each other; choose one")
-        if self.weights is not None and not isinstance(self.weights, Mapping):
-            raise ValueError(f"weights must be numbers by name, got {self.weights!r}")
+        if self.weights is not None:
+            if not isinstance(self.weights, Mapping) or not all(
+                isinstance(weight, numbers.Real) for weight in self.weights.values()
+            ):
+                raise ValueError(f"weights must be numbers by name, got {self.weights!r}")
+            known_weights = {**recipe.options, **recipe.objective.get_config()}
+            unknown = [name for name in self.weights if name not in known_weights]
+            if unknown:
+                raise ValueError(
+                    f"weights of {self.preset} must be of {', '.join(known_weights)}, "
+                    f"got {', '.join(unknown)}"
+                )
+        if self.beta is not None:
+            Beta(self.beta)
+        if self.beta_norm is not None:
+            Beta.from_normalized(self.beta_norm, 1, 1)
         if self.warm_up is not None and self.beta is None and self.beta_norm is None:
             raise ValueError("warm_up is that of beta or beta_norm; choose one of them too")
         if self.learning_rate is not None and not self.learning_rate > 0:
             raise ValueError(f"learning_rate must be above 0, got {self.learning_rate}")
         if not isinstance(self.n_images, int) or self.n_images < 100:
             raise ValueError(f"n_images must be at least 100, got {self.n_images}")
-        for name in ("batch_size", "steps", "every", "warm_up"):
+        for name in ("batch_size", "steps", "every", "latent_dim", "warm_up"):
             value = getattr(self, name)
-            if name == "warm_up" and value is None:
+            if name in ("latent_dim", "warm_up") and value is None:
                 continue
             if not isinstance(value, int) or value < 1:
                 raise ValueError(f"{name} must be at least 1, got {value}")
+        if self.warm_up is not None and self.warm_up > self.steps:
+            raise ValueError(f"warm_up must be at most the {self.steps} steps, got {self.warm_up}")
 
     @classmethod
     def from_preset(cls, preset: str, **chosen: Any) -> "Settings":
@@ -117,9 +134,9 @@ class Settings:
             if chosen.get(name) is not None:
                 # A run may be looked at from anywhere.
                 chosen[name] = os.path.abspath(chosen[name])
-        numbers = {"batch_size": recipe.batch_size, "steps": recipe.steps, **chosen}
-        numbers.setdefault("every", max(numbers["steps"] // 10, 1))
-        return cls(preset, **numbers)
+        settings = {"batch_size": recipe.batch_size, "steps": recipe.steps, **chosen}
+        settings.setdefault("every", max(settings["steps"] // 10, 1))
+        return cls(preset, **settings)
 
     def load_data(self) -> datasets.ImageDataset:
         """Returns the data set.
@@ -168,12 +185,6 @@ class Settings:
         if isinstance(recipe.objective, BetaTC):
             config["n_data"] = len(data)
         weights = dict(self.weights or {})
-        unknown = [name for name in weights if name not in {**config, **recipe.options}]
-        if unknown:
-            raise ValueError(
-                f"weights of {self.preset} must be of {', '.join({**recipe.options, **config})}, "
-                f"got {', '.join(unknown)}"
-            )
         chosen = {name: weights.pop(name) for name in recipe.options if name in weights}
         objective = type(recipe.objective).from_config({**config, **weights})
         return {"objective": objective, **chosen}

@@ -75,6 +75,13 @@ def test_every_cell_is_a_grid_of_six_that_can_be_built(objective):
     assert built.latent_dim == 10
 
 
+@pytest.mark.parametrize("cell", reproduction.cells(), ids=lambda cell: "-".join(cell.values()))
+def test_every_cell_has_a_smoke_run(cell):
+    for settings in locatello.cell_sweep("smoke", **cell).trials().values():
+        assert settings.data == cell["data"]
+        assert (settings.grid is None) == (not cell["data"].startswith("sprites"))
+
+
 def test_dip_i_has_ten_times_the_weight_on_the_diagonal():
     for name, times in (("locatello_dip_i", 10.0), ("locatello_dip_ii", 1.0)):
         for change in locatello.GRIDS[name].values():
@@ -104,7 +111,7 @@ def test_a_page_says_what_it_was_made_from(blobs):
     assert "`keras-betavae reproduce burgess-blobs --budget smoke`" in page
     for package in ("tensorflow", "keras", "tensorflow-probability", "numpy", "keras-tuner"):
         assert re.search(rf"{package} \d+\.\d+", page)
-    assert "`preset` burgess_dsprites" in page
+    assert "`preset` capacity_quick" in page
     assert "seconds of training" in page
     for picture in re.findall(r"!\[[^]]*\]\((.*?)\)", page):
         assert smaller_side(blobs / picture) > 100
@@ -245,6 +252,19 @@ def test_what_holds_to_the_end_is_read_off_the_steps():
         ((True, True, False), ["not at the end", ""]),
     ):
         assert burgess._since(np.array(holds), steps, capacity) == since
+
+
+@pytest.mark.parametrize(
+    ("others", "verdict"),
+    [
+        ({"a": (105.0, 0.2), "b": (129.0, 0.4)}, "holds here: a reconstructs worse"),
+        ({"a": (95.0, 0.4), "b": (129.0, 0.4)}, "does not hold here: a"),
+        ({"a": (95.0, 0.2), "b": (129.0, 0.4)}, "cannot be told"),
+        ({"a": (95.0, 0.4), "b": (129.0, 0.2)}, "cannot be told"),
+    ],
+)
+def test_the_papers_claim_asks_for_both_error_and_score(others, verdict):
+    assert verdict in burgess._verdict({"capacity": (100.0, 0.3), **others})
 
 
 def test_a_mean_has_its_spread():

@@ -63,6 +63,15 @@ def test_weights_of_two_axes_are_joined():
     assert objective.get_config() == Capacity(10.0, 5.0, n_steps=7).get_config()
 
 
+def test_an_axis_may_be_spelled_as_the_option():
+    assert sweeps.axis("latent-dim", ["5"]) == {"5": {"latent_dim": 5}}
+
+
+def test_an_axis_of_no_numbers_is_named():
+    with pytest.raises(ValueError, match="seed must be numbers, got 0, a"):
+        sweeps.axis("seed", ["0", "a"])
+
+
 def test_a_preset_may_be_an_axis_and_brings_its_own_batch():
     axes = {"preset": sweeps.axis("preset", ["higgins_quick", "locatello_beta"])}
     trials = Sweep({"preset": "higgins_quick"}, axes).trials()
@@ -74,6 +83,8 @@ def test_a_preset_may_be_an_axis_and_brings_its_own_batch():
     [
         ({"beta": {}}, "axis beta has no values"),
         ({"size": {"1": {"size": 1}}}, "size=1 has unknown settings"),
+        ({"capcity": sweeps.axis("capcity", ["1"])}, "weights of .* must be of .*, got capcity"),
+        ({"beta": sweeps.axis("beta", ["-1"])}, "beta must be .* got -1"),
         ({"steps": {"0": {"steps": 0}}}, "steps must be at least 1"),
         ({"beta": {"1": {"beta": 1.0, "beta_norm": 1.0}}}, "exclude each other"),
     ],
@@ -128,7 +139,7 @@ def test_beta_norm_is_in_the_papers_units():
 
 @pytest.mark.parametrize("chosen", [{"beta": 6.0}, {"beta_norm": 6.0 * 10 / 64**2}])
 def test_beta_may_rise_from_0(chosen):
-    settings = runs.Settings.from_preset(**{**BASE, **chosen, "warm_up": 100})
+    settings = runs.Settings.from_preset(**{**BASE, **chosen, "steps": 500, "warm_up": 100})
     data = settings.load_data()
     vae = settings.build_model(data)
     assert isinstance(vae.objective, Beta)
@@ -160,6 +171,9 @@ def test_hparams_show_the_weight_that_was_given():
         ({"beta_norm": -1.0}, "beta_norm must be"),
         ({"warm_up": 10}, "warm_up is that of beta or beta_norm"),
         ({"beta": 1.0, "warm_up": 0}, "warm_up must be at least 1, got 0"),
+        ({"beta": 1.0, "warm_up": 3, "steps": 2}, "warm_up must be at most the 2 steps, got 3"),
+        ({"weights": {"n_steps": [15_000]}}, "weights must be numbers by name"),
+        ({"latent_dim": 2.5}, "latent_dim must be at least 1, got 2.5"),
     ],
 )
 def test_bad_weights_are_refused(chosen, words):
@@ -266,7 +280,7 @@ def test_a_folder_of_another_run_is_not_touched(tmp_path):
     ("arguments", "words"),
     [
         (["--out", "x"], "--over must name what to sweep over"),
-        (["--out", "x", "--over", "seed=zero"], "could not convert"),
+        (["--out", "x", "--over", "seed=zero"], "seed must be numbers, got zero"),
         (["--resume", "x", "--over", "seed=0"], "leave out --over"),
         (["--resume", "x", "--beta", "1"], "leave out beta"),
         (["--resume", "x"], "x is no sweep"),

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from keras_betavae import visualization
+from keras_betavae.datasets import catalog
 from keras_betavae.evaluation import evaluate
 from keras_betavae.metrics import SCORES
 from keras_betavae.reproduction._page import FinishedRun, mean_and_spread, picture, write_csv
@@ -65,6 +66,9 @@ def cell_sweep(budget: str, data: str = "sprites", objective: str = "locatello_b
         "paper": ({"every": 30_000}, 50, slice(None)),
     }
     base, n_seeds, some = budgets[budget]
+    if catalog.get(data).files:
+        # Only rendered data have smaller grids.
+        base.pop("grid", None)
     grid = dict(list(GRIDS[objective].items())[some])
     axes = {"weight": grid, "seed": seeds(n_seeds)}
     return Sweep({"preset": objective, "data": data, **base}, axes)

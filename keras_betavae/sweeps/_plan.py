@@ -83,9 +83,13 @@ def axis(name: str, values: Sequence[str]) -> dict[str, dict[str, Any]]:
         >>> axis("max_capacity", ["25"])
         {'25': {'weights': {'max_capacity': 25}}}
     """
+    name = name.replace("-", "_")
     if name in ("preset", "data"):
         return {value: {name: value} for value in values}
-    numbers = {value: float(value) for value in values}
+    try:
+        numbers = {value: float(value) for value in values}
+    except ValueError:
+        raise ValueError(f"{name} must be numbers, got {', '.join(values)}") from None
     numbers = {v: int(n) if n.is_integer() else n for v, n in numbers.items()}
     is_setting = name in {field.name for field in dataclasses.fields(Settings)}
     return {v: {name: n} if is_setting else {"weights": {name: n}} for v, n in numbers.items()}
