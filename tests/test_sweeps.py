@@ -95,6 +95,12 @@ def test_bad_sweeps_leave_no_folder(axes, words, tmp_path):
     assert not (tmp_path / "sweep").exists()
 
 
+def test_a_kill_while_the_folder_was_made_is_made_good(tmp_path):
+    (tmp_path / "saving-0a1b2c3d-sweep.json").write_text('{"base"')
+    folder = sweeps.create(tmp_path, Sweep(BASE, AXES))
+    assert [path.name for path in folder.iterdir()] == ["sweep.json"]
+
+
 def test_a_folder_holds_one_sweep(tmp_path):
     folder = sweeps.create(tmp_path / "sweep", Sweep(BASE, AXES))
     assert sweeps.create(folder, Sweep(BASE, AXES)) == folder

@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 
 from keras_betavae import metrics, runs
-from keras_betavae._files import moved_into_place
+from keras_betavae._files import left_aside, moved_into_place
 from keras_betavae.inspection import inspect
 from keras_betavae.score_table import markdown_table, number_text
 from keras_betavae.sweeps._plan import Axes, Sweep, axis, run_name
@@ -26,6 +26,8 @@ def create(folder: str | os.PathLike, sweep: Sweep) -> Path:
     """
     folder = Path(folder)
     sweep.trials()
+    for left in left_aside(folder, "sweep.json"):
+        left.unlink()  # Of a process that was killed while it made the folder.
     if folder.exists() and any(folder.iterdir()):
         if not (folder / "sweep.json").is_file() or load(folder) != _as_read(sweep):
             raise FileExistsError(
