@@ -161,7 +161,7 @@ def _verdict(found: Mapping[str, tuple[float, float]]) -> str:
         verdict = f"does not hold here: {', '.join(better)} reconstructs as well at as high a MIG."
     else:
         verdict = (
-            "cannot be told from these: no β-VAE is worse or better in both, or there is one of each."
+            "cannot be told here: no β-VAE is worse or better in both, or there is one of each."
         )
     return f"The paper's claim, a better reconstruction at equal disentanglement, {verdict}"
 
