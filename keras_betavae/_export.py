@@ -3,7 +3,6 @@
 import contextlib
 import importlib
 import os
-import secrets
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,13 +14,21 @@ from keras_betavae._files import moved_into_place
 from keras_betavae._warmup import write_warmup
 
 FORMATS = ("tf_saved_model", "onnx", "litert")
+SAVED_MODEL_FILES = (
+    "saved_model.pb",
+    "fingerprint.pb",
+    "variables/variables.index",
+    "variables/variables.data-*-of-*",
+    "assets.extra/tf_serving_warmup_requests",
+)
+"""What the folder of an exported SavedModel holds; nothing else is ever replaced."""
 
 
 def saved_model(vae: Any, path: str, options: tf.saved_model.SaveOptions | None = None) -> None:
     """Writes a model as a SavedModel, with requests that warm a server up.
 
     Raises:
-        FileExistsError: If there is something else in its place.
+        FileExistsError: If its folder is a link, or holds anything but an exported SavedModel.
     """
     x = tf.TensorSpec((None, *vae.image_shape), "float32", name="x")
     z = tf.TensorSpec((None, vae.latent_dim), "float32", name="z")
@@ -144,25 +151,15 @@ def _write_litert(network, path, spec, options):
 
 @contextlib.contextmanager
 def _in_its_place(path: str) -> Iterator[str]:
-    """Gives a folder to write to, which takes the place of `path` once it is whole.
+    """Yields a folder to write to, which is moved to `path` once it is complete.
 
-    A server looks for new versions all the time, and finds none but whole ones.
+    A server that polls for new versions never sees an incomplete one.
     """
-    files = tf.io.gfile
-    is_version = files.exists(os.path.join(path, "saved_model.pb"))
-    is_empty = files.isdir(path) and not files.listdir(path)
-    if files.exists(path) and not is_version and not is_empty:
-        raise FileExistsError(
-            f"{path} is there and holds no SavedModel; a SavedModel needs a folder of its own, "
-            f"such as {os.path.join(path, '1')}"
-        )
-    folder, name = os.path.split(path.rstrip("/"))
-    aside = os.path.join(folder, f"saving-{secrets.token_hex(4)}-{name}")
-    try:
-        yield aside
-        if files.exists(path):
-            files.rmtree(path)
-        files.rename(aside, path)
-    finally:
-        if files.exists(aside):
-            files.rmtree(aside)
+    if "://" not in path:
+        with moved_into_place(Path(path), replaces=SAVED_MODEL_FILES) as aside:
+            yield os.fspath(aside)
+        return
+    # Elsewhere a folder cannot be renamed at once; TensorFlow writes saved_model.pb last.
+    if tf.io.gfile.exists(path):
+        raise FileExistsError(f"{path} already exists; export a new version to another folder")
+    yield path

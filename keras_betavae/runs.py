@@ -3,7 +3,6 @@
 import dataclasses
 import json
 import os
-import shutil
 import time
 import warnings
 from collections.abc import Sequence
@@ -15,7 +14,13 @@ import numpy as np
 import tensorflow as tf
 
 from keras_betavae import callbacks, datasets, presets, tensorboard, visualization
-from keras_betavae._files import clear_left_aside, left_aside, moved_into_place
+from keras_betavae._export import SAVED_MODEL_FILES
+from keras_betavae._files import (
+    check_replaceable,
+    clear_left_aside,
+    left_aside,
+    moved_into_place,
+)
 from keras_betavae._metrics_file import MetricsFile
 from keras_betavae.beta_vae import BetaVAE
 from keras_betavae.evaluation import choose, evaluate, evaluate_with_controls
@@ -107,6 +112,7 @@ def train(
         The trained model.
 
     Raises:
+        FileExistsError: If `saved_model/1` is a link, or holds what no export wrote.
         OSError: If something could not be written, named in the message.
         ValueError: If all that the training could go on from is damaged.
         FloatingPointError: As `BetaVAE.fit`.
@@ -115,6 +121,7 @@ def train(
     if settings.deterministic:
         tf.config.experimental.enable_op_determinism()
     clear_left_aside(folder)
+    check_replaceable(folder / "saved_model" / "1", SAVED_MODEL_FILES)
     paths = callbacks.Checkpoint.newest_first(folder / "checkpoints")
     if (folder / "model.keras").is_file():
         paths.insert(0, folder / "model.keras")
@@ -127,7 +134,7 @@ def train(
     logs = folder / "logs"
     if step < settings.steps:
         if found is None:
-            shutil.rmtree(logs, ignore_errors=True)
+            tensorboard.clear_events(logs)
         else:
             # Scores and pictures are made anew of the model that the training finds.
             tensorboard.drop_events(logs, step, but=("disentanglement", "pictures"))

@@ -3,7 +3,6 @@
 import contextlib
 import math
 import os
-import shutil
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,12 +11,19 @@ import numpy as np
 import tensorflow as tf
 
 from keras_betavae import visualization
-from keras_betavae._files import moved_into_place
+from keras_betavae._files import moved_into_place, written_files
 from keras_betavae.callbacks import LossCurves
 from keras_betavae.datasets import ImageDataset
 from keras_betavae.metrics import Score
 from keras_betavae.objectives import Capacity, Objective
 
+_PROJECTOR_FILES = (
+    "codes.tsv",
+    "images.tsv",
+    "images.png",
+    "projector_config.pbtxt",
+    "events.out.tfevents.*",
+)
 THUMBNAIL = 64
 """The longer side of a thumbnail in the projector, at most, in pixels."""
 
@@ -86,7 +92,9 @@ def write_hyperparameters(
     """
     from tensorboard.plugins.hparams import api
 
-    with _writer(_emptied(Path(log_dir) / "hparams")):
+    folder = Path(log_dir) / "hparams"
+    clear_events(folder)
+    with _writer(folder):
         # Without an id of its own a run is a group of its own, even if others had its settings.
         api.hparams(dict(settings), trial_id="")
         for name, value in scores.items():
@@ -110,7 +118,7 @@ def write_projector(
     """
     target = Path(log_dir) / "projector"
     target.parent.mkdir(parents=True, exist_ok=True)
-    with moved_into_place(target) as folder:
+    with moved_into_place(target, replaces=_PROJECTOR_FILES) as folder:
         folder.mkdir()
         _write_codes(folder, model, data, n, seed)
 
@@ -148,6 +156,12 @@ def _write_codes(folder: Path, model: Any, data: ImageDataset, n: int, seed: int
         pass  # TensorBoard looks only where events are.
 
 
+def clear_events(folder: Path) -> None:
+    """Removes the event files in a folder and those below it; follows no links."""
+    for path in written_files(folder, "*events.out.tfevents.*"):
+        path.unlink()
+
+
 def drop_events(log_dir: str | os.PathLike, step: int, but: Collection[str] = ()) -> None:
     """Drops what was logged after a step that a training goes on from.
 
@@ -158,18 +172,13 @@ def drop_events(log_dir: str | os.PathLike, step: int, but: Collection[str] = ()
     """
     from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
 
-    for path in Path(log_dir).glob("*/events.out.tfevents.*"):
+    for path in written_files(Path(log_dir), "*/events.out.tfevents.*"):
         last = step - (path.parent.name in but)
         with moved_into_place(path) as aside, tf.io.TFRecordWriter(os.fspath(aside)) as writer:
             # It stops where a killed process has left half an event.
             for event in RawEventFileLoader(os.fspath(path)).Load():
                 if tf.compat.v1.Event.FromString(event).step <= last:
                     writer.write(event)
-
-
-def _emptied(folder: Path) -> Path:
-    shutil.rmtree(folder, ignore_errors=True)
-    return folder
 
 
 @contextlib.contextmanager

@@ -15,7 +15,6 @@ from pathlib import Path
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from keras_betavae import cli
 from tests.helpers import quick_scores, weights_of
@@ -70,6 +69,11 @@ def newest(run):
     return paths[-1].name if paths else None
 
 
+def newest_first(run):
+    """The run's checkpoints."""
+    return sorted(run.glob("checkpoints/step-*"), reverse=True)
+
+
 def fork(function, *arguments):
     child = os.fork()
     if child:
@@ -101,7 +105,7 @@ def die_before_moving(name):
         return move_or_die
 
     Path.replace = dying(Path.replace)
-    tf.io.gfile.rename = dying(tf.io.gfile.rename)
+    Path.rename = dying(Path.rename)
 
 
 def check_whole(run, every):

@@ -146,9 +146,38 @@ def test_an_export_replaces_a_version_whole_or_not_at_all(tmp_path, monkeypatch)
 
 def test_an_export_leaves_a_folder_of_other_things_alone(tmp_path):
     (tmp_path / "mine").write_text("mine")
-    with pytest.raises(FileExistsError, match="holds no SavedModel"):
+    with pytest.raises(FileExistsError, match="holds mine, which was not written by"):
         tiny_vae().export(tmp_path)
     assert os.listdir(tmp_path) == ["mine"]
+
+
+@pytest.mark.parametrize("linked", ["1", "1/variables/x", "1/assets.extra"])
+def test_an_export_deletes_nothing_that_a_link_points_to(tmp_path, linked):
+    deployed, path = tmp_path / "deployed", tmp_path / "saved_model" / "1"
+    deployed.mkdir()
+    for name in ("saved_model.pb", ".hidden"):
+        (deployed / name).write_text("precious")
+    link = path.parent / linked
+    link.parent.mkdir(parents=True)
+    link.symlink_to(deployed)
+    (path / "saved_model.pb").write_text("old")
+    before = (deployed / "saved_model.pb").read_text()
+    with pytest.raises(FileExistsError, match=r"symbolic link|was not written by"):
+        tiny_vae().export(path)
+    assert sorted(os.listdir(deployed)) == [".hidden", "saved_model.pb"]
+    assert (deployed / "saved_model.pb").read_text() == before
+    assert link.is_symlink()
+
+
+def test_an_export_to_another_file_system_replaces_nothing():
+    vae = tiny_vae()
+    vae.export("ram://models/1", verbose=False)
+    np.testing.assert_allclose(
+        tf.saved_model.load("ram://models/1").decode(CODES), vae.decode(CODES), atol=1e-6
+    )
+    with pytest.raises(FileExistsError, match="already exists"):
+        vae.export("ram://models/1", verbose=False)
+    assert tf.io.gfile.listdir("ram://models") == ["1"]
 
 
 # ONNX and LiteRT.

@@ -1,6 +1,8 @@
+import os
+
 import pytest
 
-from keras_betavae._files import moved_into_place
+from keras_betavae._files import clear_left_aside, moved_into_place, written_files
 
 
 def test_a_file_appears_when_it_is_whole(tmp_path):
@@ -39,3 +41,105 @@ def test_what_was_never_written_is_an_error_and_leaves_the_old_file(tmp_path):
         pass
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def write_folder(path, **options):
+    with moved_into_place(path, **options) as aside:
+        (aside / "part").mkdir(parents=True)
+        (aside / "part" / "file.txt").write_text("new")
+
+
+def contents(folder):
+    return {
+        str(path.relative_to(folder)): path.read_text()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def test_a_folder_that_was_written_before_is_replaced(tmp_path):
+    target = tmp_path / "1"
+    for _ in range(2):
+        write_folder(target, replaces=("part/*.txt",))
+    assert contents(tmp_path) == {"1/part/file.txt": "new"}
+
+
+@pytest.fixture
+def elsewhere(tmp_path):
+    folder = tmp_path / "elsewhere"
+    folder.mkdir()
+    (folder / "precious.txt").write_text("precious")
+    (folder / ".hidden").write_text("hidden")
+    return folder
+
+
+@pytest.mark.parametrize("place", ["1", "1/part", "1/part/file.txt", "1/precious.txt"])
+def test_a_folder_with_anything_else_is_left_as_it_was(tmp_path, elsewhere, place):
+    target, found = tmp_path / "1", tmp_path / place
+    found.parent.mkdir(parents=True, exist_ok=True)
+    if place == "1/precious.txt":
+        found.write_text("precious")
+    else:
+        found.symlink_to(elsewhere / "precious.txt" if found.suffix else elsewhere)
+    with pytest.raises(FileExistsError, match=place.rpartition("/")[2]):
+        write_folder(target, replaces=("part/*.txt",))
+    assert contents(elsewhere) == {"precious.txt": "precious", ".hidden": "hidden"}
+    assert found.is_symlink() or found.read_text() == "precious"
+    assert not list(tmp_path.glob("saving-*"))
+
+
+def test_what_appears_while_a_folder_is_written_is_not_deleted(tmp_path):
+    target = tmp_path / "1"
+    write_folder(target, replaces=("part/*.txt",))
+
+    def write_meanwhile():
+        with moved_into_place(target, replaces=("part/*.txt",)) as aside:
+            aside.mkdir()
+            (target / "mine").write_text("mine")
+
+    with pytest.raises(FileExistsError, match="mine"):
+        write_meanwhile()
+    assert contents(target) == {"part/file.txt": "new", "mine": "mine"}
+
+
+def test_a_link_to_a_file_is_replaced_and_its_target_kept(tmp_path, elsewhere):
+    path = tmp_path / "file.txt"
+    path.symlink_to(elsewhere / "precious.txt")
+    with moved_into_place(path) as aside:
+        aside.write_text("new")
+    assert (path.is_symlink(), path.read_text()) == (False, "new")
+    assert (elsewhere / "precious.txt").read_text() == "precious"
+
+
+def test_clearing_and_listing_follow_no_links(tmp_path, elsewhere):
+    (elsewhere / "saving-01234567-file").write_text("precious")
+    run = tmp_path / "run"
+    (run / "saving-89abcdef-1").mkdir(parents=True)
+    (run / "saving-89abcdef-1" / "linked").symlink_to(elsewhere)
+    (run / "linked").symlink_to(elsewhere)
+    (run / "saving-recipes-of-mine").write_text("mine")
+    assert list(written_files(run, "*")) == [run / "saving-recipes-of-mine"]
+    clear_left_aside(run)
+    assert sorted(os.listdir(run)) == ["linked", "saving-recipes-of-mine"]
+    assert len(contents(elsewhere)) == 3
+
+
+def test_what_is_moved_was_opened_for_writing_and_flushed(tmp_path, monkeypatch):
+    # Windows refuses to flush a file that is open for reading.
+    opened, flushed = {}, []
+    real_open, real_flush = os.open, os.fsync
+
+    def remember(path, flags, *args, **kwargs):
+        descriptor = real_open(path, flags, *args, **kwargs)
+        opened[descriptor] = os.path.basename(path), flags & os.O_ACCMODE
+        return descriptor
+
+    def flush(descriptor):
+        flushed.append(opened[descriptor])
+        real_flush(descriptor)
+
+    monkeypatch.setattr(os, "open", remember)
+    monkeypatch.setattr(os, "fsync", flush)
+    write_folder(tmp_path / "1")
+    assert ("file.txt", os.O_RDWR) in flushed
+    assert flushed[-1][0] == tmp_path.name

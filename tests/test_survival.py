@@ -160,7 +160,7 @@ def test_a_full_disk_names_the_file_and_leaves_the_old_one(tmp_path):
 def test_a_folder_takes_the_place_of_the_old_one(tmp_path):
     path = tmp_path / "1"
     for name in ("old", "new"):
-        with moved_into_place(path) as aside:
+        with moved_into_place(path, replaces=("old",)) as aside:
             aside.mkdir()
             (aside / name).write_text(name)
     assert [file.name for file in path.iterdir()] == ["new"]
@@ -168,6 +168,31 @@ def test_a_folder_takes_the_place_of_the_old_one(tmp_path):
     (path / "saving-0a1b2c3d-new").write_text("half")
     clear_left_aside(tmp_path)
     assert sorted(file.name for file in tmp_path.rglob("*")) == ["1", "new"]
+
+
+@pytest.mark.parametrize("linked", ["saved_model/1", "saved_model/1/variables/x", "logs/loss"])
+def test_a_resumed_run_deletes_nothing_that_a_link_points_to(tmp_path, unbroken, linked, capsys):
+    run, deployed = tmp_path / "run", tmp_path / "deployed"
+    shutil.copytree(unbroken, run)
+    (run / "model.keras").unlink()
+    (run / "scores.json").unlink()
+    for path in killing.newest_first(run)[:1]:
+        path.unlink()
+    link = run / linked
+    if link.is_dir():
+        shutil.rmtree(link)
+    deployed.mkdir()
+    for name in ("events.out.tfevents.0", ".hidden", "saved_model.pb"):
+        (deployed / name).write_text("precious")
+    link.symlink_to(deployed)
+    status = cli.main(["train", "--resume", str(run), "--verbose=0", "--no-controls"])
+    if linked != "logs/loss":
+        assert status == 1
+        assert "symbolic link" in capsys.readouterr().err
+        # Found out before the training, not after it.
+        assert not (run / "model.keras").is_file()
+    for name in ("events.out.tfevents.0", ".hidden", "saved_model.pb"):
+        assert (deployed / name).read_text() == "precious"
 
 
 @pytest.mark.parametrize("in_its_place", ["nothing", "a file"])
