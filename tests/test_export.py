@@ -172,9 +172,8 @@ def test_an_export_deletes_nothing_that_a_link_points_to(tmp_path, linked):
 def test_an_export_to_another_file_system_replaces_nothing():
     vae = tiny_vae()
     vae.export("ram://models/1", verbose=False)
-    np.testing.assert_allclose(
-        tf.saved_model.load("ram://models/1").decode(CODES), vae.decode(CODES), atol=1e-6
-    )
+    served = tf.saved_model.load("ram://models/1")
+    np.testing.assert_allclose(served.decode(CODES), vae.decode(CODES), atol=1e-6)
     with pytest.raises(FileExistsError, match="already exists"):
         vae.export("ram://models/1", verbose=False)
     assert tf.io.gfile.listdir("ram://models") == ["1"]
