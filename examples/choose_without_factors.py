@@ -46,7 +46,7 @@ models = {(beta, seed): train(beta, seed) for beta in BETAS for seed in SEEDS}
 codes, kl = {}, {}
 for name, vae in models.items():
     factors, codes[name] = data.encode_with(vae, N_IMAGES, seed=0)
-    kl[name] = kbv.inspection.inspect(vae, data, n=1_000).kl
+    kl[name] = kbv.evaluation.inspect(vae, data, n=1_000).kl
 
 udr = {}
 for method in ("lasso", "spearman"):

@@ -71,7 +71,7 @@ def train(method, seed):
     vae.fit(batches(seed), steps_per_epoch=STEPS, verbose=0)
     table = kbv.evaluate(vae, data, scores=SCORES, n=N_IMAGES, seed=0)
     images = data.images_at(data.sample_indices(1_000, seed=0))
-    kl = float(kbv.inspection.inspect(vae, data, n=1_000).kl.sum())
+    kl = float(kbv.evaluation.inspect(vae, data, n=1_000).kl.sum())
     elbo = float(np.mean(vae.elbo(images, seed=0)))
     return {"reconstruction": -elbo - kl, "KL": kl, **table}
 

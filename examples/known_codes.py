@@ -9,7 +9,7 @@
 import numpy as np
 
 import keras_betavae as kbv
-from keras_betavae.score_table import side_by_side
+from keras_betavae.evaluation.score_table import side_by_side
 
 N_IMAGES = 20_000
 FEW = 1_000

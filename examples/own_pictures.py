@@ -37,7 +37,7 @@ def train(data, beta, likelihood=None, seed=0):
 
 def draw(path, vae, data):
     """Draws each latent's traversal around the first image, rows by falling KL."""
-    by_kl = kbv.inspection.inspect(vae, data).by_kl
+    by_kl = kbv.evaluation.inspect(vae, data).by_kl
     code = np.asarray(vae.encode(data.images_at([0]))[0])[0]
     rows = kbv.visualization.traverse(vae, code, latents=by_kl)
     kbv.visualization.write_traversal(path, rows, zoom=256 // (8 * data.image_shape[0]))

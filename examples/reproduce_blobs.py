@@ -8,7 +8,7 @@
 # %%
 from pathlib import Path
 
-from keras_betavae.reproduction import reproduce
+from keras_betavae.experiments.reproduction import reproduce
 
 BUDGET = "hour"  # "smoke" takes a minute, "day" and "paper" what they say.
 

@@ -1,9 +1,11 @@
 """β-VAE for Keras: train, score, watch and ship disentangled representations."""
 
+import importlib
 import importlib.util
 import os
 import platform
 import sys
+import types
 import warnings
 
 if "tensorflow" not in sys.modules and platform.machine() in ("x86_64", "AMD64"):
@@ -29,23 +31,17 @@ from keras_betavae import (
     callbacks,
     datasets,
     evaluation,
-    inspection,
-    layers,
+    export,
     likelihoods,
     metrics,
+    models,
     networks,
     objectives,
     presets,
-    runs,
-    schedules,
-    tensorboard,
     visualization,
 )
-from keras_betavae.beta_vae import BetaVAE
-from keras_betavae.capacity import estimate_capacity
 from keras_betavae.evaluation import evaluate
-from keras_betavae.factor_vae import FactorVAE
-from keras_betavae.pair_vae import AdaGVAE, GroupVAE
+from keras_betavae.models import AdaGVAE, BetaVAE, FactorVAE, GroupVAE, estimate_capacity
 
 __all__ = [
     "AdaGVAE",
@@ -57,16 +53,25 @@ __all__ = [
     "estimate_capacity",
     "evaluate",
     "evaluation",
-    "inspection",
-    "layers",
+    "experiments",
+    "export",
     "likelihoods",
     "metrics",
+    "models",
     "networks",
     "objectives",
     "presets",
-    "runs",
-    "schedules",
-    "tensorboard",
     "visualization",
 ]
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> types.ModuleType:
+    """Imports `experiments` when it is first used; most users never need it."""
+    if name == "experiments":
+        return importlib.import_module("keras_betavae.experiments")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

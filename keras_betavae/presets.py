@@ -7,7 +7,8 @@ from typing import Any
 
 import keras
 
-from keras_betavae import likelihoods, networks, objectives, schedules
+from keras_betavae import likelihoods, networks, objectives
+from keras_betavae.objectives import schedules
 
 
 @dataclasses.dataclass(frozen=True)

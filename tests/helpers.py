@@ -13,7 +13,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_betavae import BetaVAE, callbacks, evaluation, metrics, networks, runs
+from keras_betavae import BetaVAE, callbacks, metrics, networks
+from keras_betavae.evaluation import scoring
+from keras_betavae.experiments import runs
 from keras_betavae.metrics import _linear
 
 SHAPE = (8, 8, 1)
@@ -60,7 +62,7 @@ def quick_scores():
         **{name: metrics.SCORES[name] for name in ("mig_score", "active_units")},
     }
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(evaluation, "SCORES", scores)
+        patch.setattr(scoring, "SCORES", scores)
         patch.setattr(_linear, "CHECK_EVERY", 100)
         patch.setattr(_linear, "MAX_STEPS", 200)
         yield

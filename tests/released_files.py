@@ -17,7 +17,8 @@ import numpy as np
 import scipy.io
 from PIL import Image
 
-from keras_betavae.datasets import FactorDataset, cars3d, mpi3d, shapes3d, small_norb
+from keras_betavae.datasets import FactorDataset
+from keras_betavae.datasets.released import cars3d, mpi3d, shapes3d, small_norb
 
 NORB = "smallnorb-5x{}x9x18x6x2x96x96-{}-{}.mat.gz"
 NORB_FILES = [

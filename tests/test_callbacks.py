@@ -18,10 +18,10 @@ from keras_betavae.callbacks import (
     LossCurves,
 )
 from keras_betavae.datasets import FactorDataset, ImageDataset
-from keras_betavae.inspection import inspect
+from keras_betavae.evaluation.inspection import inspect
 from keras_betavae.metrics import beta_vae_score
 from keras_betavae.objectives import Beta, Capacity, kl_per_latent
-from keras_betavae.schedules import Linear
+from keras_betavae.objectives.schedules import Linear
 from tests.helpers import SHAPE, patterns, tiny_networks, tiny_vae, weights_of
 
 N_IMAGES = 48  # Six batches of eight.

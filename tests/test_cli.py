@@ -12,8 +12,10 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from keras_betavae import cli, metrics, runs
-from keras_betavae.datasets import catalog, dsprites, load_sprites
+from keras_betavae import cli, metrics
+from keras_betavae.datasets import catalog, load_sprites
+from keras_betavae.datasets.released import dsprites
+from keras_betavae.experiments import runs
 from tests.helpers import no_graphs, quick_scores
 
 # In few steps the KL does not reach the capacity.

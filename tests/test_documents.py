@@ -7,7 +7,7 @@ import keras
 import pytest
 
 import keras_betavae as kbv
-from keras_betavae.score_table import score_list
+from keras_betavae.evaluation.score_table import score_list
 
 # Keras 3.15 says so of every tf.data input.
 pytestmark = pytest.mark.filterwarnings("ignore:`shuffle=True` was passed")

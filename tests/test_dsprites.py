@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from keras_betavae.datasets import dsprites, load_dsprites, load_sprites
+from keras_betavae.datasets import load_dsprites, load_sprites
+from keras_betavae.datasets.released import dsprites
 
 SIZES = (3, 1, 2, 2, 3)
 N_IMAGES = 36

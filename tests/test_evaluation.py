@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 import keras_betavae as kbv
-from keras_betavae import evaluation, metrics, score_table
+from keras_betavae import metrics
 from keras_betavae.datasets import FactorDataset, ImageDataset
-from keras_betavae.evaluation import evaluate, evaluate_with_controls
-from keras_betavae.score_table import Row, ScoreTable, score_list, side_by_side
+from keras_betavae.evaluation import evaluate, evaluate_with_controls, score_table, scoring
+from keras_betavae.evaluation.score_table import Row, ScoreTable, score_list, side_by_side
 from tests.helpers import SHAPE, quick_scores, tiny_vae
 
 NAMES = ("shape", "x", "y")
@@ -90,7 +90,7 @@ def test_the_shape_is_left_out_where_factors_are_named():
 
 
 def test_groups_hold_what_the_data_can_give(monkeypatch):
-    monkeypatch.setattr(evaluation, "_compute", lambda name, *_: [(name, 0.5)])
+    monkeypatch.setattr(scoring, "_compute", lambda name, *_: [(name, 0.5)])
     factors, codes = dataset().encode_with(brightness, 100, 0)
     everything = {n for n, s in metrics.SCORES.items() if s.needs != "several models"}
     fast = {n for n in everything if metrics.SCORES[n].group == "fast"}
@@ -169,9 +169,9 @@ def test_groups_and_names_go_together_in_any_iterable():
 
 
 def test_the_group_leaves_out_the_score_that_leaves_out_the_shape_of_two_factors():
-    assert "beta_vae_score" not in evaluation.choose("fast", 2, ("shape", "x"))
-    assert "beta_vae_score" in evaluation.choose("fast", 2, ("x", "y"))
-    assert "beta_vae_score_locatello" in evaluation.choose("fast", 2, ("shape", "x"))
+    assert "beta_vae_score" not in scoring.choose("fast", 2, ("shape", "x"))
+    assert "beta_vae_score" in scoring.choose("fast", 2, ("x", "y"))
+    assert "beta_vae_score_locatello" in scoring.choose("fast", 2, ("shape", "x"))
 
 
 def test_functions_get_only_what_they_take():
@@ -193,7 +193,7 @@ def test_entries_of_the_registry_are_taken_too():
     some = {name: metrics.SCORES[name] for name in ("mig_score", "active_units")}
     assert evaluate(codes, factors, scores=some) == evaluate(codes, factors, scores=list(some))
     # Of what does not tell what it takes, nothing is assumed.
-    assert evaluation._parameters(max) == {}
+    assert scoring._parameters(max) == {}
 
 
 def test_what_fails_names_the_score():
@@ -273,7 +273,7 @@ def test_one_seed_has_no_interval():
     ],
 )
 def test_the_sample_sizes_are_those_that_the_score_uses(name, n, expected):
-    assert evaluation._sample_sizes(metrics.SCORES[name].function, n) == expected
+    assert scoring._sample_sizes(metrics.SCORES[name].function, n) == expected
 
 
 def test_sizes_that_a_user_chose_are_told():
@@ -407,7 +407,7 @@ def test_the_controls_are_scored_on_the_same_images():
         }
         assert list(tables) == list(codes)
         for name, table in tables.items():
-            scores = list(evaluation.OF_MANY_CODES) if name == "raw pixels" else "fast"
+            scores = list(scoring.OF_MANY_CODES) if name == "raw pixels" else "fast"
             options = {"scores": scores, "factor_names": NAMES, "seed": 3}
             assert table == evaluate(codes[name], factors, **options)
     assert len({table["beta_vae_score"] for table in tables.values()}) > 1
@@ -449,12 +449,12 @@ def test_evaluate_is_at_the_top_level():
 
 def test_images_without_factors_leave_the_scores_that_need_none():
     images = ImageDataset(dataset().images_at(np.arange(300)))
-    table = evaluation.evaluate(brightness, images, scores="fast")
+    table = scoring.evaluate(brightness, images, scores="fast")
     codes = brightness(images.images_at(np.arange(300)))
-    assert dict(table) == dict(evaluation.evaluate(codes, scores="fast"))
+    assert dict(table) == dict(scoring.evaluate(codes, scores="fast"))
     assert "active_units" in table
     assert "mig_score" not in table
-    tables = evaluation.evaluate_with_controls(brightness, brightness, images, scores="fast")
+    tables = scoring.evaluate_with_controls(brightness, brightness, images, scores="fast")
     assert all(set(each) == set(table) for each in tables.values())
     assert "raw pixels" not in tables
 
@@ -462,7 +462,7 @@ def test_images_without_factors_leave_the_scores_that_need_none():
 def test_a_score_that_needs_factors_says_so_of_images_without():
     images = ImageDataset(dataset().images_at(np.arange(300)))
     with pytest.raises(ValueError, match="mig_score needs factors"):
-        evaluation.evaluate(brightness, images, scores=["mig_score"])
+        scoring.evaluate(brightness, images, scores=["mig_score"])
 
 
 def test_no_image_of_a_small_data_set_is_both_fitted_to_and_tested_on():
@@ -474,7 +474,7 @@ def test_no_image_of_a_small_data_set_is_both_fitted_to_and_tested_on():
         [3],
         factors=rng.integers(0, 3, (90, 1)),
     )
-    table = evaluation.evaluate(brightness, small, scores=["explicitness_score"])
+    table = scoring.evaluate(brightness, small, scores=["explicitness_score"])
     assert table["explicitness_score"] < 0.75
 
 

@@ -11,9 +11,11 @@ import pytest
 import tensorflow as tf
 from tensorflow.python.tools import saved_model_cli
 
-from keras_betavae import BetaVAE, FactorVAE, _export, _warmup, networks
+from keras_betavae import BetaVAE, FactorVAE, networks
+from keras_betavae.export import saved_model as _export
+from keras_betavae.export import warmup as _warmup
+from keras_betavae.export.served_model import ServedModel
 from keras_betavae.likelihoods import Bernoulli, ContinuousBernoulli, Gaussian, Laplace, Likelihood
-from keras_betavae.serving import ServedModel
 from tests.helpers import SHAPE, patterns, tiny_networks, tiny_vae
 
 # Keras 3.15 looks for what NumPy 2 has not, before it calls tf2onnx.

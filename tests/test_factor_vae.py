@@ -4,8 +4,8 @@ import pytest
 import tensorflow as tf
 
 from keras_betavae import networks
-from keras_betavae.factor_vae import FactorVAE
-from keras_betavae.schedules import Linear
+from keras_betavae.models.factor_vae import FactorVAE
+from keras_betavae.objectives.schedules import Linear
 from tests.helpers import patterns, tiny_networks, weights_of
 
 

@@ -11,7 +11,7 @@ import tensorflow as tf
 import keras_betavae as kbv
 from keras_betavae import AdaGVAE, BetaVAE, FactorVAE, GroupVAE, networks, objectives
 from keras_betavae.objectives import DIP, Beta, BetaTC, Capacity, SemiSupervised
-from keras_betavae.schedules import Cosine, Cyclical, Linear
+from keras_betavae.objectives.schedules import Cosine, Cyclical, Linear
 from tests.helpers import SHAPE, on_two_replicas, patterns, tiny_networks, weights_of
 
 N = 64

@@ -2,7 +2,7 @@ import os
 
 import pytest
 
-from keras_betavae._files import clear_left_aside, moved_into_place, written_files
+from keras_betavae._utils.files import clear_left_aside, moved_into_place, written_files
 
 
 def test_a_file_appears_when_it_is_whole(tmp_path):

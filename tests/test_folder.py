@@ -9,7 +9,8 @@ from PIL import Image, ImageOps
 from sklearn.datasets import load_digits, load_sample_images
 
 from keras_betavae import BetaVAE
-from keras_betavae.datasets import FactorDataset, ImageDataset, folder, from_arrays, from_folder
+from keras_betavae.datasets import FactorDataset, ImageDataset, from_arrays, from_folder
+from keras_betavae.datasets.user import folder
 from tests.helpers import run_python, tiny_networks
 
 RED, BLUE = (255, 0, 0), (0, 0, 255)

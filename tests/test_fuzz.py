@@ -17,11 +17,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from keras_betavae import AdaGVAE, BetaVAE, FactorVAE, GroupVAE, networks, runs
+from keras_betavae import AdaGVAE, BetaVAE, FactorVAE, GroupVAE, networks
+from keras_betavae.experiments import runs
+from keras_betavae.experiments.settings import Settings
 from keras_betavae.likelihoods import Bernoulli, ContinuousBernoulli, Gaussian, Laplace
 from keras_betavae.objectives import DIP, Beta, BetaTC, Capacity, SemiSupervised
-from keras_betavae.schedules import Cosine, Cyclical, Linear
-from keras_betavae.settings import Settings
+from keras_betavae.objectives.schedules import Cosine, Cyclical, Linear
 from tests.helpers import tiny_networks, tiny_vae
 
 MADE = {

@@ -5,7 +5,7 @@ import pytest
 
 from keras_betavae import BetaVAE, visualization
 from keras_betavae.datasets import ImageDataset, from_arrays, load_sprites
-from keras_betavae.inspection import Inspection, inspect
+from keras_betavae.evaluation.inspection import Inspection, inspect
 from keras_betavae.objectives import kl_per_latent
 from tests.helpers import tiny_networks
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import keras_betavae as kbv
-from keras_betavae.layers import Conv2DTranspose, SpatialBroadcast
+from keras_betavae.networks.layers import Conv2DTranspose, SpatialBroadcast
 from tests.helpers import plain_decoder
 
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from keras_betavae import networks
-from keras_betavae.layers import Conv2DTranspose, SpatialBroadcast
+from keras_betavae.networks.layers import Conv2DTranspose, SpatialBroadcast
 
 # As published for 64×64: convolutions (filters, kernel), encoder's and decoder's dense
 # layers between the images (or 4×4 maps) and the code, activation of the decoder's dense layers.

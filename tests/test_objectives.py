@@ -19,7 +19,7 @@ from keras_betavae.objectives import (
     kl_per_latent,
     mean_kl,
 )
-from keras_betavae.schedules import Cosine, Cyclical, Linear
+from keras_betavae.objectives.schedules import Cosine, Cyclical, Linear
 from tests.helpers import patterns, tiny_vae
 
 EXAMPLES = {

@@ -11,17 +11,9 @@ import keras
 import numpy as np
 import pytest
 
-from keras_betavae.datasets import (
-    _released,
-    _sources,
-    cars3d,
-    load_mpi3d,
-    load_shapes3d,
-    load_small_norb,
-    mpi3d,
-    shapes3d,
-    small_norb,
-)
+from keras_betavae.datasets import _sources, load_mpi3d, load_shapes3d, load_small_norb
+from keras_betavae.datasets.released import cars3d, mpi3d, shapes3d, small_norb
+from keras_betavae.datasets.released import release as _released
 from tests.helpers import run_python
 from tests.released_files import (
     FORMATS,

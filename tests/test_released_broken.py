@@ -19,7 +19,8 @@ import scipy.io
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from keras_betavae.datasets import _released, cars3d
+from keras_betavae.datasets.released import cars3d
+from keras_betavae.datasets.released import release as _released
 from tests.released_files import (
     FORMATS,
     NORB_FILES,

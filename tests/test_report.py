@@ -7,7 +7,8 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from keras_betavae import cli, report, runs
+from keras_betavae import cli
+from keras_betavae.experiments import report, runs
 from tests.helpers import quick_scores
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")

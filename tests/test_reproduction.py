@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keras_betavae import cli, metrics, presets, reproduction, runs, sweeps
+from keras_betavae import cli, metrics, presets
 from keras_betavae.datasets import load_blobs
-from keras_betavae.reproduction import burgess, higgins, locatello
-from keras_betavae.reproduction._page import mean_and_spread, write_csv
+from keras_betavae.experiments import reproduction, runs, sweeps
+from keras_betavae.experiments.reproduction import burgess, higgins, locatello
+from keras_betavae.experiments.reproduction._page import mean_and_spread, write_csv
 from keras_betavae.visualization import plot_capacity, plot_heat_map
 from tests.helpers import quick_runs
 

@@ -14,9 +14,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keras_betavae import FactorVAE, callbacks, cli, runs, visualization
+from keras_betavae import FactorVAE, callbacks, cli, visualization
 from keras_betavae.datasets import FactorDataset
-from keras_betavae.inspection import inspect
+from keras_betavae.evaluation.inspection import inspect
+from keras_betavae.experiments import runs
 from keras_betavae.objectives import Beta, Capacity
 from tests.helpers import SHAPE, no_graphs, quick_runs, quick_scores, tiny_vae, weights_of
 

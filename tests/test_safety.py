@@ -16,8 +16,9 @@ import numpy as np
 import pytest
 
 import keras_betavae
-from keras_betavae import BetaVAE, runs
-from keras_betavae.serving import ServedModel
+from keras_betavae import BetaVAE
+from keras_betavae.experiments import runs
+from keras_betavae.export.served_model import ServedModel
 from tests.helpers import SHAPE, tiny_networks, tiny_vae
 from tests.released_files import small
 

@@ -11,10 +11,10 @@ from keras import layers
 
 import keras_betavae
 from keras_betavae import AdaGVAE, BetaVAE, FactorVAE, GroupVAE, networks
-from keras_betavae.layers import Conv2DTranspose, SpatialBroadcast
 from keras_betavae.likelihoods import Bernoulli, ContinuousBernoulli, Gaussian, Laplace
+from keras_betavae.networks.layers import Conv2DTranspose, SpatialBroadcast
 from keras_betavae.objectives import DIP, Beta, BetaTC, Capacity, SemiSupervised
-from keras_betavae.schedules import Cosine, Cyclical, Linear
+from keras_betavae.objectives.schedules import Cosine, Cyclical, Linear
 from tests.helpers import SHAPE, patterns, run_python, tiny_networks, tiny_vae, weights_of
 
 REGISTERED = {

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from keras.optimizers.schedules import PolynomialDecay
 
 from keras_betavae.objectives import DIP, Beta, BetaTC, Capacity, SemiSupervised
-from keras_betavae.schedules import Cosine, Cyclical, Linear
+from keras_betavae.objectives.schedules import Cosine, Cyclical, Linear
 from tests.helpers import patterns, tiny_vae
 from tests.test_objectives import gaussians, labels_for
 

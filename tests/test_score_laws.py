@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from sklearn.ensemble import RandomForestClassifier
 
 from keras_betavae import metrics
-from keras_betavae.evaluation import flatten
+from keras_betavae.evaluation.scoring import flatten
 from keras_betavae.metrics import SCORES, _linear
 
 SIZES = (4, 5, 6)

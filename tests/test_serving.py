@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_betavae.serving import ServedModel
+from keras_betavae.export.served_model import ServedModel
 from tests.helpers import patterns, tiny_vae
 
 

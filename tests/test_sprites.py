@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.path import Path as Polygon
 
-from keras_betavae.datasets import _polygons, load_sprites
+from keras_betavae.datasets import load_sprites
+from keras_betavae.datasets.rendered import _polygons
 
 FRAMES = Path(__file__).parents[1].parent / "shared" / "data" / "dsprites_frames.npz"
 SHAPES = ("square", "ellipse", "heart")

@@ -15,11 +15,11 @@ import pytest
 import tensorflow as tf
 
 from keras_betavae import cli, networks
-from keras_betavae._files import clear_left_aside, moved_into_place
-from keras_betavae._metrics_file import MetricsFile
-from keras_betavae.beta_vae import BetaVAE
+from keras_betavae._utils.files import clear_left_aside, moved_into_place
 from keras_betavae.callbacks import LossCurves
 from keras_betavae.datasets import FactorDataset
+from keras_betavae.experiments.metrics_file import MetricsFile
+from keras_betavae.models.beta_vae import BetaVAE
 from tests import killing
 from tests.helpers import (
     SHAPE,

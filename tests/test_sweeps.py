@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from keras_betavae import cli, runs, sweeps
+from keras_betavae import cli
+from keras_betavae.experiments import runs, sweeps
+from keras_betavae.experiments.sweeps import Sweep
+from keras_betavae.experiments.sweeps._search import grid_oracle
 from keras_betavae.objectives import Beta, Capacity
-from keras_betavae.sweeps import Sweep
-from keras_betavae.sweeps._search import grid_oracle
 from tests.helpers import no_graphs, quick_runs
 
 # In few steps the KL does not reach the capacity.

@@ -20,9 +20,10 @@ from tensorboard.plugins.custom_scalar import layout_pb2
 from tensorboard.plugins.hparams import metadata as hparams_metadata
 from tensorboard.plugins.projector import ProjectorConfig
 
-from keras_betavae import metrics, runs, tensorboard
+from keras_betavae import metrics
 from keras_betavae.callbacks import Checkpoint
 from keras_betavae.datasets import FactorDataset, ImageDataset
+from keras_betavae.experiments import runs, tensorboard
 from keras_betavae.objectives import Beta
 from tests.helpers import SHAPE, quick_scores, run_python, tiny_vae
 

@@ -15,8 +15,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_betavae import _training, callbacks, metrics
+from keras_betavae import callbacks, metrics
 from keras_betavae.datasets import FactorDataset
+from keras_betavae.models import _training
 from keras_betavae.objectives import Capacity
 from tests.helpers import SHAPE, patterns, tiny_vae, weights_of
 

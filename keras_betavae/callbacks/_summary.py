@@ -9,7 +9,7 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
-from keras_betavae._replicas import is_chief
+from keras_betavae._utils.replicas import is_chief
 
 _EVENTS = "events.out.tfevents.*"
 

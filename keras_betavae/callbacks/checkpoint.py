@@ -7,8 +7,8 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
-from keras_betavae._files import left_aside, moved_into_place
-from keras_betavae._replicas import is_chief
+from keras_betavae._utils.files import left_aside, moved_into_place
+from keras_betavae._utils.replicas import is_chief
 
 
 class Checkpoint(keras.callbacks.Callback):

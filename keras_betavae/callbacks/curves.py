@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from keras_betavae.callbacks._summary import SummaryCallback
 from keras_betavae.objectives import Capacity
-from keras_betavae.schedules import weight_at
+from keras_betavae.objectives.schedules import weight_at
 
 
 class LossCurves(SummaryCallback):

@@ -8,7 +8,7 @@ import tensorflow as tf
 from keras_betavae import visualization
 from keras_betavae.callbacks._summary import DrawingCallback
 from keras_betavae.datasets import ImageDataset
-from keras_betavae.inspection import inspect, showcase
+from keras_betavae.evaluation.inspection import inspect, showcase
 
 
 class LatentTraversal(DrawingCallback):

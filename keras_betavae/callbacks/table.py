@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_betavae._files import moved_into_place
-from keras_betavae._replicas import is_chief
+from keras_betavae._utils.files import moved_into_place
+from keras_betavae._utils.replicas import is_chief
 from keras_betavae.callbacks._summary import SummaryCallback
 from keras_betavae.datasets import ImageDataset
-from keras_betavae.inspection import inspect
+from keras_betavae.evaluation.inspection import inspect
 
 
 class LatentTable(SummaryCallback):

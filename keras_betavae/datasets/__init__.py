@@ -1,20 +1,20 @@
 """Data sets: images with ground-truth factors, and without."""
 
 from keras_betavae.datasets import catalog
-from keras_betavae.datasets.arrays import from_arrays
-from keras_betavae.datasets.blobs import load_blobs
-from keras_betavae.datasets.cars3d import load_cars3d
 from keras_betavae.datasets.catalog import load
-from keras_betavae.datasets.dsprites import load_dsprites
 from keras_betavae.datasets.factors import FactorDataset
-from keras_betavae.datasets.folder import from_folder
 from keras_betavae.datasets.images import ImageDataset
-from keras_betavae.datasets.mpi3d import load_mpi3d
-from keras_betavae.datasets.shapes3d import load_shapes3d
-from keras_betavae.datasets.small_norb import load_small_norb
-from keras_betavae.datasets.sprites import load_sprites
-from keras_betavae.datasets.tfds import from_tfds
-from keras_betavae.datasets.variants import with_colours, with_noise, with_pictures
+from keras_betavae.datasets.released.cars3d import load_cars3d
+from keras_betavae.datasets.released.dsprites import load_dsprites
+from keras_betavae.datasets.released.mpi3d import load_mpi3d
+from keras_betavae.datasets.released.shapes3d import load_shapes3d
+from keras_betavae.datasets.released.small_norb import load_small_norb
+from keras_betavae.datasets.rendered.blobs import load_blobs
+from keras_betavae.datasets.rendered.sprites import load_sprites
+from keras_betavae.datasets.rendered.variants import with_colours, with_noise, with_pictures
+from keras_betavae.datasets.user.arrays import from_arrays
+from keras_betavae.datasets.user.folder import from_folder
+from keras_betavae.datasets.user.tfds import from_tfds
 
 __all__ = [
     "FactorDataset",

@@ -5,14 +5,15 @@ import math
 import os
 from collections.abc import Callable, Sequence
 
-from keras_betavae.datasets import blobs, dsprites, variants
-from keras_betavae.datasets._released import Release, ReleasedFile, cache_folder
-from keras_betavae.datasets.cars3d import CARS3D
 from keras_betavae.datasets.factors import FactorDataset
-from keras_betavae.datasets.mpi3d import MPI3D
-from keras_betavae.datasets.shapes3d import SHAPES3D
-from keras_betavae.datasets.small_norb import SMALL_NORB
-from keras_betavae.datasets.sprites import load_sprites
+from keras_betavae.datasets.released import dsprites
+from keras_betavae.datasets.released.cars3d import CARS3D
+from keras_betavae.datasets.released.mpi3d import MPI3D
+from keras_betavae.datasets.released.release import Release, ReleasedFile, cache_folder
+from keras_betavae.datasets.released.shapes3d import SHAPES3D
+from keras_betavae.datasets.released.small_norb import SMALL_NORB
+from keras_betavae.datasets.rendered import blobs, variants
+from keras_betavae.datasets.rendered.sprites import load_sprites
 
 
 @dataclasses.dataclass(frozen=True)

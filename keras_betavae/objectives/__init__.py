@@ -1,19 +1,34 @@
-"""What is paid for the information in the code: the terms beside the reconstruction."""
+"""What is added to the reconstruction term: the weight of the information in the code."""
 
-from keras_betavae.objectives._base import Objective, batch_mean, kl_per_latent, mean_kl
-from keras_betavae.objectives.beta import Beta, Capacity
+from keras_betavae.objectives.base import Objective, batch_mean, kl_per_latent, mean_kl
+from keras_betavae.objectives.beta import Beta
 from keras_betavae.objectives.beta_tc import BetaTC
+from keras_betavae.objectives.capacity import Capacity
 from keras_betavae.objectives.dip import DIP
 from keras_betavae.objectives.labels import SemiSupervised
+from keras_betavae.objectives.schedules import (
+    Cosine,
+    Cyclical,
+    Linear,
+    Weight,
+    checked_weight,
+    weight_at,
+)
 
 __all__ = [
     "DIP",
     "Beta",
     "BetaTC",
     "Capacity",
+    "Cosine",
+    "Cyclical",
+    "Linear",
     "Objective",
     "SemiSupervised",
+    "Weight",
     "batch_mean",
+    "checked_weight",
     "kl_per_latent",
     "mean_kl",
+    "weight_at",
 ]

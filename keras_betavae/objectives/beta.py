@@ -1,11 +1,10 @@
-"""β-VAE and its controlled-capacity successor: the KL as a whole has a price."""
+"""β-VAE: the KL as a whole is weighted."""
 
 import keras
-import tensorflow as tf
 
-from keras_betavae._checks import finite, whole
-from keras_betavae.objectives._base import Objective, mean_kl
-from keras_betavae.schedules import Linear, Weight, checked_weight, weight_at
+from keras_betavae._utils.checks import finite
+from keras_betavae.objectives.base import Objective, mean_kl
+from keras_betavae.objectives.schedules import Weight, checked_weight, weight_at
 
 
 @keras.saving.register_keras_serializable(package="keras_betavae")
@@ -77,82 +76,3 @@ class Beta(Objective):
     def get_config(self) -> dict:
         """Returns `{"beta": ...}`."""
         return keras.saving.serialize_keras_object({"beta": self.beta})
-
-
-@keras.saving.register_keras_serializable(package="keras_betavae")
-class Capacity(Objective):
-    r"""Holds the KL at a capacity that grows over training (controlled capacity).
-
-    .. math::
-        R = \gamma \, \left| \mathbb{E}_x \, \mathrm{KL}\left(q(z|x) \,\|\, p(z)\right)
-        - C(t) \right|, \qquad
-        C(t) = C_\mathrm{min} + (C_\mathrm{max} - C_\mathrm{min}) \min(t / T, 1)
-
-    The KL inside the bars is the batch's mean (on several replicas, the global batch's).
-    Its authors advise to choose γ such that the KL stays within 1 nat of C, and C_max
-    as the KL that good reconstructions need.
-
-    Args:
-        gamma: Weight of the distance, at least 0, or a schedule.
-        max_capacity: C_max in nats, at least `min_capacity`.
-        n_steps: T, the training steps over which C rises, at least 1.
-        min_capacity: C_min in nats, at least 0.
-
-    Raises:
-        ValueError: If an argument is outside its range or not finite.
-
-    References:
-        Burgess et al., Understanding disentangling in β-VAE, NIPS 2017 workshop, Eq. 8.
-
-    Example:
-        >>> objective = Capacity(gamma=1000.0, max_capacity=25.0, n_steps=100_000)
-        >>> float(objective.capacity(50_000))
-        12.5
-    """
-
-    def __init__(
-        self,
-        gamma: Weight = 1000.0,
-        max_capacity: float = 25.0,
-        n_steps: int = 100_000,
-        min_capacity: float = 0.0,
-    ):
-        self.gamma = checked_weight("gamma", gamma)
-        self.min_capacity = finite("min_capacity", min_capacity, minimum=0.0)
-        self.max_capacity = finite("max_capacity", max_capacity)
-        if self.max_capacity < self.min_capacity:
-            raise ValueError(
-                f"max_capacity must be at least min_capacity, got {max_capacity} < {min_capacity}"
-            )
-        self.n_steps = whole("n_steps", n_steps)
-
-    @property
-    def capacity(self) -> Linear:
-        """C in nats, a function of the training step."""
-        return Linear(self.min_capacity, self.max_capacity, self.n_steps)
-
-    def __call__(self, posterior, prior, z, step):
-        """Returns γ · |KL − C|, the KL being the batch mean."""
-        return weight_at(self.gamma, step) * self._distance(posterior, prior, step)
-
-    def diagnostics(self, posterior, prior, z, step):
-        """Returns C as `capacity`, and the KL's distance from it as `capacity_distance`."""
-        return {
-            "capacity": self.capacity(step),
-            "capacity_distance": self._distance(posterior, prior, step),
-            **self.scheduled(step, gamma=self.gamma),
-        }
-
-    def _distance(self, posterior, prior, step):
-        return tf.abs(mean_kl(posterior, prior) - self.capacity(step))
-
-    def get_config(self) -> dict:
-        """Returns the constructor's arguments."""
-        return keras.saving.serialize_keras_object(
-            {
-                "gamma": self.gamma,
-                "max_capacity": self.max_capacity,
-                "n_steps": self.n_steps,
-                "min_capacity": self.min_capacity,
-            }
-        )

@@ -3,8 +3,8 @@
 import keras
 import tensorflow as tf
 
-from keras_betavae.objectives._base import Objective, batch_mean, mean_kl
-from keras_betavae.schedules import Weight, checked_weight, weight_at
+from keras_betavae.objectives.base import Objective, batch_mean, mean_kl
+from keras_betavae.objectives.schedules import Weight, checked_weight, weight_at
 
 
 @keras.saving.register_keras_serializable(package="keras_betavae")

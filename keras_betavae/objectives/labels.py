@@ -6,9 +6,9 @@ from collections.abc import Sequence
 import keras
 import tensorflow as tf
 
-from keras_betavae._checks import whole
-from keras_betavae.objectives._base import Objective
-from keras_betavae.schedules import Weight, checked_weight, weight_at
+from keras_betavae._utils.checks import whole
+from keras_betavae.objectives.base import Objective
+from keras_betavae.objectives.schedules import Weight, checked_weight, weight_at
 
 
 @keras.saving.register_keras_serializable(package="keras_betavae")

@@ -1,0 +1,1 @@
+"""What every room shares: files that are complete, checks of arguments, replicas."""

@@ -1,0 +1,1 @@
+"""Images that are rendered offline: sprites, their variants, blobs."""

@@ -1,0 +1,122 @@
+"""Data sets of TensorFlow Datasets, where that is installed."""
+
+import hashlib
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from keras_betavae._utils.files import moved_into_place
+from keras_betavae.datasets.factors import FactorDataset
+from keras_betavae.datasets.images import ImageDataset
+from keras_betavae.datasets.released.release import cache_folder, fill, mapped
+from keras_betavae.datasets.user.folder import scaled
+
+
+def from_tfds(
+    name: str,
+    split: str = "train",
+    image_size: int | tuple[int, int] | None = None,
+    *,
+    crop: bool = True,
+    data_dir: str | os.PathLike | None = None,
+    cache_dir: str | os.PathLike | None = None,
+) -> ImageDataset:
+    """Makes a data set of one of TensorFlow Datasets' (`dsprites`, `shapes3d`, `celeb_a`, ...).
+
+    Its feature `image` gives the images, and its class labels and booleans the factors (a name
+    that begins with `label_` loses that). The images are decoded once, into a memory map in the
+    cache.
+
+    Args:
+        name: As `tfds.builder` takes it, with a configuration or version if need be.
+        split: As `tfds.load` takes it: "train", "test[:1000]", ...
+        image_size: Side of the images, or their height and width, to which they are scaled as
+            in `from_folder`; None for that of the data set.
+        crop: As in `from_folder`.
+        data_dir: Where TensorFlow Datasets keeps its files; None for its own default.
+        cache_dir: Where the decoded images are kept; None for where Keras keeps data sets.
+
+    Returns:
+        A `FactorDataset`, in the order of the files (which is no grid's), or an `ImageDataset`
+        where there are no such labels.
+
+    Raises:
+        ImportError: If tensorflow-datasets is not installed.
+        ValueError: If the data set has no feature `image` of uint8, its images differ in size and
+            no `image_size` is given, or there are none.
+        OSError: If the cache cannot be written.
+    """
+    try:
+        import tensorflow_datasets as tfds
+    except ImportError as error:
+        raise ImportError(
+            "from_tfds needs tensorflow-datasets; run: pip install tensorflow-datasets"
+        ) from error
+    builder = tfds.builder(name, data_dir=None if data_dir is None else os.fspath(data_dir))
+    features = builder.info.features
+    if "image" not in features or features["image"].np_dtype != np.uint8:
+        raise ValueError(f"{name} must have a feature image of uint8, got {list(features)}")
+    own_shape = features["image"].shape
+    if image_size is not None:
+        height, width = (image_size, image_size) if isinstance(image_size, int) else image_size
+        shape = (height, width, own_shape[2])
+    elif None in own_shape:
+        raise ValueError(f"the images of {name} differ in size; give image_size")
+    else:
+        shape = own_shape
+    labels = dict(_labels(features, tfds))
+    key = hashlib.sha256(repr((builder.info.full_name, split, shape, crop)).encode())
+    target = cache_folder(cache_dir) / "tfds" / f"{builder.name}-{key.hexdigest()[:16]}.npy"
+    factors_file = target.with_suffix(".factors.npy")
+    if not target.is_file():
+        builder.download_and_prepare()
+        dataset = builder.as_dataset(split=split, shuffle_files=False)
+        factors: list[list[int]] = []
+
+        def blocks() -> Iterator[np.ndarray]:
+            scale = 0
+            for example in dataset.as_numpy_iterator():
+                factors.append([int(_at(example, path)) for path in labels.values()])
+                # Binary images may come as 0 and 1, as those of dsprites do.
+                scale = scale or (255 if example["image"].max() == 1 else 1)
+                image = example["image"] * np.uint8(scale)
+                if shape != own_shape:
+                    picture = Image.fromarray(image[..., 0] if shape[2] == 1 else image)
+                    image = scaled(picture, shape, crop)
+                yield image[np.newaxis]
+            # The images are moved into place after this, so that they never lack their factors.
+            with moved_into_place(factors_file) as aside, aside.open("wb") as file:
+                np.save(file, np.array(factors, np.int64).reshape(len(factors), len(labels)))
+
+        fill(target, (int(dataset.cardinality()), *shape), blocks())
+    images = mapped(target, (None, *shape))
+    if not labels:
+        return ImageDataset(images)
+    sizes = [_size(features, path) for path in labels.values()]
+    values = np.load(factors_file, allow_pickle=False)
+    return FactorDataset(images, list(labels), sizes, factors=values)
+
+
+def _labels(features: Any, tfds: Any) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Yields the name and the path of each class label and boolean."""
+    for name, feature in features.items():
+        if isinstance(feature, tfds.features.FeaturesDict):
+            for inner, path in _labels(feature, tfds):
+                yield inner, (name, *path)
+        elif isinstance(feature, tfds.features.ClassLabel) or (
+            feature.shape == () and feature.np_dtype == np.bool_
+        ):
+            yield name.removeprefix("label_"), (name,)
+
+
+def _at(example: Any, path: tuple[str, ...]) -> Any:
+    for name in path:
+        example = example[name]
+    return example
+
+
+def _size(features: Any, path: tuple[str, ...]) -> int:
+    return getattr(_at(features, path), "num_classes", 2)

@@ -1,0 +1,19 @@
+"""Many scores of one model from one encoding, their table, and what its latents follow."""
+
+from keras_betavae.evaluation.inspection import Inspection, inspect, showcase
+from keras_betavae.evaluation.score_table import Row, ScoreTable, score_list, side_by_side
+from keras_betavae.evaluation.scoring import Scores, choose, evaluate, evaluate_with_controls
+
+__all__ = [
+    "Inspection",
+    "Row",
+    "ScoreTable",
+    "Scores",
+    "choose",
+    "evaluate",
+    "evaluate_with_controls",
+    "inspect",
+    "score_list",
+    "showcase",
+    "side_by_side",
+]

@@ -1,0 +1,247 @@
+"""The table that `evaluate` returns, and tables beside each other."""
+
+import csv
+import dataclasses
+import io
+import json
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from keras_betavae._utils.files import moved_into_place
+from keras_betavae.metrics import SCORES
+
+_ARROWS = {True: "↑", False: "↓", None: ""}
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """One score of a `ScoreTable`.
+
+    Attributes:
+        name: The row's name; a composite score has a row for each of its numbers.
+        score: The score's name in `metrics.SCORES`, or the one that the user gave it.
+        value: The mean over seeds.
+        low: Lower end of the 95 % interval; None with one seed or a value that is not finite.
+        high: Upper end.
+        larger_is_better: None where neither is better, or unknown.
+        seed: The first seed.
+        n_seeds: How many seeds, counted up from the first.
+        n_images: Encoded images that the score could draw from.
+        n_train: Samples (points, votes) that it used, or fitted to.
+        n_test: Samples (points, votes) that it tested on; None where it tests on none.
+        seconds: Time that the score took for all seeds, without the encoding.
+    """
+
+    name: str
+    score: str
+    value: float
+    low: float | None
+    high: float | None
+    larger_is_better: bool | None
+    seed: int
+    n_seeds: int
+    n_images: int
+    n_train: int
+    n_test: int | None
+    seconds: float
+
+
+class ScoreTable(dict[str, float]):
+    """Scores by name, with how each was made in `rows`.
+
+    It is a dict of the values and prints as a Markdown table, where ↑ means that larger
+    is better and ↓ that smaller is.
+
+    Args:
+        rows: In the order of the table.
+
+    Raises:
+        ValueError: If two rows have one name.
+
+    Example:
+        >>> from keras_betavae import evaluate
+        >>> codes = np.random.default_rng(0).normal(size=(1_000, 3))
+        >>> table = evaluate(codes, scores=["active_units", "total_correlation"])
+        >>> table["active_units"]
+        3.0
+    """
+
+    def __init__(self, rows: Iterable[Row]):
+        self.rows = tuple(rows)
+        names = [row.name for row in self.rows]
+        if len(set(names)) < len(names):
+            twice = next(name for name in names if names.count(name) > 1)
+            raise ValueError(f"two scores have a row {twice!r}; name them otherwise")
+        super().__init__((row.name, row.value) for row in self.rows)
+
+    def __str__(self) -> str:
+        """Returns the table in Markdown."""
+        return self.to_markdown()
+
+    __repr__ = __str__
+
+    def to_markdown(self) -> str:
+        """Returns an aligned Markdown table."""
+        header = ["score", "", "value", "95 % interval", "images", "train", "test", "seconds"]
+        cells = [
+            [
+                row.name,
+                _ARROWS[row.larger_is_better],
+                number_text(row.value),
+                _interval(row),
+                f"{row.n_images:,}",
+                f"{row.n_train:,}",
+                "" if row.n_test is None else f"{row.n_test:,}",
+                f"{row.seconds:.2f}",
+            ]
+            for row in self.rows
+        ]
+        if all(row.low is None for row in self.rows):
+            header, cells = header[:3] + header[4:], [line[:3] + line[4:] for line in cells]
+        return markdown_table(header, cells)
+
+    def to_csv(self) -> str:
+        """Returns a line for each row, with all that a `Row` holds."""
+        names = [field.name for field in dataclasses.fields(Row)]
+        out = io.StringIO()
+        writer = csv.DictWriter(out, names, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(dataclasses.asdict(row) for row in self.rows)
+        return out.getvalue()
+
+    def to_json(self) -> str:
+        """Returns a list of rows; infinity and NaN are null."""
+        rows = [dataclasses.asdict(row) for row in self.rows]
+        for row in rows:
+            row |= {name: finite_or_none(row[name]) for name in ("value", "low", "high")}
+        return json.dumps(rows, indent=2, ensure_ascii=False)
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Writes the table to a file ending in .csv, .json or .md.
+
+        Raises:
+            ValueError: If the name ends otherwise.
+            FileNotFoundError: If its folder is not there.
+        """
+        path = check_path(path)
+        text = {".csv": self.to_csv, ".json": self.to_json, ".md": self.to_markdown}[
+            path.suffix.lower()
+        ]()
+        with moved_into_place(path) as aside:
+            aside.write_text(text.rstrip("\n") + "\n", encoding="utf-8")
+
+
+def check_path(path: str | os.PathLike) -> Path:
+    """Returns where a table can be saved.
+
+    Raises:
+        ValueError: If the name does not end in .csv, .json or .md.
+        FileNotFoundError: If its folder is not there.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in (".csv", ".json", ".md"):
+        raise ValueError(f"the file must end in .csv, .json or .md, got {path.name!r}")
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"there is no folder {path.parent}")
+    return path
+
+
+def finite_or_none(value: float | None) -> float | None:
+    """Returns what JSON can hold."""
+    return None if value is None or not np.isfinite(value) else value
+
+
+def side_by_side(tables: Mapping[str, Mapping[str, float]]) -> str:
+    """Returns a Markdown table with a row for each score and a column for each table.
+
+    Args:
+        tables: Each a `ScoreTable` or dict of scores, by name; a score that one lacks is left
+            empty there.
+
+    Example:
+        >>> print(side_by_side({"ours": {"mig_score": 0.5}, "PCA": {"mig_score": 0.25}}))
+        | score     |   |  ours |   PCA |
+        | --------- | - | ----: | ----: |
+        | mig_score | ↑ | 0.500 | 0.250 |
+    """
+    names = list(dict.fromkeys(name for table in tables.values() for name in table))
+    arrows = {
+        row.name: _ARROWS[row.larger_is_better]
+        for table in tables.values()
+        for row in getattr(table, "rows", ())
+    }
+    lines = [
+        [
+            name,
+            arrows.get(name, _arrow(name)),
+            *(number_text(table[name]) if name in table else "" for table in tables.values()),
+        ]
+        for name in names
+    ]
+    return markdown_table(["score", "", *tables], lines)
+
+
+def score_list() -> str:
+    """Returns `metrics.SCORES` as a Markdown table.
+
+    Example:
+        >>> print(score_list().splitlines()[2][:70])
+        | `beta_vae_score`                     | ↑ | 0 to 1 | two factors    |
+    """
+    lines = [
+        [
+            f"`{name}`",
+            _arrow(name),
+            "{} to {}".format(*("∞" if np.isinf(end) else f"{end:g}" for end in score.range)),
+            score.needs,
+            score.group,
+            score.paper,
+        ]
+        for name, score in SCORES.items()
+    ]
+    return markdown_table(["score", "", "range", "needs", "group", "paper"], lines, numbers=False)
+
+
+def _arrow(name: str) -> str:
+    # A composite score's row is named after it: dci_completeness after dci_scores.
+    score = SCORES.get(name) or SCORES.get(f"{name.split('_')[0]}_scores")
+    return "" if score is None else _ARROWS[score.larger_is_better]
+
+
+def _interval(row: Row) -> str:
+    if row.low is None or row.high is None:
+        return ""
+    return f"{number_text(row.low)} to {number_text(row.high)}"
+
+
+def number_text(value: float) -> str:
+    """Returns a number as tables show it."""
+    if np.isinf(value):
+        return "∞" if value > 0 else "-∞"
+    if value and not 5e-4 <= abs(value) < 1e6:
+        return f"{value:.1e}"
+    return f"{value:.0f}" if value >= 2 and float(value).is_integer() else f"{value:.3f}"
+
+
+def markdown_table(header: list[str], lines: list[list[str]], numbers: bool = True) -> str:
+    """Returns a Markdown table; columns from the third on are numbers, unless told otherwise."""
+    lines = [[cell.replace("|", "\\|") for cell in line] for line in lines]
+    # GitHub takes no rule without a dash.
+    widths = [max(1, *map(len, column)) for column in zip(header, *lines, strict=True)]
+    left = [not numbers or n < 2 for n in range(len(header))]
+    rule = [
+        "-" * w if is_left else "-" * (w - 1) + ":" for w, is_left in zip(widths, left, strict=True)
+    ]
+    rows = [header, rule, *lines]
+    return "\n".join(
+        "| "
+        + " | ".join(
+            cell.ljust(w) if is_left else cell.rjust(w)
+            for cell, w, is_left in zip(row, widths, left, strict=True)
+        )
+        + " |"
+        for row in rows
+    )

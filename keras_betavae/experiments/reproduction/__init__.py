@@ -1,0 +1,140 @@
+"""The papers' tables and figures, each made again by one call."""
+
+import dataclasses
+import os
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+from keras_betavae._utils.files import moved_into_place
+from keras_betavae.experiments import sweeps
+from keras_betavae.experiments.reproduction import burgess, higgins, locatello
+from keras_betavae.experiments.reproduction._page import FinishedRun, origin
+
+BUDGETS = ("smoke", "hour", "day", "paper")
+"""How much an experiment may cost, from a minute to the paper's own steps and seeds."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Experiment:
+    """A table or figure of a paper.
+
+    Attributes:
+        title: What it is.
+        source: Where it was published.
+        sweep: From a budget to the runs that it needs.
+        show: From a folder and its finished runs to the page's text; writes figures and
+            tables there.
+    """
+
+    title: str
+    source: str
+    sweep: Callable[[str], sweeps.Sweep]
+    show: Callable[[Path, Sequence[FinishedRun]], str]
+
+
+_HIGGINS, _BURGESS = "Higgins et al., β-VAE, ICLR 2017", "Burgess et al., 2017"
+EXPERIMENTS = {
+    "higgins-table": Experiment(
+        "The disentanglement score of β-VAE, VAE and controls",
+        f"{_HIGGINS}, Fig. 6 (left)",
+        higgins.table_sweep,
+        higgins.show_table,
+    ),
+    "higgins-sweep": Experiment(
+        "The score over latents and β_norm",
+        f"{_HIGGINS}, Fig. 6 (right)",
+        higgins.sweep_sweep,
+        higgins.show_sweep,
+    ),
+    "higgins-figure": Experiment(
+        "What the latents of a β-VAE follow",
+        f"{_HIGGINS}, Fig. 7",
+        higgins.figure_sweep,
+        higgins.show_figure,
+    ),
+    "burgess-capacity": Experiment(
+        "Latents switch on one after the other as the capacity rises",
+        f"{_BURGESS}, Fig. 3 and 4",
+        burgess.capacity_sweep,
+        burgess.show_capacity,
+    ),
+    "burgess-blobs": Experiment(
+        "Gaussian blobs by position, β 1 against β 150",
+        f"{_BURGESS}, Fig. 2",
+        burgess.blobs_sweep,
+        burgess.show_blobs,
+    ),
+    "locatello": Experiment(
+        "One cell of the large study",
+        "Locatello et al., ICML 2019",
+        locatello.cell_sweep,
+        locatello.show_cell,
+    ),
+}
+"""By the name that `keras-betavae reproduce` takes."""
+
+
+def reproduce(
+    name: str,
+    folder: str | os.PathLike,
+    *,
+    budget: str = "hour",
+    jobs: int = 1,
+    verbose: bool = True,
+    **options: str,
+) -> Path:
+    """Makes a paper's table or figure again.
+
+    Trains what is not trained yet (called again after a kill, it goes on where it was) and writes
+    tables as CSV, figures as PNG, and a page in Markdown with settings, seeds, versions and
+    seconds.
+
+    Args:
+        name: One of `EXPERIMENTS`.
+        folder: Where it goes; the runs are in `runs/`.
+        budget: One of `BUDGETS`: how many steps and seeds.
+        jobs: As in `sweeps.run`.
+        verbose: As in `sweeps.run`.
+        **options: Of "locatello" `data`, a data set's name, and `objective`, a preset's.
+
+    Returns:
+        The page, `index.md`.
+
+    Raises:
+        ValueError: If there is no such experiment, budget or option.
+        FileExistsError: If the folder holds something else, or another budget's runs.
+        RuntimeError: If runs failed.
+    """
+    if name not in EXPERIMENTS:
+        raise ValueError(f"there is no experiment {name!r}; there are {', '.join(EXPERIMENTS)}")
+    if budget not in BUDGETS:
+        raise ValueError(f"budget must be of {', '.join(BUDGETS)}, got {budget!r}")
+    if options and name != "locatello":
+        raise ValueError(f"{name} takes no {', '.join(options)}")
+    experiment = EXPERIMENTS[name]
+    sweep = partial(experiment.sweep, budget)(**options)
+    folder = sweeps.create(folder, sweep)
+    folders = sweeps.run(folder, jobs=jobs, verbose=verbose)
+    found = [FinishedRun(labels, folders[sweeps.run_name(labels)]) for labels in sweep.labels()]
+    given = "".join(f" --{option} {value}" for option, value in options.items())
+    text = "\n\n".join(
+        [
+            f"# {experiment.title}",
+            (
+                f"{experiment.source}; made by `keras-betavae reproduce {name} --budget {budget}"
+                f"{given}`."
+            ),
+            experiment.show(folder, found),
+            origin(found),
+        ]
+    )
+    page = folder / "index.md"
+    with moved_into_place(page) as aside:
+        aside.write_text(text + "\n", encoding="utf-8")
+    return page
+
+
+def cells() -> list[dict[str, str]]:
+    """Returns the options of every cell of Locatello et al.'s study."""
+    return [{"data": d, "objective": o} for d in locatello.DATA for o in locatello.GRIDS]

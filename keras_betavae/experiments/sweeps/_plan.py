@@ -1,0 +1,95 @@
+"""What a sweep is: one run's settings, and what changes along each axis."""
+
+import dataclasses
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from keras_betavae.experiments.settings import Settings
+
+Axes = Mapping[str, Mapping[str, Mapping[str, Any]]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Sweep:
+    """All combinations of some changes to one run's settings.
+
+    Attributes:
+        base: Arguments of `Settings.from_preset`.
+        axes: By the name of an axis and the label of a value the arguments that it changes.
+
+    Example:
+        >>> base = {"preset": "sprites_quick", "steps": 100}
+        >>> sweep = Sweep(base, {"β": {"1": {"beta": 1.0}, "4": {"beta": 4.0}}})
+        >>> {name: settings.beta for name, settings in sweep.trials().items()}
+        {'β=1': 1.0, 'β=4': 4.0}
+    """
+
+    base: Mapping[str, Any]
+    axes: Axes
+
+    def trials(self) -> dict[str, Settings]:
+        """Returns the settings of each run by its name, the last axis varying fastest.
+
+        Raises:
+            ValueError: If an axis is empty, or settings are unknown or out of range.
+        """
+        for name, values in self.axes.items():
+            if not values:
+                raise ValueError(f"the axis {name} has no values")
+        return {run_name(labels): self._settings(labels) for labels in self.labels()}
+
+    def labels(self) -> Iterator[dict[str, str]]:
+        """Yields the label on each axis of each run."""
+        for labels in itertools.product(*self.axes.values()):
+            yield dict(zip(self.axes, labels, strict=True))
+
+    def _settings(self, labels: Mapping[str, str]) -> Settings:
+        chosen = dict(self.base)
+        for axis, label in labels.items():
+            for name, value in self.axes[axis][label].items():
+                if name == "weights":
+                    value = {**(chosen.get(name) or {}), **value}
+                chosen[name] = value
+        try:
+            return Settings.from_preset(**chosen)
+        except TypeError as error:
+            raise ValueError(f"{run_name(labels)} has unknown settings: {error}") from error
+
+
+def run_name(labels: Mapping[str, str]) -> str:
+    """Returns the name of a run and of its folder.
+
+    Example:
+        >>> run_name({"beta": "4", "seed": "0"})
+        'beta=4,seed=0'
+    """
+    return ",".join(f"{axis}={label}" for axis, label in labels.items())
+
+
+def axis(name: str, values: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Returns an axis of values that are given as text.
+
+    Args:
+        name: A field of `Settings`, or an argument of the preset's objective or model.
+        values: Its values.
+
+    Raises:
+        ValueError: If a value is no number where one is needed.
+
+    Example:
+        >>> axis("seed", ["0", "1"])
+        {'0': {'seed': 0}, '1': {'seed': 1}}
+        >>> axis("max_capacity", ["25"])
+        {'25': {'weights': {'max_capacity': 25}}}
+    """
+    name = name.replace("-", "_")
+    if name in ("preset", "data"):
+        return {value: {name: value} for value in values}
+    try:
+        numbers = {value: float(value) for value in values}
+    except ValueError:
+        raise ValueError(f"{name} must be numbers, got {', '.join(values)}") from None
+    numbers = {v: int(n) if n.is_integer() else n for v, n in numbers.items()}
+    is_setting = name in {field.name for field in dataclasses.fields(Settings)}
+    return {v: {name: n} if is_setting else {"weights": {name: n}} for v, n in numbers.items()}

@@ -1,0 +1,189 @@
+"""What TensorBoard shows of a run beside its curves: a layout, its settings, its codes."""
+
+import contextlib
+import math
+import os
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from keras_betavae import visualization
+from keras_betavae._utils.files import moved_into_place, written_files
+from keras_betavae.callbacks import LossCurves
+from keras_betavae.datasets import ImageDataset
+from keras_betavae.metrics import Score
+from keras_betavae.objectives import Capacity, Objective
+
+_PROJECTOR_FILES = (
+    "codes.tsv",
+    "images.tsv",
+    "images.png",
+    "projector_config.pbtxt",
+    "events.out.tfevents.*",
+)
+THUMBNAIL = 64
+"""The longer side of a thumbnail in the projector, at most, in pixels."""
+
+
+def write_layout(
+    log_dir: str | os.PathLike, objective: Objective, scores: Mapping[str, Score]
+) -> None:
+    """Arranges the curves of the callbacks in the tab "Custom Scalars".
+
+    Args:
+        log_dir: TensorBoard's folder.
+        objective: What the model is trained with; `Capacity` has curves of its own.
+        scores: Those of `DisentanglementMetric`, by name.
+    """
+    from tensorboard.plugins.custom_scalar import layout_pb2, summary
+
+    def chart(title: str, *tags: str) -> layout_pb2.Chart:
+        # The tags are regular expressions that a tag begins with.
+        lines = layout_pb2.MultilineChartContent(tag=[f"{tag}$" for tag in tags])
+        return layout_pb2.Chart(title=title, multiline=lines)
+
+    tabs = {
+        "loss": [
+            chart("loss, nats", "loss/loss"),
+            chart("reconstruction, nats", "loss/reconstruction"),
+            chart("KL, nats", "loss/kl"),
+        ],
+        "latents": [
+            chart("KL of each latent, nats", r"kl/latent_\d+"),
+            chart("active latents", "kl/active_latents"),
+        ],
+    }
+    if isinstance(objective, Capacity):
+        tabs["capacity"] = [
+            chart("KL and capacity, nats", "loss/kl", "capacity/target"),
+            chart("distance of the two in a batch, nats", "capacity/distance"),
+        ]
+    tabs["scores"] = []
+    titles = {True: "higher is better", False: "lower is better", None: "neither is better"}
+    for is_better, title in titles.items():
+        names = [name for name, s in scores.items() if s.larger_is_better is is_better]
+        if names:
+            tabs["scores"].append(chart(title, *(f"disentanglement/{name}" for name in names)))
+    layout = layout_pb2.Layout(
+        category=[layout_pb2.Category(title=tab, chart=charts) for tab, charts in tabs.items()]
+    )
+    with _writer(Path(log_dir) / LossCurves.folder):
+        tf.summary.experimental.write_raw_pb(summary.pb(layout).SerializeToString(), step=0)
+
+
+def write_hyperparameters(
+    log_dir: str | os.PathLike,
+    settings: Mapping[str, bool | float | str],
+    scores: Mapping[str, float],
+    step: int,
+) -> None:
+    """Puts a run into the tab "HParams", which compares those below one folder.
+
+    What was there of the run is replaced.
+
+    Args:
+        log_dir: The run's folder for TensorBoard.
+        settings: What the run was made from.
+        scores: What came out; those that are not finite are left out.
+        step: The training step of the scores.
+    """
+    from tensorboard.plugins.hparams import api
+
+    folder = Path(log_dir) / "hparams"
+    clear_events(folder)
+    with _writer(folder):
+        # Without an id of its own a run is a group of its own, even if others had its settings.
+        api.hparams(dict(settings), trial_id="")
+        for name, value in scores.items():
+            if math.isfinite(value):
+                tf.summary.scalar(f"disentanglement/{name}", value, step)
+
+
+def write_projector(
+    log_dir: str | os.PathLike, model: Any, data: ImageDataset, *, n: int = 1_000, seed: int = 0
+) -> None:
+    """Puts codes into the tab "Projector", with their images and factors.
+
+    What was there is replaced.
+
+    Args:
+        log_dir: TensorBoard's folder.
+        model: Anything with a method `encode` that returns the posterior's mean first.
+        data: Images with factors, or without.
+        n: Images that are drawn, at most all.
+        seed: Seed of the draw.
+    """
+    target = Path(log_dir) / "projector"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with moved_into_place(target, replaces=_PROJECTOR_FILES) as folder:
+        folder.mkdir()
+        _write_codes(folder, model, data, n, seed)
+
+
+def _write_codes(folder: Path, model: Any, data: ImageDataset, n: int, seed: int) -> None:
+    from tensorboard.plugins import projector
+
+    indices = np.arange(len(data)) if n >= len(data) else data.sample_indices(n, seed)
+    images = data.images_at(indices)
+    codes = np.asarray(model.encode(images)[0])
+    np.savetxt(folder / "codes.tsv", codes, fmt="%.6g", delimiter="\t")
+
+    # A file of one column has no header there.
+    header = "\t".join(["image", *data.factor_names]) if data.factor_names else ""
+    rows = np.column_stack([indices, data.factors_at(indices)])
+    np.savetxt(folder / "images.tsv", rows, "%d", "\t", header=header, comments="")
+
+    height, width, _ = data.image_shape
+    scale = min(1.0, THUMBNAIL / max(height, width))
+    size = max(1, round(height * scale)), max(1, round(width * scale))
+    side = math.ceil(math.sqrt(len(images)))
+    thumbnails = np.zeros((side**2, *size, images.shape[-1]), np.float32)
+    thumbnails[: len(images)] = tf.image.resize(images / np.float32(255), size, method="area")
+    grid = thumbnails.reshape(side, side, *thumbnails.shape[1:])
+    visualization.write_png(folder / "images.png", visualization.image_grid(grid, padding=0))
+
+    config = projector.ProjectorConfig()
+    shown = config.embeddings.add(
+        tensor_name="codes", tensor_path="codes.tsv", metadata_path="images.tsv"
+    )
+    shown.sprite.image_path = "images.png"
+    shown.sprite.single_image_dim.extend(size[::-1])
+    projector.visualize_embeddings(os.fspath(folder), config)
+    with _writer(folder):
+        pass  # TensorBoard looks only where events are.
+
+
+def clear_events(folder: Path) -> None:
+    """Removes the event files in a folder and those below it; follows no links."""
+    for path in written_files(folder, "*events.out.tfevents.*"):
+        path.unlink()
+
+
+def drop_events(log_dir: str | os.PathLike, step: int, but: Collection[str] = ()) -> None:
+    """Drops what was logged after a step that a training goes on from.
+
+    Args:
+        log_dir: TensorBoard's folder.
+        step: The step.
+        but: Folders in it that lose the events of the step itself, too.
+    """
+    from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
+
+    for path in written_files(Path(log_dir), "*/events.out.tfevents.*"):
+        last = step - (path.parent.name in but)
+        with moved_into_place(path) as aside, tf.io.TFRecordWriter(os.fspath(aside)) as writer:
+            # It stops where a killed process has left half an event.
+            for event in RawEventFileLoader(os.fspath(path)).Load():
+                if tf.compat.v1.Event.FromString(event).step <= last:
+                    writer.write(event)
+
+
+@contextlib.contextmanager
+def _writer(folder: Path) -> Iterator[None]:
+    writer = tf.summary.create_file_writer(os.fspath(folder))
+    with writer.as_default(step=0):
+        yield
+    writer.close()

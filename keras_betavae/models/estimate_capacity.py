@@ -1,0 +1,89 @@
+"""How many nats of capacity a data set needs."""
+
+import keras
+import tensorflow as tf
+
+from keras_betavae._utils.checks import whole
+from keras_betavae.datasets import ImageDataset
+from keras_betavae.models.beta_vae import BetaVAE
+from keras_betavae.objectives import Beta
+
+
+def estimate_capacity(
+    model_or_preset: BetaVAE | str,
+    data: ImageDataset | tf.data.Dataset,
+    *,
+    beta: float = 1.0,
+    steps: int = 2_000,
+    batch_size: int = 64,
+    seed: int = 0,
+    verbose: int | str = 0,
+) -> float:
+    r"""Returns the KL that good reconstructions need, for `Capacity(max_capacity=...)`.
+
+    Trains a new model with `Beta(beta)` and returns its mean KL over the last tenth of the
+    steps, in nats. β must be low enough for the reconstructions to be good: that is for you to
+    see. The KL still rises slowly where training stops early.
+
+    Args:
+        model_or_preset: A compiled model, whose networks, likelihood and optimiser are copied
+            untrained (it stays as it is), or the name of a preset.
+        data: Images, or batches of images.
+        beta: Weight of the KL, at least 0.
+        steps: Training steps, at least 10.
+        batch_size: Images per step; unused where `data` comes in batches.
+        seed: Seed of the weights, the order of the images and the codes.
+        verbose: As in `keras.Model.fit`.
+
+    Returns:
+        A KL in nats.
+
+    Raises:
+        ValueError: If a number is out of range, there is no such preset or the model is not
+            compiled.
+
+    References:
+        Burgess et al., Understanding disentangling in β-VAE, 2017: the advice of its authors.
+
+    Example:
+        >>> from keras_betavae.datasets import load_sprites
+        >>> data = load_sprites(orientation=2, pos_x=4, pos_y=4)
+        >>> estimate_capacity("sprites_quick", data, steps=10) > 0.0
+        True
+    """
+    if whole("steps", steps) < 10:
+        raise ValueError(f"steps must be at least 10, got {steps}")
+    objective = Beta(beta)
+    keras.utils.set_random_seed(seed)
+    if isinstance(model_or_preset, str):
+        shape = data.image_shape if isinstance(data, ImageDataset) else data.element_spec.shape[1:]
+        vae = BetaVAE.from_preset(
+            model_or_preset, input_shape=tuple(shape), objective=objective, seed=seed
+        )
+    else:
+        if not model_or_preset.compiled:
+            raise ValueError("the model must be compiled: its optimiser is copied")
+        like = model_or_preset
+        vae = BetaVAE(
+            encoder=keras.models.clone_model(like.encoder),
+            decoder=keras.models.clone_model(like.decoder),
+            objective=objective,
+            likelihood=like.likelihood.from_config(like.likelihood.get_config()),
+            log_var_limit=like.log_var_limit,
+            seed=seed,
+        )
+        optimizer = like.optimizer
+        if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+            optimizer = optimizer.inner_optimizer
+        vae.compile(
+            type(optimizer).from_config(optimizer.get_config()),
+            jit_compile=like.get_compile_config()["jit_compile"],
+        )
+    if isinstance(data, ImageDataset):
+        batches = data.to_tf_data(batch_size, seed=seed, repeat=True)
+    else:
+        batches = data.repeat()
+    last = steps // 10
+    vae.fit(batches, steps_per_epoch=steps - last, verbose=verbose)
+    history = vae.fit(batches, steps_per_epoch=last, verbose=verbose).history
+    return float(history["kl_loss"][-1])

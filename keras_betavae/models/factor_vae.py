@@ -1,0 +1,205 @@
+"""FactorVAE: a discriminator tells how far the latents are from independent."""
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from keras_betavae import networks
+from keras_betavae._utils.replicas import Share
+from keras_betavae.models.beta_vae import BetaVAE
+from keras_betavae.objectives import batch_mean
+from keras_betavae.objectives.schedules import Weight, checked_weight, weight_at
+
+
+@keras.saving.register_keras_serializable(package="keras_betavae")
+class FactorVAE(BetaVAE):
+    r"""A VAE that pays for the total correlation of its codes, by a density ratio.
+
+    .. math::
+        \mathcal{L} = \mathbb{E}_{q(z|x)}\left[-\log p(x|z)\right] + R + \gamma \,
+        \mathbb{E}_{q(z)}\left[\log \frac{D(z)}{1 - D(z)}\right]
+
+    The discriminator D is trained beside it to tell codes from codes whose latents were
+    permuted over the batch, each on its own, so that log D/(1 − D) tends to
+    log q(z) / Π_j q(z_j). A batch is split in two: the first half trains the VAE and gives
+    D the codes, the second half, encoded after that, gives D the codes to permute. So take
+    twice the batch of another model. On several replicas each halves its own images, and the
+    codes are permuted over all of them. No gradient of D's loss reaches the encoder, and none of
+    the VAE's reaches D.
+
+    `fit` also reports `total_correlation` (the estimate, in nats) and `discriminator_loss`
+    (log 2 where D cannot tell the two).
+
+    Args:
+        encoder: As in `BetaVAE`.
+        decoder: As in `BetaVAE`.
+        gamma: γ, weight of the total correlation, at least 0, or a schedule.
+        discriminator: Maps codes (batch, latent_dim) to the logits (batch, 2) of "a code" and
+            "a permuted code"; `networks.discriminator(latent_dim)` by default.
+        objective: R; `Beta(1.0)`, the KL, by default.
+        **kwargs: As in `BetaVAE`.
+
+    Raises:
+        ValueError: As `BetaVAE`; if `gamma` is negative or the discriminator does not fit.
+
+    References:
+        Kim & Mnih, Disentangling by Factorising, ICML 2018.
+
+    Example:
+        >>> vae = FactorVAE(
+        ...     encoder=networks.dense_encoder((8, 8, 1), latent_dim=2, units=(16,)),
+        ...     decoder=networks.dense_decoder(2, (8, 8, 1), units=(16,)),
+        ...     gamma=30.0,
+        ...     discriminator=networks.discriminator(2, units=(32,)),
+        ... )
+        >>> vae.compile(keras.optimizers.Adam(1e-4))
+        >>> vae.total_correlation(tf.zeros((5, 2))).shape
+        TensorShape([])
+    """
+
+    def __init__(
+        self,
+        encoder: keras.Model,
+        decoder: keras.Model,
+        gamma: Weight = 10.0,
+        discriminator: keras.Model | None = None,
+        **kwargs: Any,
+    ):
+        super().__init__(encoder, decoder, **kwargs)
+        self.gamma = checked_weight("gamma", gamma)
+        if discriminator is None:
+            discriminator = networks.discriminator(self.latent_dim)
+        shapes = [getattr(discriminator, f"{end}_shape", None) for end in ("input", "output")]
+        if shapes != [(None, self.latent_dim), (None, 2)]:
+            raise ValueError(
+                f"discriminator must map (batch, {self.latent_dim}) to (batch, 2), got {shapes}"
+            )
+        self.discriminator = discriminator
+        names = ["total_correlation", "discriminator_loss"]
+        names += self.objective.scheduled(tf.constant(0), gamma=self.gamma)
+        for name in names:
+            self._means[name] = keras.metrics.Mean(name=name)
+
+    def compile(
+        self,
+        optimizer: str | keras.optimizers.Optimizer = "adam",
+        discriminator_optimizer: keras.optimizers.Optimizer | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Configures training.
+
+        Args:
+            optimizer: Of the encoder and the decoder.
+            discriminator_optimizer: Of the discriminator; the paper's
+                `Adam(1e-4, beta_1=0.5, beta_2=0.9)` by default.
+            **kwargs: As in `BetaVAE.compile`.
+        """
+        super().compile(optimizer, **kwargs)
+        with self.distribute_strategy.scope():
+            chosen = keras.optimizers.get(
+                discriminator_optimizer or keras.optimizers.Adam(1e-4, beta_1=0.5, beta_2=0.9)
+            )
+            is_scaled = isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer)
+            if is_scaled and not isinstance(chosen, keras.optimizers.LossScaleOptimizer):
+                chosen = keras.optimizers.LossScaleOptimizer(chosen)
+            chosen.build(self.discriminator.trainable_variables)
+        self.discriminator_optimizer = chosen
+
+    def total_correlation(self, z: tf.Tensor) -> tf.Tensor:
+        """Returns the density-ratio estimate of the codes' total correlation, in nats.
+
+        Gradients flow to the codes and not to the discriminator.
+
+        Args:
+            z: Codes, (batch, latent_dim).
+        """
+        weights = [tf.stop_gradient(v.value) for v in self.discriminator.trainable_variables]
+        others = [tf.stop_gradient(v.value) for v in self.discriminator.non_trainable_variables]
+        logits, _ = self.discriminator.stateless_call(weights, others, z)
+        return batch_mean(logits[:, 0] - logits[:, 1])
+
+    def discriminator_loss(
+        self, z: tf.Tensor, permuted: tf.Tensor, training: bool = False
+    ) -> tf.Tensor:
+        """Returns the cross-entropy of telling codes from permuted codes, in nats.
+
+        Gradients flow to the discriminator and not to the codes.
+
+        Args:
+            z: Codes, (batch, latent_dim).
+            permuted: Codes after `permute`, (batch, latent_dim).
+            training: Passed to the discriminator.
+        """
+        losses = []
+        for label, codes in enumerate((z, permuted)):
+            logits = self.discriminator(tf.stop_gradient(codes), training=training)
+            logits = tf.cast(logits, "float32")
+            losses.append(batch_mean(-tf.nn.log_softmax(logits)[:, label]))
+        return 0.5 * tf.add_n(losses)
+
+    def permute(self, z: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        """Returns the codes with each latent permuted over the batch on its own.
+
+        Args:
+            z: Codes, (batch, latent_dim).
+            seed: The pair of integers of TensorFlow's stateless random functions.
+        """
+        order = tf.argsort(tf.random.stateless_uniform(tf.shape(z), seed), axis=0)
+        return tf.transpose(tf.gather(tf.transpose(z), tf.transpose(order), batch_dims=1))
+
+    def train_step(self, data: Any) -> dict[str, tf.Tensor]:
+        """Runs one step of both optimisers; returns the running means."""
+        images, y = self._unpacked(data)
+        size = (tf.shape(images)[0] + 1) // 2
+        x, x_other = images[:size], images[size:]
+        y = None if y is None else y[:size]
+        with tf.GradientTape() as tape:
+            terms, z = self._terms(self.posterior(x, training=True), x, True, y)
+            loss = self._scaled_loss(self.optimizer, terms["loss"], x)
+        self._descend(self.optimizer, tape, loss, self._own_weights, terms["loss"], images)
+
+        permuted = self._permuted(x_other, training=True)
+        with tf.GradientTape() as tape:
+            discriminator_loss = self.discriminator_loss(z, permuted, training=True)
+            loss = self._scaled_loss(self.discriminator_optimizer, discriminator_loss, x)
+        weights = self.discriminator.trainable_variables
+        self._descend(self.discriminator_optimizer, tape, loss, weights, discriminator_loss, images)
+        return self._track({**terms, "discriminator_loss": discriminator_loss}, x)
+
+    def _terms(self, posterior, x, training, labels=None, parts=1):
+        terms, z = super()._terms(posterior, x, training, labels, parts)
+        step = self.optimizer.iterations if self.compiled else tf.constant(0)
+        correlation = self.total_correlation(z)
+        terms["loss"] += weight_at(self.gamma, step) * correlation
+        terms["total_correlation"] = correlation
+        if not training:
+            terms["discriminator_loss"] = self.discriminator_loss(z, self._permuted(x))
+        terms.update(self.objective.scheduled(step, gamma=self.gamma))
+        return terms, z
+
+    def _permuted(self, x, training=False):
+        share = Share(tf.shape(x)[0])
+        whole = self._gathered(self.posterior(x, training=training), share)
+        z = whole.sample(seed=self._next_seed(training))
+        return share.own(self.permute(z, self._next_seed(training)))
+
+    @property
+    def _own_weights(self) -> list:
+        others = {id(weight) for weight in self.discriminator.trainable_variables}
+        return [weight for weight in self.trainable_variables if id(weight) not in others]
+
+    def get_compile_config(self) -> dict:
+        """Returns `compile`'s arguments."""
+        config = super().get_compile_config()
+        if not config:
+            return config
+        optimizer = keras.saving.serialize_keras_object(self.discriminator_optimizer)
+        return {**config, "discriminator_optimizer": optimizer}
+
+    def get_config(self) -> dict:
+        """Returns the constructor's arguments, JSON-serialisable."""
+        own = keras.saving.serialize_keras_object(
+            {"gamma": self.gamma, "discriminator": self.discriminator}
+        )
+        return {**super().get_config(), **own}

@@ -1,0 +1,242 @@
+"""Learning from pairs of images that share some factors: AdaGVAE and GroupVAE."""
+
+import abc
+import operator
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+from tensorflow_probability import distributions as tfd
+
+from keras_betavae.models.beta_vae import BetaVAE
+
+
+class PairVAE(BetaVAE):
+    """Base of the models that are trained on pairs `(x, y)`: images, and a partner of each.
+
+    Of the latents that a pair is held to share, both images get one posterior. The loss is
+    then that of `BetaVAE` over all images of the batch.
+    """
+
+    def __init__(self, *args: Any, average: str, **kwargs: Any):
+        super().__init__(*args, **kwargs)
+        if average not in ("arithmetic", "product"):
+            raise ValueError(f"average must be 'arithmetic' or 'product', got {average!r}")
+        if self.objective.n_labels:
+            raise ValueError("objective must use no labels: the y of a batch are its partners")
+        self.average = average
+
+    @abc.abstractmethod
+    def shared_latents(self, first: tfd.Normal, second: tfd.Normal) -> tf.Tensor:
+        """Returns which latents a pair shares, booleans (batch, latent_dim).
+
+        Args:
+            first: q(z_j|x) of the first images, batch shape (batch, latent_dim).
+            second: q(z_j|x) of their partners, likewise.
+        """
+
+    def pair_posterior(self, x: tf.Tensor, y: tf.Tensor, training: bool = False) -> tfd.Independent:
+        """Returns the posteriors of pairs, one where they share a latent.
+
+        Args:
+            x: Images, `(batch, *image_shape)`.
+            y: Their partners, likewise.
+            training: Passed to the encoder.
+
+        Returns:
+            Independent normals of batch shape (2 · batch,), first those of x, then those of y.
+
+        Raises:
+            ValueError: If there are no partners, or the two differ in shape.
+        """
+        if y is None:
+            raise ValueError(self._no_partners())
+        own = self.posterior(self._images(x, y), training=training).distribution
+        means, variances = tf.split(own.mean(), 2), tf.split(own.variance(), 2)
+        pair = [tfd.Normal(m, tf.sqrt(v)) for m, v in zip(means, variances, strict=True)]
+        shared = tf.tile(self.shared_latents(*pair), (2, 1))
+        if self.average == "arithmetic":
+            mean, variance = tf.add_n(means) / 2.0, tf.add_n(variances) / 2.0
+        else:
+            total = tf.add_n(variances)
+            mean = (means[0] * variances[1] + means[1] * variances[0]) / total
+            variance = variances[0] * variances[1] / total
+        mean = tf.where(shared, tf.tile(mean, (2, 1)), own.mean())
+        scale = tf.where(shared, tf.tile(tf.sqrt(variance), (2, 1)), own.stddev())
+        return tfd.Independent(tfd.Normal(mean, scale), 1)
+
+    def compute_terms(
+        self, x: tf.Tensor, y: tf.Tensor | None = None, training: bool = False
+    ) -> dict[str, tf.Tensor]:
+        """Returns the terms of the loss on a batch of pairs; of plain images without partners.
+
+        Args:
+            x: Images, `(batch, *image_shape)`.
+            y: Their partners, likewise; None evaluates the images as `BetaVAE` does.
+            training: Passed to the networks.
+
+        Raises:
+            ValueError: If there are no partners to train on, or they differ in shape.
+        """
+        if y is None and not training:
+            return super().compute_terms(x)
+        posterior = self.pair_posterior(x, y, training=training)
+        return self._terms(posterior, self._images(x, y), training, parts=2)[0]
+
+    def fit(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any):
+        """Trains as `BetaVAE.fit` does, on images and their partners.
+
+        Raises:
+            ValueError: Also if there are no partners, or they differ in shape.
+        """
+        if hasattr(y, "shape"):
+            # The compiled step may have been traced for any shape by now.
+            self._check_shape(tf.TensorShape(y.shape))
+        return super().fit(x, y, *args, **kwargs)
+
+    def _images(self, x, y):
+        if y is None:
+            return x
+        x, y = tf.convert_to_tensor(x), tf.convert_to_tensor(y)
+        if not x.shape.is_compatible_with(y.shape):
+            raise ValueError(
+                f"x and y must be images and their partners, of one shape, got {tuple(x.shape)} "
+                f"and {tuple(y.shape)}"
+            )
+        tf.debugging.assert_equal(tf.shape(x)[0], tf.shape(y)[0], "x and y must pair up")
+        return tf.concat([self._scaled(x), self._scaled(y)], axis=0)
+
+    def _no_partners(self) -> str:
+        return (
+            f"{type(self).__name__} is trained on pairs: fit(x, y), y being the partners of x, or "
+            "batches of FactorDataset.to_pairs"
+        )
+
+    def get_config(self) -> dict:
+        """Returns the constructor's arguments, JSON-serialisable."""
+        return {**super().get_config(), "average": self.average}
+
+
+@keras.saving.register_keras_serializable(package="keras_betavae")
+class AdaGVAE(PairVAE):
+    r"""Learns from pairs that differ in a few factors, not told which (Ada-GVAE).
+
+    .. math::
+        \delta_j = \mathrm{KL}\left(q(z_j|x) \,\|\, q(z_j|y)\right), \qquad
+        z_j \text{ is shared if } \delta_j < \frac{\max_i \delta_i + \min_i \delta_i}{2}
+
+    The images of a pair get the average of their posteriors in the latents that they share,
+    and keep their own in the others.
+
+    Args:
+        encoder: As in `BetaVAE`.
+        decoder: As in `BetaVAE`.
+        objective: As in `BetaVAE`; paid on the posteriors after averaging.
+        likelihood: As in `BetaVAE`.
+        average: `"arithmetic"`: means and variances are averaged (Ada-GVAE); `"product"`: the
+            normalised product of the two densities (Ada-ML-VAE).
+        **kwargs: As in `BetaVAE`.
+
+    Raises:
+        ValueError: As `BetaVAE`; if `average` is unknown or the objective uses labels.
+
+    References:
+        Locatello et al., Weakly-Supervised Disentanglement Without Compromises, ICML
+        2020.
+
+    Example:
+        >>> from keras_betavae import networks
+        >>> vae = AdaGVAE(
+        ...     encoder=networks.dense_encoder((8, 8, 1), latent_dim=2, units=(16,)),
+        ...     decoder=networks.dense_decoder(2, (8, 8, 1), units=(16,)),
+        ... )
+        >>> vae.pair_posterior(tf.zeros((3, 8, 8, 1)), tf.ones((3, 8, 8, 1))).batch_shape
+        TensorShape([6])
+    """
+
+    def __init__(
+        self,
+        encoder: keras.Model,
+        decoder: keras.Model,
+        objective: Any = None,
+        likelihood: Any = None,
+        *,
+        average: str = "arithmetic",
+        **kwargs: Any,
+    ):
+        super().__init__(encoder, decoder, objective, likelihood, average=average, **kwargs)
+
+    def shared_latents(self, first: tfd.Normal, second: tfd.Normal) -> tf.Tensor:
+        """Returns which latents differ by less than the midpoint, (batch, latent_dim)."""
+        distance = tfd.kl_divergence(first, second)
+        highest = tf.reduce_max(distance, axis=-1, keepdims=True)
+        lowest = tf.reduce_min(distance, axis=-1, keepdims=True)
+        return distance < 0.5 * (highest + lowest)
+
+
+@keras.saving.register_keras_serializable(package="keras_betavae")
+class GroupVAE(PairVAE):
+    r"""Learns from pairs that share given factors, which given latents hold (ML-VAE, GVAE).
+
+    .. math:: q(z_j|x, y) \propto q(z_j|x) \, q(z_j|y) \quad \text{for } j \text{ in } S
+
+    The latents in S hold what the images of a pair have in common, the others what each has of
+    its own.
+
+    Args:
+        encoder: As in `BetaVAE`.
+        decoder: As in `BetaVAE`.
+        shared: S, the latents that a pair shares, counted from 0.
+        average: `"product"`: the normalised product of the two densities (ML-VAE), whose
+            variance is 1 / (1/σ₁² + 1/σ₂²); `"arithmetic"`: means and variances are averaged
+            (GVAE).
+        **kwargs: As in `BetaVAE`.
+
+    Raises:
+        ValueError: As `BetaVAE`; if `shared` does not hold latents, or some but not all;
+            if `average` is unknown or the objective uses labels.
+
+    References:
+        Bouchacourt, Tomioka & Nowozin, Multi-Level Variational Autoencoder, AAAI 2018;
+        Hosoya, Group-based Learning of Disentangled Representations, IJCAI 2019.
+
+    Example:
+        >>> from keras_betavae import networks
+        >>> vae = GroupVAE(
+        ...     encoder=networks.dense_encoder((8, 8, 1), latent_dim=3, units=(16,)),
+        ...     decoder=networks.dense_decoder(3, (8, 8, 1), units=(16,)),
+        ...     shared=(0,),
+        ... )
+        >>> posterior = vae.pair_posterior(tf.zeros((1, 8, 8, 1)), tf.ones((1, 8, 8, 1)))
+        >>> tf.equal(*posterior.mean()).numpy()[0]
+        np.True_
+    """
+
+    def __init__(
+        self,
+        encoder: keras.Model,
+        decoder: keras.Model,
+        shared: Sequence[int],
+        *,
+        average: str = "product",
+        **kwargs: Any,
+    ):
+        super().__init__(encoder, decoder, average=average, **kwargs)
+        self.shared = tuple(sorted({operator.index(latent) for latent in shared}))
+        inside = all(0 <= latent < self.latent_dim for latent in self.shared)
+        if not inside or not 0 < len(self.shared) < self.latent_dim:
+            raise ValueError(
+                f"shared must hold some of the latents 0 to {self.latent_dim - 1} and not all, "
+                f"got {self.shared}"
+            )
+
+    def shared_latents(self, first: tfd.Normal, second: tfd.Normal) -> tf.Tensor:
+        """Returns S for each pair, (batch, latent_dim)."""
+        del second
+        shared = tf.constant([latent in self.shared for latent in range(self.latent_dim)])
+        return tf.broadcast_to(shared, tf.shape(first.loc))
+
+    def get_config(self) -> dict:
+        """Returns the constructor's arguments, JSON-serialisable."""
+        return {**super().get_config(), "shared": list(self.shared)}

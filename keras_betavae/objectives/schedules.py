@@ -1,0 +1,150 @@
+"""Weights that change over training: of an objective's terms, or its capacity.
+
+A schedule is a function of the training step, `optimizer.iterations`. It lives in the graph, so
+it goes on where it was when a model has been saved and loaded. Wherever an objective takes a
+weight, a schedule will do, those of `keras.optimizers.schedules` too.
+"""
+
+import abc
+import math
+from typing import TypeAlias
+
+import keras
+import tensorflow as tf
+from keras.optimizers.schedules import LearningRateSchedule
+
+from keras_betavae._utils.checks import finite, whole
+
+
+class _Ramp(LearningRateSchedule):
+    """From `start` to `end` in `n_steps`."""
+
+    def __init__(self, start: float, end: float, n_steps: int):
+        self.start = finite("start", start, minimum=0.0)
+        self.end = finite("end", end, minimum=0.0)
+        self.n_steps = whole("n_steps", n_steps)
+
+    def __call__(self, step: tf.Tensor | int) -> tf.Tensor:
+        """Returns the weight at a training step, a float32 scalar."""
+        return self.start + (self.end - self.start) * self._progress(step)
+
+    @abc.abstractmethod
+    def _progress(self, step: tf.Tensor | int) -> tf.Tensor:
+        """Returns the part of the way that is done, from 0 to 1."""
+
+    def get_config(self) -> dict:
+        """Returns the constructor's arguments."""
+        return {"start": self.start, "end": self.end, "n_steps": self.n_steps}
+
+
+@keras.saving.register_keras_serializable(package="keras_betavae")
+class Linear(_Ramp):
+    r"""Goes from one weight to another at a constant rate, and stays there.
+
+    .. math:: w(t) = w_0 + (w_1 - w_0) \min(t / T, 1)
+
+    Args:
+        start: w_0, at least 0.
+        end: w_1, at least 0.
+        n_steps: T, the training steps between the two, at least 1.
+
+    Raises:
+        ValueError: If an argument is outside its range or not finite.
+
+    Example:
+        >>> float(Linear(0.0, 4.0, n_steps=100)(25))
+        1.0
+    """
+
+    def _progress(self, step):
+        return tf.minimum(tf.cast(step, "float32") / self.n_steps, 1.0)
+
+
+@keras.saving.register_keras_serializable(package="keras_betavae")
+class Cosine(_Ramp):
+    r"""Goes from one weight to another along half a cosine, and stays there.
+
+    .. math:: w(t) = w_0 + (w_1 - w_0) \, \frac{1 - \cos(\pi \min(t / T, 1))}{2}
+
+    Args:
+        start: w_0, at least 0.
+        end: w_1, at least 0.
+        n_steps: T, the training steps between the two, at least 1.
+
+    Raises:
+        ValueError: If an argument is outside its range or not finite.
+
+    Example:
+        >>> float(Cosine(0.0, 4.0, n_steps=100)(50))
+        2.0
+    """
+
+    def _progress(self, step):
+        done = tf.minimum(tf.cast(step, "float32") / self.n_steps, 1.0)
+        return 0.5 * (1.0 - tf.cos(math.pi * done))
+
+
+@keras.saving.register_keras_serializable(package="keras_betavae")
+class Cyclical(_Ramp):
+    r"""Rises and starts anew, several times, and stays (cyclical annealing).
+
+    .. math::
+        w(t) = w_0 + (w_1 - w_0) \min\left(\frac{t \bmod T}{R \, T}, 1\right)
+        \quad (t < n T), \qquad w(t) = w_1 \quad (t \ge n T)
+
+    Args:
+        start: w_0, the weight at the start of each cycle, at least 0.
+        end: w_1, the weight at its end, at least 0.
+        n_steps: T, the training steps of one cycle, at least 1.
+        n_cycles: n, the number of cycles, at least 1.
+        ramp: R, the part of a cycle in which the weight moves, above 0 and at most 1.
+
+    Raises:
+        ValueError: If an argument is outside its range or not finite.
+
+    References:
+        Fu et al., Cyclical Annealing Schedule: A Simple Approach to Mitigating KL
+        Vanishing, NAACL 2019.
+
+    Example:
+        >>> schedule = Cyclical(0.0, 1.0, n_steps=100)
+        >>> [float(schedule(step)) for step in (0, 25, 50, 99, 100, 400)]
+        [0.0, 0.5, 1.0, 1.0, 0.0, 1.0]
+    """
+
+    def __init__(
+        self, start: float, end: float, n_steps: int, n_cycles: int = 4, ramp: float = 0.5
+    ):
+        super().__init__(start, end, n_steps)
+        self.n_cycles = whole("n_cycles", n_cycles)
+        if not 0.0 < ramp <= 1.0:
+            raise ValueError(f"ramp must be above 0 and at most 1, got {ramp}")
+        self.ramp = float(ramp)
+
+    def _progress(self, step):
+        step = tf.cast(step, "int64")
+        within = tf.cast(step % self.n_steps, "float32") / (self.ramp * self.n_steps)
+        return tf.where(step < self.n_steps * self.n_cycles, tf.minimum(within, 1.0), 1.0)
+
+    def get_config(self) -> dict:
+        """Returns the constructor's arguments."""
+        return {**super().get_config(), "n_cycles": self.n_cycles, "ramp": self.ramp}
+
+
+Weight: TypeAlias = float | LearningRateSchedule
+
+
+def checked_weight(name: str, weight: Weight) -> Weight:
+    """Returns a weight that is a schedule or a finite number of at least 0.
+
+    Raises:
+        ValueError: If it is neither.
+    """
+    if isinstance(weight, LearningRateSchedule):
+        return weight
+    return finite(name, weight, minimum=0.0)
+
+
+def weight_at(weight: Weight, step: tf.Tensor | int) -> float | tf.Tensor:
+    """Returns a weight at a training step."""
+    return weight(step) if isinstance(weight, LearningRateSchedule) else weight
