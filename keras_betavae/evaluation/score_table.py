@@ -1,8 +1,6 @@
 """The table that `evaluate` returns, and tables beside each other."""
 
-import csv
 import dataclasses
-import io
 import json
 import os
 from collections.abc import Iterable, Mapping
@@ -10,7 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_betavae._utils.files import moved_into_place
+from keras_betavae._utils.tables import (
+    csv_text,
+    finite_or_none,
+    markdown_table,
+    number_text,
+    write_text,
+)
 from keras_betavae.metrics import SCORES
 
 _ARROWS = {True: "↑", False: "↓", None: ""}
@@ -106,11 +110,7 @@ class ScoreTable(dict[str, float]):
     def to_csv(self) -> str:
         """Returns a line for each row, with all that a `Row` holds."""
         names = [field.name for field in dataclasses.fields(Row)]
-        out = io.StringIO()
-        writer = csv.DictWriter(out, names, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(dataclasses.asdict(row) for row in self.rows)
-        return out.getvalue()
+        return csv_text(names, [dataclasses.asdict(row) for row in self.rows])
 
     def to_json(self) -> str:
         """Returns a list of rows; infinity and NaN are null."""
@@ -130,8 +130,7 @@ class ScoreTable(dict[str, float]):
         text = {".csv": self.to_csv, ".json": self.to_json, ".md": self.to_markdown}[
             path.suffix.lower()
         ]()
-        with moved_into_place(path) as aside:
-            aside.write_text(text.rstrip("\n") + "\n", encoding="utf-8")
+        write_text(path, text)
 
 
 def check_path(path: str | os.PathLike) -> Path:
@@ -147,11 +146,6 @@ def check_path(path: str | os.PathLike) -> Path:
     if not path.parent.is_dir():
         raise FileNotFoundError(f"there is no folder {path.parent}")
     return path
-
-
-def finite_or_none(value: float | None) -> float | None:
-    """Returns what JSON can hold."""
-    return None if value is None or not np.isfinite(value) else value
 
 
 def side_by_side(tables: Mapping[str, Mapping[str, float]]) -> str:
@@ -215,33 +209,3 @@ def _interval(row: Row) -> str:
     if row.low is None or row.high is None:
         return ""
     return f"{number_text(row.low)} to {number_text(row.high)}"
-
-
-def number_text(value: float) -> str:
-    """Returns a number as tables show it."""
-    if np.isinf(value):
-        return "∞" if value > 0 else "-∞"
-    if value and not 5e-4 <= abs(value) < 1e6:
-        return f"{value:.1e}"
-    return f"{value:.0f}" if value >= 2 and float(value).is_integer() else f"{value:.3f}"
-
-
-def markdown_table(header: list[str], lines: list[list[str]], numbers: bool = True) -> str:
-    """Returns a Markdown table; columns from the third on are numbers, unless told otherwise."""
-    lines = [[cell.replace("|", "\\|") for cell in line] for line in lines]
-    # GitHub takes no rule without a dash.
-    widths = [max(1, *map(len, column)) for column in zip(header, *lines, strict=True)]
-    left = [not numbers or n < 2 for n in range(len(header))]
-    rule = [
-        "-" * w if is_left else "-" * (w - 1) + ":" for w, is_left in zip(widths, left, strict=True)
-    ]
-    rows = [header, rule, *lines]
-    return "\n".join(
-        "| "
-        + " | ".join(
-            cell.ljust(w) if is_left else cell.rjust(w)
-            for cell, w, is_left in zip(row, widths, left, strict=True)
-        )
-        + " |"
-        for row in rows
-    )

@@ -20,9 +20,10 @@ from keras_betavae._utils.files import (
     left_aside,
     moved_into_place,
 )
+from keras_betavae._utils.tables import finite_or_none
 from keras_betavae.evaluation import choose, evaluate, evaluate_with_controls
 from keras_betavae.evaluation.inspection import inspect, showcase
-from keras_betavae.evaluation.score_table import ScoreTable, finite_or_none, side_by_side
+from keras_betavae.evaluation.score_table import ScoreTable, side_by_side
 from keras_betavae.experiments import tensorboard
 from keras_betavae.experiments.metrics_file import MetricsFile
 from keras_betavae.experiments.settings import FOLDER, Settings

@@ -1,6 +1,7 @@
 """What every objective is, and the KL that most are made of."""
 
 import abc
+from typing import Self
 
 import keras
 import tensorflow as tf
@@ -77,12 +78,22 @@ class Objective(abc.ABC):
         del posterior, prior, z, step
         return {}
 
+    def for_data(self, n_images: int) -> Self:
+        """Returns the objective fitted to a data set of so many images; most need no fitting."""
+        del n_images
+        return self
+
+    @property
+    def charts(self) -> dict[str, tuple[str, ...]]:
+        """Charts that are worth drawing: names of `fit`'s logs by the chart's title."""
+        return {}
+
     def get_config(self) -> dict:
         """Returns the constructor's arguments, JSON-serialisable."""
         return {}
 
     @classmethod
-    def from_config(cls, config: dict) -> "Objective":
+    def from_config(cls, config: dict) -> Self:
         """Creates the objective from `get_config`'s dictionary.
 
         Raises:

@@ -1,5 +1,7 @@
 """β-TCVAE: the KL in three parts, each with a price of its own."""
 
+from typing import Self
+
 import keras
 import tensorflow as tf
 
@@ -67,6 +69,21 @@ class BetaTC(Objective):
         if sampling not in ("mss", "mws"):
             raise ValueError(f"sampling must be 'mss' or 'mws', got {sampling!r}")
         self.sampling = sampling
+
+    def for_data(self, n_images: int) -> Self:
+        """Returns the objective with `n_data` set to the number of images."""
+        return self.from_config({**self.get_config(), "n_data": n_images})
+
+    @property
+    def charts(self) -> dict[str, tuple[str, ...]]:
+        """The three parts of the KL."""
+        return {
+            "parts of the KL, nats": (
+                "mutual_information",
+                "total_correlation",
+                "dimension_wise_kl",
+            )
+        }
 
     def __call__(self, posterior, prior, z, step):
         """Returns α · MI + β · TC + γ · dimension-wise KL, batch means, in nats."""

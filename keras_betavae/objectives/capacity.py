@@ -60,6 +60,14 @@ class Capacity(Objective):
         """C in nats, a function of the training step."""
         return Linear(self.min_capacity, self.max_capacity, self.n_steps)
 
+    @property
+    def charts(self) -> dict[str, tuple[str, ...]]:
+        """The KL beside C, and their distance."""
+        return {
+            "KL and capacity, nats": ("kl_loss", "capacity"),
+            "distance of a batch's KL from the capacity, nats": ("capacity_distance",),
+        }
+
     def __call__(self, posterior, prior, z, step):
         """Returns γ · |KL − C|, the KL being the batch mean."""
         return weight_at(self.gamma, step) * self._distance(posterior, prior, step)

@@ -44,6 +44,11 @@ class DIP(Objective):
         self.lambda_od = checked_weight("lambda_od", lambda_od)
         self.lambda_d = checked_weight("lambda_d", lambda_d)
 
+    @property
+    def charts(self) -> dict[str, tuple[str, ...]]:
+        """Both sums over the covariance."""
+        return {"covariance": ("covariance_off_diagonal", "covariance_diagonal")}
+
     def __call__(self, posterior, prior, z, step):
         """Returns KL + λ_od · off-diagonal + λ_d · diagonal, in nats."""
         del z

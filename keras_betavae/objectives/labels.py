@@ -2,6 +2,7 @@
 
 import operator
 from collections.abc import Sequence
+from typing import Self
 
 import keras
 import tensorflow as tf
@@ -76,6 +77,16 @@ class SemiSupervised(Objective):
         if loss not in ("xent", "l2"):
             raise ValueError(f"loss must be 'xent' or 'l2', got {loss!r}")
         self.loss = loss
+
+    def for_data(self, n_images: int) -> Self:
+        """Returns the objective with R_0 fitted to a data set of so many images."""
+        fitted = keras.saving.serialize_keras_object(self.objective.for_data(n_images))
+        return self.from_config({**self.get_config(), "objective": fitted})
+
+    @property
+    def charts(self) -> dict[str, tuple[str, ...]]:
+        """Those of R_0, and the supervised loss."""
+        return {**self.objective.charts, "supervised loss": ("supervised_loss",)}
 
     def __call__(self, posterior, prior, z, step, labels=None):
         """Returns R_0 + γ · supervised loss, in nats for `"xent"`."""

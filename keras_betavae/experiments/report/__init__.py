@@ -13,8 +13,8 @@ import numpy as np
 
 from keras_betavae import visualization
 from keras_betavae._utils.files import moved_into_place
+from keras_betavae._utils.tables import number_text
 from keras_betavae.evaluation.inspection import inspect, showcase
-from keras_betavae.evaluation.score_table import number_text
 from keras_betavae.experiments import runs
 from keras_betavae.experiments.report._html import (
     chart,

@@ -14,7 +14,7 @@ import numpy as np
 
 from keras_betavae import visualization
 from keras_betavae._utils.files import moved_into_place
-from keras_betavae.evaluation.score_table import markdown_table
+from keras_betavae._utils.tables import markdown_table
 from keras_betavae.experiments import runs
 from keras_betavae.experiments.settings import Settings
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from keras_betavae import metrics, visualization
+from keras_betavae._utils.tables import markdown_table
 from keras_betavae.evaluation.inspection import inspect, showcase
-from keras_betavae.evaluation.score_table import markdown_table
 from keras_betavae.experiments.reproduction._page import FinishedRun, picture, write_csv
 from keras_betavae.experiments.reproduction._plans import SMOKE, seeds
 from keras_betavae.experiments.sweeps import Axes, Sweep

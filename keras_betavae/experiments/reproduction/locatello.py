@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from keras_betavae import visualization
+from keras_betavae._utils.tables import markdown_table
 from keras_betavae.datasets import catalog
 from keras_betavae.evaluation import evaluate
-from keras_betavae.evaluation.score_table import markdown_table
 from keras_betavae.experiments.reproduction._page import (
     FinishedRun,
     mean_and_spread,

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from keras_betavae import metrics
 from keras_betavae._utils.files import left_aside, moved_into_place
+from keras_betavae._utils.tables import markdown_table, number_text
 from keras_betavae.evaluation.inspection import inspect
-from keras_betavae.evaluation.score_table import markdown_table, number_text
 from keras_betavae.experiments import runs
 from keras_betavae.experiments.sweeps._plan import Axes, Sweep, axis, run_name
 from keras_betavae.experiments.sweeps._search import leads, search, search_in_processes
