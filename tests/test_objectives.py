@@ -317,7 +317,7 @@ def test_capacity_advances_inside_a_compiled_fit(jit_compile, steps_per_executio
         1000.0 * (expected - kl),
         rtol=1e-4,
     )
-    assert int(vae.optimizer.iterations) == 27
+    assert int(vae.step) == 27
 
 
 @pytest.mark.parametrize(

@@ -108,7 +108,7 @@ def go_on(strategy, folder):
     latest = callbacks.Checkpoint.latest(folder)
     with strategy.scope():
         vae = keras.saving.load_model(latest) if latest else model()
-    begun = int(vae.optimizer.iterations.numpy())
+    begun = int(vae.step)
     kept = callbacks.Checkpoint(folder)
     vae.fit(
         stream(begun),

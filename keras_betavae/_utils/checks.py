@@ -1,16 +1,17 @@
-"""Checks that constructors share."""
+"""Checks of arguments and attributes that constructors share."""
 
 import contextlib
 import math
 import numbers
 from collections.abc import Iterator
+from typing import Any
 
 
 def finite(name: str, value: float, minimum: float = -math.inf) -> float:
     """Returns a finite number of at least `minimum` as a float.
 
     Raises:
-        ValueError: If it is none.
+        ValueError: If `value` is anything else.
     """
     if not isinstance(value, numbers.Real) or not minimum <= value < math.inf:
         raise ValueError(f"{name} must be a finite number of at least {minimum:g}, got {value}")
@@ -21,20 +22,36 @@ def whole(name: str, value: int) -> int:
     """Returns a whole number of at least 1 as an int.
 
     Raises:
-        ValueError: If it is none.
+        ValueError: If `value` is anything else.
     """
     if not 1 <= value < math.inf or value != int(value):
         raise ValueError(f"{name} must be a whole number of at least 1, got {value}")
     return int(value)
 
 
+class SetOnce:
+    """An object whose attributes are set once.
+
+    What a compiled training step has read from it would not change with it.
+    """
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in self.__dict__:
+            kind = type(self).__name__
+            raise AttributeError(
+                f"{name} of a {kind} cannot be changed, since a compiled training step would not "
+                f"see it; use a schedule, or make a new model with another {kind}"
+            )
+        super().__setattr__(name, value)
+
+
 @contextlib.contextmanager
 def made_from_config(name: str) -> Iterator[None]:
-    """Lets out two kinds of errors only, where Keras lets out what a wrong configuration meets.
+    """Turns whatever a wrong configuration makes Keras raise into two kinds of errors.
 
     Raises:
         TypeError: If an argument is missing, unknown or of the wrong kind.
-        ValueError: For all else.
+        ValueError: For everything else.
     """
     try:
         yield

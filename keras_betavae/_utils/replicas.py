@@ -37,35 +37,27 @@ class Share:
             return 1.0
         return tf.cast(self.size, "float32") / tf.cast(self.total, "float32")
 
-    def gathered(self, values: tf.Tensor, parts: int = 1) -> tf.Tensor:
+    def gathered(self, values: tf.Tensor) -> tf.Tensor:
         """Returns the rows of all replicas, in the order of the global batch.
 
         Args:
-            values: This replica's rows, (parts · size, ...): those of one part, then those of
-                the next.
-            parts: How many rows there are for each of the batch.
+            values: This replica's rows, (size, ...).
 
         Returns:
-            A tensor (parts · total, ...).
+            A tensor (total, ...).
         """
         if self._replica is None:
             return values
-        row = values.shape[1:]
         after = self.total - self.start - self.size
-        paddings = [[0, 0], [self.start, after], *[[0, 0]] * len(row)]
-        padded = tf.pad(tf.reshape(values, (parts, self.size, *row)), paddings)
+        paddings = [[self.start, after], *[[0, 0]] * (len(values.shape) - 1)]
         # A sum with zeros loses nothing, and unlike `all_gather` it runs eagerly too.
-        whole = self._replica.all_reduce(tf.distribute.ReduceOp.SUM, padded)
-        return tf.reshape(whole, (parts * self.total, *row))
+        return self._replica.all_reduce(tf.distribute.ReduceOp.SUM, tf.pad(values, paddings))
 
-    def own(self, values: tf.Tensor, parts: int = 1) -> tf.Tensor:
+    def own(self, values: tf.Tensor) -> tf.Tensor:
         """Returns this replica's rows of what `gathered` returns."""
         if self._replica is None:
             return values
-        row = values.shape[1:]
-        by_part = tf.reshape(values, (parts, self.total, *row))
-        rows = by_part[:, self.start : self.start + self.size]
-        return tf.reshape(rows, (parts * self.size, *row))
+        return values[self.start : self.start + self.size]
 
 
 def lot(n: tf.Tensor | int) -> tuple[tf.Tensor | int, tf.Tensor | int]:

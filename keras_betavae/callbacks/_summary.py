@@ -14,6 +14,15 @@ from keras_betavae._utils.replicas import is_chief
 _EVENTS = "events.out.tfevents.*"
 
 
+def training_step(model: keras.Model) -> int:
+    """Returns the number of training steps that a model has done.
+
+    A `train_step` that does not call `compute_terms` leaves the model's own count at 0; then the
+    optimizer's counts.
+    """
+    return max(int(model.step), int(tf.convert_to_tensor(model.optimizer.iterations)))
+
+
 class SummaryCallback(keras.callbacks.Callback):
     """Runs every few epochs and writes summaries to a folder of its own in `log_dir`.
 
@@ -35,7 +44,7 @@ class SummaryCallback(keras.callbacks.Callback):
     @property
     def step(self) -> int:
         """The number of training steps that are done."""
-        return int(tf.convert_to_tensor(self.model.optimizer.iterations))
+        return training_step(self.model)
 
     def on_train_begin(self, logs: dict | None = None) -> None:
         if self.log_dir is None or not is_chief(self.model):

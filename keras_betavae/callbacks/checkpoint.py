@@ -5,10 +5,10 @@ import tempfile
 from pathlib import Path
 
 import keras
-import tensorflow as tf
 
 from keras_betavae._utils.files import left_aside, moved_into_place
 from keras_betavae._utils.replicas import is_chief
+from keras_betavae.callbacks._summary import training_step
 
 
 class Checkpoint(keras.callbacks.Callback):
@@ -67,7 +67,7 @@ class Checkpoint(keras.callbacks.Callback):
     @property
     def step(self) -> int:
         """The number of training steps that are done."""
-        return int(tf.convert_to_tensor(self.model.optimizer.iterations))
+        return training_step(self.model)
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         """Saves, and deletes what is older than the latest files."""

@@ -7,8 +7,18 @@ import numpy as np
 import tensorflow as tf
 
 from keras_betavae.callbacks._summary import SummaryCallback
-from keras_betavae.objectives import Capacity
-from keras_betavae.objectives.schedules import weight_at
+
+_TERMS = {"loss": "loss/loss", "reconstruction_loss": "loss/reconstruction", "kl_loss": "loss/kl"}
+
+
+def tag_of(log_name: str) -> str:
+    """Returns TensorBoard's tag of one of a model's logs.
+
+    Example:
+        >>> tag_of("kl_loss"), tag_of("capacity")
+        ('loss/kl', 'objective/capacity')
+    """
+    return _TERMS.get(log_name, f"objective/{log_name}")
 
 
 class LossCurves(SummaryCallback):
@@ -39,18 +49,15 @@ class LossCurves(SummaryCallback):
         """Writes the summaries if `every_n_epochs` says so."""
         if not self.is_due(epoch):
             return
-        short = {"loss": "loss", "reconstruction_loss": "reconstruction", "kl_loss": "kl"}
-        scalars = {
-            "optimizer/learning_rate": float(
-                tf.convert_to_tensor(self.model.optimizer.learning_rate)
-            )
-        }
-        # Other callbacks have put their own into `logs`.
+        rate = self.model.optimizer.learning_rate
+        scalars = {"optimizer/learning_rate": float(tf.convert_to_tensor(rate))}
+        # Other callbacks have put their own into `logs`, and a model's own `train_step` may leave
+        # some terms out.
         for name in self.model.get_metrics_result():
-            group = "loss" if name in short else "objective"
-            scalars[f"{group}/{short.get(name, name)}"] = logs[name]
+            if name in logs:
+                scalars[tag_of(name)] = logs[name]
             if f"val_{name}" in logs:
-                scalars[f"validation/{short.get(name, name)}"] = logs[f"val_{name}"]
+                scalars[f"validation/{tag_of(name).partition('/')[2]}"] = logs[f"val_{name}"]
         self.write(scalars)
 
 
@@ -58,12 +65,10 @@ class LatentActivity(SummaryCallback):
     """Shows in TensorBoard which latents carry information.
 
     Writes the KL of each latent over the epoch, in nats, as scalars `kl/latent_<i>` and as
-    the histogram `kl/latents`, the number of active ones as `kl/active_latents` (into `logs` as
-    `active_latents`), and, under `Capacity`, `capacity/target` (C at the epoch's end) and
-    `capacity/distance` (between a batch's KL and C, the epoch's mean). Where that is above
-    1 nat, as it should not be by the advice of Burgess et al., it warns, and again only after
-    it was below; but not of an epoch that began with less γ than there will be when C has risen.
-    It reads the means that training has kept and encodes nothing.
+    the histogram `kl/latents`, and the number of active ones as `kl/active_latents` (into `logs` as
+    `active_latents`). It passes on the objective's advice as a warning (`Capacity`: the KL is more
+    than 1 nat from C), and again only after an epoch without. It reads the means that training has
+    kept and encodes nothing.
 
     Args:
         log_dir: TensorBoard's folder; None writes no summaries.
@@ -90,7 +95,7 @@ class LatentActivity(SummaryCallback):
         self.threshold = threshold
         self._latent_kl: np.ndarray | None = None
         self._epoch_start = 0
-        self._strays = False
+        self._advised = False
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         """Forgets the last epoch."""
@@ -103,6 +108,13 @@ class LatentActivity(SummaryCallback):
 
     def on_epoch_end(self, epoch: int, logs: dict) -> None:
         """Writes the summaries if `every_n_epochs` says so."""
+        if not self.model.n_images_seen and self._latent_kl is None:
+            warnings.warn(
+                "LatentActivity has nothing to show: the model's own train_step keeps no KL of "
+                "each latent, as that of BetaVAE does",
+                stacklevel=2,
+            )
+            return
         kl = np.asarray(self.model.latent_kl) if self._latent_kl is None else self._latent_kl
         active = int((kl > self.threshold).sum())
         logs["active_latents"] = active
@@ -110,24 +122,10 @@ class LatentActivity(SummaryCallback):
             return
         scalars = {f"kl/latent_{index}": value for index, value in enumerate(kl)}
         scalars["kl/active_latents"] = active
-        objective = self.model.objective
-        if isinstance(objective, Capacity):
-            scalars["capacity/target"] = float(objective.capacity(self.step))
-            scalars["capacity/distance"] = logs["capacity_distance"]
-            self._warn_of_distance(logs["capacity_distance"], kl.sum(), logs["capacity"])
         with self.writing():
             tf.summary.histogram("kl/latents", kl)
         self.write(scalars)
-
-    def _warn_of_distance(self, distance: float, kl: float, capacity: float) -> None:
-        gamma, end = self.model.objective.gamma, self.model.objective.n_steps
-        warms_up = weight_at(gamma, self._epoch_start) < weight_at(gamma, end)
-        strays = distance > 1.0 and not warms_up
-        if strays and not self._strays:
-            warnings.warn(
-                f"by step {self.step} the batches' KL is {distance:.1f} nats from the capacity on "
-                f"average (KL {kl:.1f}, C {capacity:.1f}), and should stay within 1: raise gamma, "
-                "or let C rise more slowly",
-                stacklevel=2,
-            )
-        self._strays = strays
+        advice = self.model.objective.advice(logs, self._epoch_start, self.step)
+        if advice and not self._advised:
+            warnings.warn(advice, stacklevel=2)
+        self._advised = advice is not None

@@ -27,7 +27,7 @@ from keras_betavae.evaluation.score_table import ScoreTable, side_by_side
 from keras_betavae.experiments import tensorboard
 from keras_betavae.experiments.metrics_file import MetricsFile
 from keras_betavae.experiments.settings import FOLDER, Settings
-from keras_betavae.export.saved_model import SAVED_MODEL_FILES
+from keras_betavae.export import SAVED_MODEL_FILES
 from keras_betavae.export.served_model import ServedModel
 from keras_betavae.models.beta_vae import BetaVAE
 
@@ -131,7 +131,7 @@ def train(
     for path in damaged:
         path.rename(path.with_name(f"damaged-{path.name}"))
     vae = settings.build_model(data) if found is None else found
-    step = int(vae.optimizer.iterations)
+    step = int(vae.step)
     first_epoch = -(-step // settings.every)
     logs = folder / "logs"
     if step < settings.steps:
@@ -226,7 +226,7 @@ def finish(
     else:
         tables = {"trained": evaluate(vae, data, **options)}
     tensorboard.write_projector(folder / "logs", vae, data)
-    step = int(vae.optimizer.iterations)
+    step = int(vae.step)
     chosen = _hyperparameters(settings, vae, data)
     tensorboard.write_hyperparameters(folder / "logs", chosen, tables["trained"], step)
     with moved_into_place(folder / "scores.md") as aside:
@@ -256,11 +256,11 @@ class _Steps(keras.callbacks.Callback):
         self._start = time.perf_counter()
 
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
-        if int(self.model.optimizer.iterations) >= self.steps:
+        if int(self.model.step) >= self.steps:
             self.model.stop_training = True
 
     def on_epoch_end(self, epoch: int, logs: dict) -> None:
-        logs["step"] = int(self.model.optimizer.iterations)
+        logs["step"] = int(self.model.step)
         logs["seconds"] = time.perf_counter() - self._start
 
 

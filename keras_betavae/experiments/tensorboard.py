@@ -13,9 +13,10 @@ import tensorflow as tf
 from keras_betavae import visualization
 from keras_betavae._utils.files import moved_into_place, written_files
 from keras_betavae.callbacks import LossCurves
+from keras_betavae.callbacks.curves import tag_of
 from keras_betavae.datasets import ImageDataset
 from keras_betavae.metrics import Score
-from keras_betavae.objectives import Capacity, Objective
+from keras_betavae.objectives import Objective
 
 _PROJECTOR_FILES = (
     "codes.tsv",
@@ -35,7 +36,7 @@ def write_layout(
 
     Args:
         log_dir: TensorBoard's folder.
-        objective: What the model is trained with; `Capacity` has curves of its own.
+        objective: What the model is trained with, which may have charts of its own.
         scores: Those of `DisentanglementMetric`, by name.
     """
     from tensorboard.plugins.custom_scalar import layout_pb2, summary
@@ -56,10 +57,9 @@ def write_layout(
             chart("active latents", "kl/active_latents"),
         ],
     }
-    if isinstance(objective, Capacity):
-        tabs["capacity"] = [
-            chart("KL and capacity, nats", "loss/kl", "capacity/target"),
-            chart("distance of the two in a batch, nats", "capacity/distance"),
+    if objective.charts:
+        tabs["objective"] = [
+            chart(title, *map(tag_of, names)) for title, names in objective.charts.items()
         ]
     tabs["scores"] = []
     titles = {True: "higher is better", False: "lower is better", None: "neither is better"}

@@ -1,5 +1,58 @@
 """The files that serve a model: SavedModel, ONNX and LiteRT."""
 
+import os
+from pathlib import Path
+from typing import Any
+
+from keras_betavae.export.litert import write_litert
+from keras_betavae.export.onnx import write_onnx
+from keras_betavae.export.saved_model import SAVED_MODEL_FILES, write_saved_model
 from keras_betavae.export.served_model import ServedModel
 
-__all__ = ["ServedModel"]
+__all__ = ["FORMATS", "SAVED_MODEL_FILES", "ServedModel", "write"]
+
+FORMATS = ("tf_saved_model", "onnx", "litert")
+
+
+def write(
+    model: Any, filepath: str | os.PathLike, format: str = "tf_saved_model", **options: Any
+) -> None:
+    """Writes a model for serving; `BetaVAE.export` calls this.
+
+    All formats take images as floats in the data's own range (uint8 images must be divided by 255
+    first) in batches of any size, and need neither Keras nor this package to run.
+
+    "tf_saved_model" is the folder of one version, in the layout of TensorFlow Serving.
+    `tf.saved_model.load(filepath)` has the methods `encode(x)` → `mean`, `log_var`;
+    `decode(z)`; `reconstruct(x)`, also under the name `serve`; and `sample(n, seed)`; and
+    signatures of the same names and inputs, whose outputs are `mean` and `log_var`, or
+    `images`. `serving_default` reconstructs. `assets.extra` holds a request for each, by
+    which a server warms up. The folder is written under a temporary name and moved into place. It
+    replaces an exported SavedModel, and nothing else.
+
+    "onnx" and "litert" are folders that hold `encoder.onnx` and `decoder.onnx`, or
+    `encoder.tflite` and `decoder.tflite`: x → `mean`, `log_var` and z → `images`.
+
+    Args:
+        model: A `BetaVAE`.
+        filepath: The folder.
+        format: `"tf_saved_model"`, `"onnx"` or `"litert"`.
+        **options: `options`, a `tf.saved_model.SaveOptions`; `opset_version` of ONNX;
+            attributes of `tf.lite.TFLiteConverter`, such as `optimizations`. A
+            `representative_dataset` yields images; the decoder is given their codes.
+
+    Raises:
+        FileExistsError: If the folder of a SavedModel is a link or holds anything else.
+        ImportError: If a package that the format needs is missing.
+        ValueError: If the format is unknown or lacks an operation of the networks, or, for
+            ONNX and LiteRT, the networks compute in another precision than float32.
+    """
+    path = os.fspath(filepath)
+    if format == "tf_saved_model":
+        write_saved_model(model, path, **options)
+    elif format == "onnx":
+        write_onnx(model, Path(path), **options)
+    elif format == "litert":
+        write_litert(model, Path(path), **options)
+    else:
+        raise ValueError(f"format must be one of {', '.join(FORMATS)}, got {format!r}")

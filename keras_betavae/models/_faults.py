@@ -1,105 +1,130 @@
-"""What a model remembers between the start of an epoch and its end."""
+"""The watch that a model keeps over what it trains on."""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import keras
 import tensorflow as tf
 
 from keras_betavae._utils.replicas import total
+from keras_betavae.likelihoods import Likelihood
+
+_KINDS = ("images", "labels", "values")
 
 
-class VectorMean(keras.metrics.Metric):
-    """The running mean of a vector; `keras.metrics.Mean` averages over its entries too."""
+class FaultWatch(keras.metrics.Metric):
+    """Notes the first step whose images, labels or values were unusable.
 
-    def __init__(self, size: int, name: str):
-        super().__init__(name=name)
-        self.total = self.add_variable((size,), "zeros", name="total")
-        self.count = self.add_variable((), "zeros", name="count")
+    A compiled step cannot raise (XLA drops assertions), so the step is noted in variables, its
+    gradients are left out, and `checked` raises after it. Values are the loss, its gradients and
+    the moving statistics of layers.
 
-    def update_state(self, value: tf.Tensor, sample_weight: tf.Tensor) -> None:
-        """Adds a vector that stands for `sample_weight` samples."""
-        weight = tf.cast(sample_weight, value.dtype)
-        self.total.assign(self.total + value * weight)
-        self.count.assign(self.count + weight)
-
-    def result(self) -> tf.Tensor:
-        """Returns the mean, zeros before the first update."""
-        return tf.math.divide_no_nan(self.total.value, self.count.value)
-
-
-class Faults(keras.metrics.Metric):
-    """The first step whose images or loss were unusable.
-
-    A compiled step cannot raise (XLA drops assertions), so it is noted here and read
-    after the step.
+    Args:
+        likelihood: The likelihood, which knows what images may be.
+        scaled: From images of any type to those that the networks see.
+        name: Name of the metric.
     """
 
-    def __init__(self, name: str):
+    def __init__(
+        self, likelihood: Likelihood, scaled: Callable[[Any], tf.Tensor], name: str = "faults"
+    ):
         super().__init__(name=name)
+        self._likelihood, self._scaled = likelihood, scaled
         # Steps count from 1, so 0 stands for "none".
-        self.bad_images = self.add_variable((), "zeros", dtype="int32", name="bad_images")
-        self.bad_loss = self.add_variable((), "zeros", dtype="int32", name="bad_loss")
+        self._first = {
+            kind: self.add_variable((), "zeros", dtype="int64", name=f"bad_{kind}")
+            for kind in _KINDS
+        }
 
     def update_state(
         self,
-        watched: list[tf.Tensor],
-        images: tf.Tensor | None,
-        support: tuple[float, float] | None,
         step: tf.Tensor,
+        *,
+        images: tf.Tensor,
+        values: Sequence[tf.Tensor],
+        labels_are_sound: tf.Tensor | bool = True,
     ) -> tf.Tensor:
         """Notes the step if it is the first bad one; returns whether it is sound.
 
-        What is bad on one replica is so for all: they leave out the same steps, and every worker
+        What is bad on one replica is bad for all: they leave out the same steps, and every worker
         stops.
 
         Args:
-            watched: The loss and the gradients.
-            images: The images as the networks see them, None if they cannot but be sound.
-            support: What the images must lie in, None for any finite numbers.
             step: The step, counted from 1.
+            images: The images as they came.
+            values: The loss, gradients and moving statistics.
+            labels_are_sound: Whether the objective can use the labels.
         """
-        images_sound = tf.constant(True)
-        if images is not None:
-            low, high = support or (images.dtype.min, images.dtype.max)
-            # A comparison with NaN is false.
-            images_sound = tf.reduce_all((images >= low) & (images <= high))
         # A sum is finite only if all its terms are, and takes a fraction of the time. It could
-        # overflow where they are near 1e38, when nothing is sound any more.
-        loss_sound = tf.math.is_finite(tf.add_n([tf.reduce_sum(value) for value in watched]))
-        n_faults = total(tf.cast([~images_sound, ~loss_sound], "int32"))
-        images_sound, loss_sound = n_faults[0] == 0, n_faults[1] == 0
-        step = tf.cast(step, "int32")
-        for variable, sound in ((self.bad_images, images_sound), (self.bad_loss, loss_sound)):
-            first = (variable.value == 0) & ~sound
-            variable.assign(tf.where(first, step, variable.value))
-        return images_sound & loss_sound
+        # overflow where they are near 1e38, where nothing is sound any more.
+        sums = [tf.cast(tf.reduce_sum(value), "float32") for value in values]
+        sound = {
+            "images": self._images_are_sound(images),
+            "labels": tf.convert_to_tensor(labels_are_sound),
+            "values": tf.math.is_finite(tf.add_n(sums)),
+        }
+        n_faults = total(tf.cast([~sound[kind] for kind in _KINDS], "int32"))
+        for n, variable in zip(tf.unstack(n_faults), self._first.values(), strict=True):
+            first = (variable.value == 0) & (n > 0)
+            variable.assign(tf.where(first, tf.cast(step, "int64"), variable.value))
+        return tf.reduce_all(n_faults == 0)
 
     def result(self) -> tf.Tensor:
         """Returns the first bad step, 0 if there was none."""
-        return tf.maximum(self.bad_images.value, self.bad_loss.value)
+        return tf.reduce_max([variable.value for variable in self._first.values()])
 
-    def raise_first(self, strategy: tf.distribute.Strategy, likelihood) -> None:
+    def checked(self, function: Any, strategy: tf.distribute.Strategy) -> Callable:
+        """Returns a training or evaluation function that raises what its steps noted."""
+
+        def run(iterator: Any) -> Any:
+            logs = function(iterator)
+            self._raise_first(strategy)
+            return logs
+
+        return run
+
+    def _images_are_sound(self, images: tf.Tensor) -> tf.Tensor:
+        images, support = tf.convert_to_tensor(images), self._likelihood.support
+        low, high = support or (0.0, 1.0)
+        if images.dtype in (tf.uint8, tf.bool) and low <= 0.0 and high >= 1.0:
+            return tf.constant(True)  # These are scaled to [0, 1].
+        images = self._scaled(images)
+        low, high = support or (images.dtype.min, images.dtype.max)
+        # A comparison with NaN is false.
+        return tf.reduce_all((images >= low) & (images <= high))
+
+    def _raise_first(self, strategy: tf.distribute.Strategy) -> None:
         """Raises what was noted on any replica.
 
         Raises:
-            ValueError: If images were outside the likelihood's support, NaN or infinite.
-            FloatingPointError: If the loss became NaN or infinite on sound images.
+            ValueError: If images were outside the likelihood's support, NaN or infinite, or
+                labels were out of range.
+            FloatingPointError: If a value became NaN or infinite on sound images.
         """
 
-        def first(variable):
-            local = strategy.experimental_local_results(variable.value)
+        def first(variable: keras.Variable) -> int:
+            local: Iterable = strategy.experimental_local_results(variable.value)
             return min((int(step) for step in local if step > 0), default=0)
 
-        bad_images, bad_loss = first(self.bad_images), first(self.bad_loss)
-        if bad_images:
+        steps = {kind: first(variable) for kind, variable in self._first.items()}
+        if steps["images"]:
             expected = "finite"
-            if likelihood.support:
-                low, high = likelihood.support
-                expected = f"within [{low:g}, {high:g}] under {type(likelihood).__name__}"
+            if self._likelihood.support:
+                low, high = self._likelihood.support
+                expected = f"within [{low:g}, {high:g}] under {type(self._likelihood).__name__}"
             raise ValueError(
-                f"images must be {expected}, but those of step {bad_images} hold other values or "
-                "NaN; scale them, or pass uint8 images of 0 to 255, which the model divides by 255"
+                f"images must be {expected}, but those of step {steps['images']} hold other values "
+                "or NaN; scale them, or pass uint8 images of 0 to 255, which the model divides by "
+                "255"
             )
-        if bad_loss:
+        if steps["labels"]:
+            raise ValueError(
+                f"labels of step {steps['labels']} are out of range: each must be a class from 0 "
+                "to below its factor's size, or -1 if it is missing"
+            )
+        if steps["values"]:
             raise FloatingPointError(
-                f"the loss or its gradients became NaN or infinite at step {bad_loss}; those "
-                "gradients were left out. Try a smaller learning rate or weight of the objective"
+                "the loss, its gradients or a layer's moving statistics became NaN or infinite at "
+                f"step {steps['values']}; its gradients were left out. Try a smaller learning "
+                "rate or weight of the objective"
             )

@@ -3,24 +3,47 @@
 import dataclasses
 import math
 import operator
-from typing import Any
+import os
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
 from tensorflow_probability import distributions as tfd
 
-from keras_betavae import networks, presets
+from keras_betavae import export, networks, presets
 from keras_betavae._utils.checks import made_from_config
-from keras_betavae._utils.replicas import Share
+from keras_betavae._utils.replicas import Share, reducible
 from keras_betavae.likelihoods import Bernoulli, Likelihood
-from keras_betavae.models._training import TrainedModel
-from keras_betavae.objectives import Beta, Objective, batch_mean, kl_per_latent
+from keras_betavae.models import _batches, _saving
+from keras_betavae.models._descent import Compilation, descend
+from keras_betavae.models._faults import FaultWatch
+from keras_betavae.models._graphs import Graphs
+from keras_betavae.models._means import RunningMeans
+from keras_betavae.models._streams import RandomStreams
+from keras_betavae.objectives import Beta, Objective, Sample, batch_mean, kl_per_latent
+
+
+class Forward(NamedTuple):
+    """What one pass over a batch gives.
+
+    Attributes:
+        images: All images that were encoded, `(batch, *image_shape)`.
+        z: Their codes, (batch, latent_dim).
+        terms: What `compute_terms` returns.
+        labels_are_sound: Whether the objective can use the labels that came with them.
+    """
+
+    images: tf.Tensor
+    z: tf.Tensor
+    terms: dict[str, tf.Tensor]
+    labels_are_sound: tf.Tensor | bool
 
 
 @keras.saving.register_keras_serializable(package="keras_betavae")
-class BetaVAE(TrainedModel):
-    r"""A variational autoencoder whose objective sets the price of the code.
+class BetaVAE(keras.Model):
+    r"""A variational autoencoder whose objective weighs the information in the code.
 
     .. math::
         \mathcal{L} = \mathbb{E}_{q(z|x)}\left[-\log p(x|z)\right] + R
@@ -32,6 +55,14 @@ class BetaVAE(TrainedModel):
     `fit`, `evaluate` and the methods below take images of shape
     `(batch, *image_shape)`: floats as they are, integers (uint8) divided by 255, booleans as 0
     and 1. Labels that come with the images are used only by an objective that asks for them.
+
+    The model counts its training steps (`step`), which schedules follow, and keeps the objective's
+    state (`objective_state`). Both are saved with the weights, are the same on every replica, and
+    continue when the model is compiled with another optimizer. `compute_terms(..., training=True)`,
+    which `fit` calls, moves both, so a training loop of your own need not.
+
+    The networks, the objective and the likelihood belong to the model for good: a compiled step
+    would not see others. Make a new model to change them.
 
     Args:
         encoder: Maps images to `[mean, log_var]`, each (batch, latent_dim).
@@ -92,11 +123,38 @@ class BetaVAE(TrainedModel):
         self._likelihood_weights = list(self.likelihood.weights)
         self.log_var_limit = log_var_limit
         self.seed = seed
-        self.seed_generator = keras.random.SeedGenerator(seed)
-        # Evaluating or sampling in between must not change how training goes on.
-        self._other_seeds = keras.random.SeedGenerator(None if seed is None else seed + 1)
-        self._watch(self._diagnostic_names())
+        self._streams = RandomStreams(seed)
+        # Keras tracks what is an attribute of the model.
+        self.seed_generator, self._other_seeds = self._streams.generators
+        self._step = self._own_weight("step", 0, "int64")
+        self._state = {
+            name: self._own_weight(name, value, "float32")
+            for name, value in self.objective.initial_state().items()
+        }
+        self._means = RunningMeans(self.latent_dim)
+        self._means.add("loss", "reconstruction_loss", "kl_loss", *self.objective.log_names)
+        self._faults = FaultWatch(self.likelihood, self._scaled)
+        self._graphs = Graphs()
+        self._compilation = Compilation(whole_step=False, descent=False)
+        self.train_function: Callable | None = None
+        self.test_function: Callable | None = None
         self.built = True
+
+    _fixed: tuple[str, ...] = ("encoder", "decoder", "objective", "likelihood", "log_var_limit")
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in self._fixed and name in self.__dict__:
+            raise AttributeError(
+                f"{name} of a {type(self).__name__} cannot be changed: a compiled step would not "
+                "see it, and the old one's weights would stay; make a new model with it"
+            )
+        super().__setattr__(name, value)
+
+    def _own_weight(self, name: str, value: float, dtype: str) -> keras.Variable:
+        initializer = keras.initializers.Constant(value)
+        return self.add_weight(
+            shape=(), initializer=initializer, dtype=dtype, trainable=False, name=name
+        )
 
     @classmethod
     def from_preset(cls, preset: str, **overrides: Any) -> "BetaVAE":
@@ -135,6 +193,26 @@ class BetaVAE(TrainedModel):
         return vae
 
     @property
+    def step(self) -> tf.Tensor:
+        """The training steps that the model has done, an int64 scalar."""
+        return tf.convert_to_tensor(self._step)
+
+    @property
+    def objective_state(self) -> dict[str, tf.Tensor]:
+        """The objective's state, scalars by name."""
+        return {name: tf.convert_to_tensor(variable) for name, variable in self._state.items()}
+
+    @property
+    def latent_kl(self) -> tf.Tensor:
+        """The running mean of each latent's KL over the epoch, in nats, (latent_dim,)."""
+        return self._means.latent_kl.result()
+
+    @property
+    def n_images_seen(self) -> int:
+        """The images of the epoch so far."""
+        return int(self._means.latent_kl.count)
+
+    @property
     def prior(self) -> tfd.Independent:
         """p(z): independent standard normals of event shape (latent_dim,)."""
         zeros = tf.zeros(self.latent_dim)
@@ -157,8 +235,7 @@ class BetaVAE(TrainedModel):
         """
         x = tf.convert_to_tensor(x)
         self._check_shape(x.shape)
-        encode = self._encode_in_graph if self._calls_graphs else self._encode
-        return encode(x, training)
+        return self._fast(self._encode)(x, training)
 
     def _encode(self, x, training):
         mean, log_var = self.encoder(self._scaled(x), training=training)
@@ -169,19 +246,16 @@ class BetaVAE(TrainedModel):
 
     def decode(self, z: tf.Tensor) -> tf.Tensor:
         """Returns the likelihood's mean images, `(batch, *image_shape)`."""
-        decode = self._decode_in_graph if self._calls_graphs else self._decode
-        return decode(tf.convert_to_tensor(z))
+        return self._fast(self._decode)(tf.convert_to_tensor(z))
 
     def _decode(self, z):
         return self.likelihood_of(z).mean()
 
-    _encode_in_graph = tf.function(_encode, reduce_retracing=True)
-    _decode_in_graph = tf.function(_decode, reduce_retracing=True)
-
-    @property
-    def _calls_graphs(self) -> bool:
-        """Whether `encode` and `decode` run as graphs, which is faster."""
-        return tf.executing_eagerly() and not self.run_eagerly
+    def _fast(self, method: Callable) -> Callable:
+        """Returns a method as a graph, where that is faster."""
+        if not tf.executing_eagerly() or self.run_eagerly:
+            return method
+        return self._graphs.of(method, self.encoder, self.decoder)
 
     def reconstruct(self, x: tf.Tensor) -> tf.Tensor:
         """Returns the images decoded from the posterior's means, `(batch, *image_shape)`."""
@@ -205,7 +279,7 @@ class BetaVAE(TrainedModel):
         """
         if not tf.is_tensor(n) and operator.index(n) < 1:
             raise ValueError(f"n must be at least 1, got {n}")
-        return self.decode(self.prior.sample(n, seed=self._stateless_seed(seed)))
+        return self.decode(self.prior.sample(n, seed=self._streams.stateless_seed(seed)))
 
     def elbo(
         self, x: tf.Tensor, n_samples: int = 1, seed: int | tf.Tensor | None = None
@@ -227,7 +301,9 @@ class BetaVAE(TrainedModel):
                 outside the likelihood's support.
         """
         self._check_support(x)
-        log_likelihoods, _, kl = self._sampled_bounds(x, self._seeds(seed, n_samples))
+        log_likelihoods, _, kl = self._fast(self._sampled_bounds)(
+            x, self._streams.seeds(seed, n_samples)
+        )
         return tf.reduce_mean(log_likelihoods, axis=0) - kl
 
     def log_likelihood(
@@ -256,7 +332,9 @@ class BetaVAE(TrainedModel):
             Burda, Grosse & Salakhutdinov, Importance Weighted Autoencoders, ICLR 2016.
         """
         self._check_support(x)
-        log_likelihoods, log_ratios, _ = self._sampled_bounds(x, self._seeds(seed, n_samples))
+        log_likelihoods, log_ratios, _ = self._fast(self._sampled_bounds)(
+            x, self._streams.seeds(seed, n_samples)
+        )
         return tfp.math.reduce_logmeanexp(log_likelihoods + log_ratios, axis=0)
 
     def compute_terms(
@@ -267,66 +345,276 @@ class BetaVAE(TrainedModel):
         Args:
             x: Images, `(batch, *image_shape)`.
             y: What came with the images; labels, for an objective that uses them.
-            training: Passed to the networks.
+            training: Passed to the networks. If true, this is a training step: `step` and
+                `objective_state` move on.
 
         Returns:
-            The scalars `loss`, `reconstruction_loss`, `kl_loss` and the objective's
-            diagnostics, and `latent_kl`, the KL of each latent, (latent_dim,); all are
-            batch means, in nats.
+            The scalars `loss`, `reconstruction_loss`, `kl_loss` and the objective's logs, and
+            `latent_kl`, the KL of each latent, (latent_dim,); all are batch means, in nats.
         """
-        posterior = self.posterior(x, training=training)
-        return self._terms(posterior, x, training, y)[0]
+        return self._forward(x, y, training).terms
 
-    def _terms(self, posterior, x, training, labels=None, parts=1) -> tuple[dict, tf.Tensor]:
-        """Returns the terms of the loss, and the codes they were computed from.
+    def _encoded(self, x, y, training) -> tuple[tf.Tensor, tfd.Independent, tf.Tensor | None]:
+        """Returns the images of a batch, their posteriors, and their labels."""
+        return x, self.posterior(x, training=training), y
 
-        The codes' noise is drawn, and the objective paid, for the global batch: any number of
+    def _forward(self, x: tf.Tensor, y: tf.Tensor | None, training: bool) -> Forward:
+        """Passes over a batch.
+
+        The codes' noise is drawn, and the objective computed, for the global batch: any number of
         replicas computes what one does.
         """
-        step = self.optimizer.iterations if self.compiled else tf.constant(0)
-        prior = self.prior
-        share = Share(tf.shape(x)[0] // parts)
-        whole = self._gathered(posterior, share, parts)
-        z_whole = whole.sample(seed=self._next_seed(training))
-        z = share.own(z_whole, parts)
-        log_likelihood = self.likelihood_of(z, training=training).log_prob(self._scaled(x))
+        images, posterior, labels = self._encoded(x, y, training)
+        prior, share = self.prior, Share(tf.shape(images)[0])
+        whole = self._gathered(posterior, share)
+        z_whole = whole.sample(seed=self._streams.next(training))
+        z = share.own(z_whole)
+        log_likelihood = self.likelihood_of(z, training=training).log_prob(self._scaled(images))
         reconstruction_loss = -batch_mean(log_likelihood)
         latent_kl = batch_mean(kl_per_latent(posterior, prior))
-        arguments = {"posterior": whole, "prior": prior, "z": z_whole, "step": step}
-        if self.objective.n_labels:
-            given = labels is not None
-            arguments["labels"] = share.gathered(tf.cast(labels, "float32")) if given else None
+        if self.objective.n_labels and labels is not None:
+            labels = share.gathered(tf.cast(labels, "float32"))
+        else:
+            labels = None
+        sample = Sample(whole, prior, z_whole, self.step, labels)
+        loss, logs, state = self.objective(sample, self.objective_state)
+        if training:
+            self._move_on(state)
         terms = {
-            "loss": reconstruction_loss + self.objective(**arguments),
+            "loss": reconstruction_loss + loss,
             "reconstruction_loss": reconstruction_loss,
             "kl_loss": tf.reduce_sum(latent_kl),
             "latent_kl": latent_kl,
-            **self.objective.diagnostics(**arguments),
+            **logs,
         }
-        return terms, z
+        return Forward(images, z, terms, self.objective.labels_are_sound(labels))
+
+    def _move_on(self, state: Mapping[str, tf.Tensor]) -> None:
+        """Counts a training step and keeps the objective's next state."""
+        self._step.assign(self._step.value + 1)
+        for name, variable in self._state.items():
+            value = tf.stop_gradient(state[name])
+            # One bad batch, whose step is left out, must not stay in the state for good.
+            variable.assign(tf.where(tf.math.is_finite(value), value, variable.value))
 
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
-        """Runs one step of the optimiser; returns the running means."""
-        x, y = self._unpacked(data)
+        """Runs one step of the optimizer; returns the running means."""
+        x, y = _batches.unpacked(data)
         with tf.GradientTape() as tape:
-            terms = self.compute_terms(x, y, training=True)
-            images = self._images(x, y)
-            loss = self._scaled_loss(self.optimizer, terms["loss"], images)
-        self._descend(self.optimizer, tape, loss, self._own_weights, terms["loss"], images)
-        return self._track(terms, images)
+            found = self._forward(x, y, training=True)
+            loss = self._scaled_loss(self.optimizer, found.terms["loss"], x)
+        self._descend(self.optimizer, tape.gradient(loss, self._own_weights), found)
+        return self._track(found.terms, x)
 
     def test_step(self, data: Any) -> dict[str, tf.Tensor]:
         """Evaluates one batch; returns the running means."""
-        x, y = self._unpacked(data)
-        terms = self.compute_terms(x, y)
-        images = self._images(x, y)
-        self._note_faults([terms["loss"]], images, self.optimizer.iterations + 1)
-        return self._track(terms, images)
+        x, y = _batches.unpacked(data)
+        found = self._forward(x, y, training=False)
+        self._note_faults(found, [])
+        return self._track(found.terms, x)
 
-    def _images(self, x: tf.Tensor, y: tf.Tensor | None) -> tf.Tensor:
-        """Returns all images of a batch."""
-        del y
-        return x
+    @staticmethod
+    def _scaled_loss(optimizer, loss: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
+        # The optimizer sums the replicas' gradients.
+        return optimizer.scale_loss(loss * Share(tf.shape(x)[0]).fraction)
+
+    def _descend(self, optimizer, gradients, found: Forward, weights: list | None = None) -> None:
+        """Applies gradients, or zeros and a note of the step if something is not sound."""
+        watched = []
+        if not isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+            # That one expects scaled gradients to overflow, and leaves such steps out.
+            watched = [gradient for gradient in gradients if gradient is not None]
+        sound = self._note_faults(found, watched)
+        weights = self._own_weights if weights is None else weights
+        descend(optimizer, gradients, weights, sound, in_xla=self._compilation.descent)
+
+    def _note_faults(self, found: Forward, gradients: list[tf.Tensor]) -> tf.Tensor:
+        """Returns whether a step is sound, and notes it if not."""
+        statistics = [
+            variable.value
+            for network in self._networks()
+            for variable in network.non_trainable_variables
+            if tf.as_dtype(variable.dtype).is_floating
+        ]
+        return self._faults.update_state(
+            tf.maximum(self.step, 1),
+            images=found.images,
+            values=[found.terms["loss"], *gradients, *statistics],
+            labels_are_sound=found.labels_are_sound,
+        )
+
+    def _networks(self) -> tuple[keras.Model, ...]:
+        return self.encoder, self.decoder
+
+    @property
+    def _own_weights(self) -> list:
+        """What `optimizer` trains."""
+        return self.trainable_variables
+
+    def _track(self, terms: dict[str, tf.Tensor], x: tf.Tensor) -> dict[str, tf.Tensor]:
+        self._means.update(terms, tf.shape(x)[0])
+        return reducible(self.get_metrics_result())
+
+    @property
+    def metrics(self) -> list[keras.metrics.Metric]:
+        """What Keras resets at the start of an epoch or an evaluation."""
+        return [*self._means.metrics, self._faults]
+
+    def get_metrics_result(self) -> dict[str, tf.Tensor]:
+        """Returns the running means of the scalar terms by name."""
+        return self._means.results()
+
+    def fit(self, x: Any = None, *args: Any, **kwargs: Any) -> keras.callbacks.History:
+        """Trains as `keras.Model.fit` does.
+
+        Raises:
+            ValueError: If there are no images, they come as a list, some are outside the
+                likelihood's support or NaN, or labels are out of range.
+            FloatingPointError: If the loss, its gradients or a layer's moving statistics become
+                NaN or infinite.
+        """
+        self._check_input(x)
+        if isinstance(x, tf.data.Dataset) and len(args) < 8:  # The eighth is `shuffle`.
+            # Keras would warn that it does not shuffle a dataset, which nobody asked it to.
+            kwargs.setdefault("shuffle", False)
+        check = _batches.data_check(x, kwargs.get("steps_per_epoch"))
+        callbacks = kwargs.get("callbacks") or []
+        if check is not None and len(args) < 5:  # The fifth is `callbacks`.
+            given = callbacks if isinstance(callbacks, list | tuple) else [callbacks]
+            if not isinstance(callbacks, keras.callbacks.CallbackList):
+                kwargs["callbacks"] = [*given, check]
+        return super().fit(x, *args, **kwargs)
+
+    def evaluate(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """Evaluates as `keras.Model.evaluate` does; raises as `fit`."""
+        self._check_input(x)
+        return super().evaluate(x, *args, **kwargs)
+
+    def predict(self, x: Any, *args: Any, **kwargs: Any) -> Any:
+        """Returns `reconstruct` of many images as `keras.Model.predict` does."""
+        self._check_input(x)
+        return super().predict(x, *args, **kwargs)
+
+    def _check_input(self, x: Any) -> None:
+        _batches.check_input(x)
+        if hasattr(x, "shape"):
+            # The compiled step may have been traced for any shape by now.
+            self._check_shape(tf.TensorShape(x.shape))
+
+    def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
+        """Builds nothing: the constructor and `compile` have built everything.
+
+        Keras 3.15 calls this at the start of `fit` under a strategy. Its own would take a batch and
+        reduce it over workers, which fails for uint8.
+        """
+
+    def make_train_function(self, force: bool = False) -> None:
+        """Wraps Keras's training function with the check for faults."""
+        if self.train_function is None or force:
+            super().make_train_function(force=True)
+            self.train_function = self._faults.checked(
+                self.train_function, self.distribute_strategy
+            )
+
+    def make_test_function(self, force: bool = False) -> None:
+        """Wraps Keras's evaluation function with the check for faults."""
+        if self.test_function is None or force:
+            super().make_test_function(force=True)
+            self.test_function = self._faults.checked(self.test_function, self.distribute_strategy)
+
+    def compile(
+        self,
+        optimizer: str | keras.optimizers.Optimizer = "adam",
+        *,
+        run_eagerly: bool = False,
+        steps_per_execution: int = 1,
+        jit_compile: bool | str = "auto",
+        auto_scale_loss: bool = True,
+        **unsupported: Any,
+    ) -> None:
+        """Configures training. The loss is the model's own, so none is passed.
+
+        Args:
+            optimizer: A Keras optimizer or its name.
+            run_eagerly: As in `keras.Model.compile`.
+            steps_per_execution: As in `keras.Model.compile`.
+            jit_compile: Whether XLA compiles the whole step. "auto" leaves the choice to Keras
+                where there is a GPU. On a CPU it compiles the whole step if the networks are
+                only dense layers, and otherwise the optimizer's part, since XLA convolves
+                slowly there; with a `tf.distribute.Strategy` neither.
+            auto_scale_loss: As in `keras.Model.compile`.
+            **unsupported: Nothing else.
+
+        Raises:
+            TypeError: If a loss, metrics or other arguments are given.
+        """
+        if unsupported:
+            raise TypeError(
+                f"compile takes no {', '.join(unsupported)}: the loss is the model's own, given "
+                "by its objective and likelihood"
+            )
+        self._as_compiled = {"auto_scale_loss": auto_scale_loss, "jit_compile": jit_compile}
+        self._compilation = Compilation.chosen(
+            jit_compile,
+            (self.encoder, self.decoder),
+            run_eagerly=run_eagerly,
+            strategy=self.distribute_strategy,
+        )
+        self._graphs.clear()
+        super().compile(
+            optimizer=optimizer,
+            run_eagerly=run_eagerly,
+            steps_per_execution=steps_per_execution,
+            jit_compile=self._compilation.whole_step,
+            auto_scale_loss=auto_scale_loss,
+        )
+        # A model that is saved before its first step then loads as any other.
+        with self.distribute_strategy.scope():
+            self.optimizer.build(self._own_weights)
+
+    def compile_from_config(self, config: dict) -> None:
+        """Compiles as a saved model was; Keras calls this when it loads one."""
+        self.compile(**_saving.compile_arguments(config))
+
+    def get_compile_config(self) -> dict:
+        """Returns `compile`'s arguments, of which Keras forgets one and replaces "auto"."""
+        config = super().get_compile_config()
+        return {**config, **self._as_compiled} if config else config
+
+    def save_own_variables(self, store: dict) -> None:
+        """Saves the states of the random streams too, which Keras leaves out."""
+        super().save_own_variables(store)
+        _saving.save_streams(self, store)
+
+    def load_own_variables(self, store: dict) -> None:
+        """Restores what `save_own_variables` saved."""
+        super().load_own_variables(_saving.load_streams(self, store))
+
+    def export(
+        self,
+        filepath: str | os.PathLike,
+        format: str = "tf_saved_model",
+        *,
+        verbose: bool = True,
+        **options: Any,
+    ) -> None:
+        """Writes the model for serving, see `keras_betavae.export.write`.
+
+        Args:
+            filepath: The folder.
+            format: `"tf_saved_model"`, `"onnx"` or `"litert"`.
+            verbose: Whether to print what was written.
+            **options: Of the format.
+
+        Raises:
+            FileExistsError: If the folder of a SavedModel holds something else.
+            ImportError: If a package that the format needs is missing.
+            ValueError: If the format is unknown or lacks an operation of the networks, or, for
+                ONNX and LiteRT, the networks compute in another precision than float32.
+        """
+        export.write(self, filepath, format, **options)
+        if verbose:
+            print(f"Exported to {os.fspath(filepath)}")
 
     def get_config(self) -> dict:
         """Returns the constructor's arguments, JSON-serialisable."""
@@ -348,20 +636,12 @@ class BetaVAE(TrainedModel):
         with made_from_config(cls.__name__):
             return cls(**keras.saving.deserialize_keras_object(config, custom_objects))
 
-    def _diagnostic_names(self) -> list[str]:
-        z = tf.zeros((2, self.latent_dim))
-        posterior = tfd.Independent(tfd.Normal(z, tf.ones_like(z)), 1)
-        n_labels = self.objective.n_labels
-        labels = {"labels": tf.zeros((2, n_labels))} if n_labels else {}
-        return list(self.objective.diagnostics(posterior, self.prior, z, tf.constant(0), **labels))
-
     def _scaled(self, x: tf.Tensor) -> tf.Tensor:
         x = tf.convert_to_tensor(x)
         self._check_shape(x.shape)
         scale = 1.0 / 255.0 if x.dtype.is_integer else 1.0
         return tf.cast(x, "float32") * scale
 
-    @tf.function(reduce_retracing=True)
     def _sampled_bounds(
         self, x: tf.Tensor, seeds: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
@@ -388,33 +668,13 @@ class BetaVAE(TrainedModel):
             )
 
     @staticmethod
-    def _gathered(posterior: tfd.Independent, share: Share, parts: int = 1) -> tfd.Independent:
+    def _gathered(posterior: tfd.Independent, share: Share) -> tfd.Independent:
         """Returns the posteriors of the global batch."""
         if share.is_all:
             return posterior
         normal = posterior.distribution
-        moments = share.gathered(tf.concat([normal.loc, normal.scale], axis=-1), parts)
+        moments = share.gathered(tf.concat([normal.loc, normal.scale], axis=-1))
         return tfd.Independent(tfd.Normal(*tf.split(moments, 2, axis=-1)), 1)
-
-    def _next_seed(self, training: bool) -> tf.Tensor:
-        """Returns a new pair for TFP's stateless sampling, the same one on all replicas."""
-        generator = self.seed_generator if training else self._other_seeds
-        return tf.cast(generator.next(), "int32")
-
-    def _stateless_seed(self, seed: int | tf.Tensor | None) -> tf.Tensor:
-        """Returns the pair of a given seed, or a new one, another on each replica."""
-        if seed is not None:
-            return tf.stack([tf.cast(seed, "int32"), 0])
-        state = self._next_seed(training=False)
-        replica = tf.distribute.get_replica_context()
-        if replica is None or replica.num_replicas_in_sync == 1:
-            return state
-        return tf.random.experimental.stateless_fold_in(state, replica.replica_id_in_sync_group)
-
-    def _seeds(self, seed: int | tf.Tensor | None, n: int) -> tf.Tensor:
-        if n < 1:
-            raise ValueError(f"n_samples must be at least 1, got {n}")
-        return tf.stack(tfp.random.split_seed(self._stateless_seed(seed), n))
 
     def _check_support(self, x: tf.Tensor) -> None:
         images, support = self._scaled(x), self.likelihood.support

@@ -1,17 +1,18 @@
 """How many nats of capacity a data set needs."""
 
+from typing import Any
+
 import keras
 import tensorflow as tf
 
 from keras_betavae._utils.checks import whole
-from keras_betavae.datasets import ImageDataset
 from keras_betavae.models.beta_vae import BetaVAE
 from keras_betavae.objectives import Beta
 
 
 def estimate_capacity(
     model_or_preset: BetaVAE | str,
-    data: ImageDataset | tf.data.Dataset,
+    data: Any,
     *,
     beta: float = 1.0,
     steps: int = 2_000,
@@ -26,9 +27,9 @@ def estimate_capacity(
     see. The KL still rises slowly where training stops early.
 
     Args:
-        model_or_preset: A compiled model, whose networks, likelihood and optimiser are copied
+        model_or_preset: A compiled model, whose networks, likelihood and optimizer are copied
             untrained (it stays as it is), or the name of a preset.
-        data: Images, or batches of images.
+        data: Images as an `ImageDataset`, or a `tf.data.Dataset` of batches of images.
         beta: Weight of the KL, at least 0.
         steps: Training steps, at least 10.
         batch_size: Images per step; unused where `data` comes in batches.
@@ -53,16 +54,16 @@ def estimate_capacity(
     """
     if whole("steps", steps) < 10:
         raise ValueError(f"steps must be at least 10, got {steps}")
-    objective = Beta(beta)
+    objective, is_stream = Beta(beta), isinstance(data, tf.data.Dataset)
     keras.utils.set_random_seed(seed)
     if isinstance(model_or_preset, str):
-        shape = data.image_shape if isinstance(data, ImageDataset) else data.element_spec.shape[1:]
+        shape = data.element_spec.shape[1:] if is_stream else data.image_shape
         vae = BetaVAE.from_preset(
             model_or_preset, input_shape=tuple(shape), objective=objective, seed=seed
         )
     else:
         if not model_or_preset.compiled:
-            raise ValueError("the model must be compiled: its optimiser is copied")
+            raise ValueError("the model must be compiled: its optimizer is copied")
         like = model_or_preset
         vae = BetaVAE(
             encoder=keras.models.clone_model(like.encoder),
@@ -79,10 +80,7 @@ def estimate_capacity(
             type(optimizer).from_config(optimizer.get_config()),
             jit_compile=like.get_compile_config()["jit_compile"],
         )
-    if isinstance(data, ImageDataset):
-        batches = data.to_tf_data(batch_size, seed=seed, repeat=True)
-    else:
-        batches = data.repeat()
+    batches = data.repeat() if is_stream else data.to_tf_data(batch_size, seed=seed, repeat=True)
     last = steps // 10
     vae.fit(batches, steps_per_epoch=steps - last, verbose=verbose)
     history = vae.fit(batches, steps_per_epoch=last, verbose=verbose).history

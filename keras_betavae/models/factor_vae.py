@@ -7,14 +7,21 @@ import tensorflow as tf
 
 from keras_betavae import networks
 from keras_betavae._utils.replicas import Share
-from keras_betavae.models.beta_vae import BetaVAE
+from keras_betavae.models import _batches
+from keras_betavae.models.beta_vae import BetaVAE, Forward
 from keras_betavae.objectives import batch_mean
-from keras_betavae.objectives.schedules import Weight, checked_weight, weight_at
+from keras_betavae.objectives.schedules import (
+    Weight,
+    checked_weight,
+    scheduled,
+    scheduled_names,
+    weight_at,
+)
 
 
 @keras.saving.register_keras_serializable(package="keras_betavae")
 class FactorVAE(BetaVAE):
-    r"""A VAE that pays for the total correlation of its codes, by a density ratio.
+    r"""A VAE that penalizes the total correlation of its codes, by a density ratio.
 
     .. math::
         \mathcal{L} = \mathbb{E}_{q(z|x)}\left[-\log p(x|z)\right] + R + \gamma \,
@@ -76,10 +83,11 @@ class FactorVAE(BetaVAE):
                 f"discriminator must map (batch, {self.latent_dim}) to (batch, 2), got {shapes}"
             )
         self.discriminator = discriminator
-        names = ["total_correlation", "discriminator_loss"]
-        names += self.objective.scheduled(tf.constant(0), gamma=self.gamma)
-        for name in names:
-            self._means[name] = keras.metrics.Mean(name=name)
+        self._means.add(
+            "total_correlation", "discriminator_loss", *scheduled_names(gamma=self.gamma)
+        )
+
+    _fixed = (*BetaVAE._fixed, "gamma", "discriminator")
 
     def compile(
         self,
@@ -149,40 +157,53 @@ class FactorVAE(BetaVAE):
         return tf.transpose(tf.gather(tf.transpose(z), tf.transpose(order), batch_dims=1))
 
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
-        """Runs one step of both optimisers; returns the running means."""
-        images, y = self._unpacked(data)
-        size = (tf.shape(images)[0] + 1) // 2
-        x, x_other = images[:size], images[size:]
-        y = None if y is None else y[:size]
+        """Runs one step of both optimizers; returns the running means."""
+        images, y = _batches.unpacked(data)
+        n = tf.shape(images)[0]
+        half = (n + 1) // 2
+        # Of an odd number the middle image is in both halves, so that neither is empty.
+        x, x_other = images[:half], images[n - half :]
+        y = None if y is None else y[:half]
         with tf.GradientTape() as tape:
-            terms, z = self._terms(self.posterior(x, training=True), x, True, y)
-            loss = self._scaled_loss(self.optimizer, terms["loss"], x)
-        self._descend(self.optimizer, tape, loss, self._own_weights, terms["loss"], images)
+            found = self._forward(x, y, training=True)
+            loss = self._scaled_loss(self.optimizer, found.terms["loss"], x)
+        gradients = tape.gradient(loss, self._own_weights)
+        self._descend(self.optimizer, gradients, found._replace(images=images))
 
         permuted = self._permuted(x_other, training=True)
         with tf.GradientTape() as tape:
-            discriminator_loss = self.discriminator_loss(z, permuted, training=True)
+            discriminator_loss = self.discriminator_loss(found.z, permuted, training=True)
             loss = self._scaled_loss(self.discriminator_optimizer, discriminator_loss, x)
         weights = self.discriminator.trainable_variables
-        self._descend(self.discriminator_optimizer, tape, loss, weights, discriminator_loss, images)
-        return self._track({**terms, "discriminator_loss": discriminator_loss}, x)
+        terms = {**found.terms, "discriminator_loss": discriminator_loss}
+        watched = found._replace(images=images, terms={"loss": discriminator_loss})
+        gradients = tape.gradient(loss, weights)
+        self._descend(self.discriminator_optimizer, gradients, watched, weights)
+        return self._track(terms, x)
 
-    def _terms(self, posterior, x, training, labels=None, parts=1):
-        terms, z = super()._terms(posterior, x, training, labels, parts)
-        step = self.optimizer.iterations if self.compiled else tf.constant(0)
-        correlation = self.total_correlation(z)
-        terms["loss"] += weight_at(self.gamma, step) * correlation
-        terms["total_correlation"] = correlation
+    def _forward(self, x: tf.Tensor, y: tf.Tensor | None, training: bool) -> Forward:
+        step = self.step
+        found = super()._forward(x, y, training)
+        correlation = self.total_correlation(found.z)
+        terms = {
+            **found.terms,
+            "loss": found.terms["loss"] + weight_at(self.gamma, step) * correlation,
+            "total_correlation": correlation,
+            **scheduled(step, gamma=self.gamma),
+        }
         if not training:
-            terms["discriminator_loss"] = self.discriminator_loss(z, self._permuted(x))
-        terms.update(self.objective.scheduled(step, gamma=self.gamma))
-        return terms, z
+            permuted = self._permuted(found.images)
+            terms["discriminator_loss"] = self.discriminator_loss(found.z, permuted)
+        return found._replace(terms=terms)
 
-    def _permuted(self, x, training=False):
+    def _permuted(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
         share = Share(tf.shape(x)[0])
         whole = self._gathered(self.posterior(x, training=training), share)
-        z = whole.sample(seed=self._next_seed(training))
-        return share.own(self.permute(z, self._next_seed(training)))
+        z = whole.sample(seed=self._streams.next(training))
+        return share.own(self.permute(z, self._streams.next(training)))
+
+    def _networks(self) -> tuple[keras.Model, ...]:
+        return *super()._networks(), self.discriminator
 
     @property
     def _own_weights(self) -> list:

@@ -27,6 +27,8 @@ class PairVAE(BetaVAE):
             raise ValueError("objective must use no labels: the y of a batch are its partners")
         self.average = average
 
+    _fixed = (*BetaVAE._fixed, "average", "shared")
+
     @abc.abstractmethod
     def shared_latents(self, first: tfd.Normal, second: tfd.Normal) -> tf.Tensor:
         """Returns which latents a pair shares, booleans (batch, latent_dim).
@@ -50,39 +52,33 @@ class PairVAE(BetaVAE):
         Raises:
             ValueError: If there are no partners, or the two differ in shape.
         """
-        if y is None:
-            raise ValueError(self._no_partners())
-        own = self.posterior(self._images(x, y), training=training).distribution
-        means, variances = tf.split(own.mean(), 2), tf.split(own.variance(), 2)
-        pair = [tfd.Normal(m, tf.sqrt(v)) for m, v in zip(means, variances, strict=True)]
-        shared = tf.tile(self.shared_latents(*pair), (2, 1))
-        if self.average == "arithmetic":
-            mean, variance = tf.add_n(means) / 2.0, tf.add_n(variances) / 2.0
-        else:
-            total = tf.add_n(variances)
-            mean = (means[0] * variances[1] + means[1] * variances[0]) / total
-            variance = variances[0] * variances[1] / total
-        mean = tf.where(shared, tf.tile(mean, (2, 1)), own.mean())
-        scale = tf.where(shared, tf.tile(tf.sqrt(variance), (2, 1)), own.stddev())
+        images = self._interleaved(x, y)
+        pairs = self._averaged(self.posterior(images, training=training)).distribution
+        mean, scale = (tf.concat([v[0::2], v[1::2]], axis=0) for v in (pairs.loc, pairs.scale))
         return tfd.Independent(tfd.Normal(mean, scale), 1)
 
-    def compute_terms(
-        self, x: tf.Tensor, y: tf.Tensor | None = None, training: bool = False
-    ) -> dict[str, tf.Tensor]:
-        """Returns the terms of the loss on a batch of pairs; of plain images without partners.
-
-        Args:
-            x: Images, `(batch, *image_shape)`.
-            y: Their partners, likewise; None evaluates the images as `BetaVAE` does.
-            training: Passed to the networks.
-
-        Raises:
-            ValueError: If there are no partners to train on, or they differ in shape.
-        """
+    def _encoded(self, x, y, training) -> tuple[tf.Tensor, tfd.Independent, None]:
+        """Returns the images of a batch of pairs, each followed by its partner."""
         if y is None and not training:
-            return super().compute_terms(x)
-        posterior = self.pair_posterior(x, y, training=training)
-        return self._terms(posterior, self._images(x, y), training, parts=2)[0]
+            return x, self.posterior(x), None
+        images = self._interleaved(x, y)
+        return images, self._averaged(self.posterior(images, training=training)), None
+
+    def _averaged(self, posterior: tfd.Independent) -> tfd.Independent:
+        """Returns the posteriors of interleaved pairs, the same one where they share a latent."""
+        own = posterior.distribution
+        means, variances = (tf.stack([v[0::2], v[1::2]]) for v in (own.mean(), own.variance()))
+        scales = tf.sqrt(variances)
+        shared = self.shared_latents(*(tfd.Normal(means[k], scales[k]) for k in range(2)))
+        if self.average == "arithmetic":
+            mean, variance = tf.reduce_mean(means, axis=0), tf.reduce_mean(variances, axis=0)
+        else:
+            total = tf.reduce_sum(variances, axis=0)
+            mean = (means[0] * variances[1] + means[1] * variances[0]) / total
+            variance = variances[0] * variances[1] / total
+        parts = (means, mean), (scales, tf.sqrt(variance))
+        mean, scale = (_interleave(tf.where(shared, common, each)) for each, common in parts)
+        return tfd.Independent(tfd.Normal(mean, scale), 1)
 
     def fit(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any):
         """Trains as `BetaVAE.fit` does, on images and their partners.
@@ -95,9 +91,13 @@ class PairVAE(BetaVAE):
             self._check_shape(tf.TensorShape(y.shape))
         return super().fit(x, y, *args, **kwargs)
 
-    def _images(self, x, y):
+    def _interleaved(self, x, y):
+        """Returns each image followed by its partner, so that pairs stay together on a replica."""
         if y is None:
-            return x
+            raise ValueError(
+                f"{type(self).__name__} is trained on pairs: fit(x, y), y being the partners of x, "
+                "or batches of FactorDataset.to_pairs"
+            )
         x, y = tf.convert_to_tensor(x), tf.convert_to_tensor(y)
         if not x.shape.is_compatible_with(y.shape):
             raise ValueError(
@@ -105,17 +105,16 @@ class PairVAE(BetaVAE):
                 f"and {tuple(y.shape)}"
             )
         tf.debugging.assert_equal(tf.shape(x)[0], tf.shape(y)[0], "x and y must pair up")
-        return tf.concat([self._scaled(x), self._scaled(y)], axis=0)
-
-    def _no_partners(self) -> str:
-        return (
-            f"{type(self).__name__} is trained on pairs: fit(x, y), y being the partners of x, or "
-            "batches of FactorDataset.to_pairs"
-        )
+        return _interleave(tf.stack([self._scaled(x), self._scaled(y)]))
 
     def get_config(self) -> dict:
         """Returns the constructor's arguments, JSON-serialisable."""
         return {**super().get_config(), "average": self.average}
+
+
+def _interleave(pairs: tf.Tensor) -> tf.Tensor:
+    """Returns (2, batch, ...) as (2 · batch, ...), the rows of a pair one after the other."""
+    return tf.reshape(tf.stack(tf.unstack(pairs), axis=1), (-1, *pairs.shape[2:]))
 
 
 @keras.saving.register_keras_serializable(package="keras_betavae")

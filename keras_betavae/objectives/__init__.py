@@ -1,6 +1,13 @@
 """What is added to the reconstruction term: the weight of the information in the code."""
 
-from keras_betavae.objectives.base import Objective, batch_mean, kl_per_latent, mean_kl
+from keras_betavae.objectives.base import (
+    Cost,
+    Objective,
+    Sample,
+    batch_mean,
+    kl_per_latent,
+    mean_kl,
+)
 from keras_betavae.objectives.beta import Beta
 from keras_betavae.objectives.beta_tc import BetaTC
 from keras_betavae.objectives.capacity import Capacity
@@ -12,6 +19,8 @@ from keras_betavae.objectives.schedules import (
     Linear,
     Weight,
     checked_weight,
+    scheduled,
+    scheduled_names,
     weight_at,
 )
 
@@ -21,14 +30,18 @@ __all__ = [
     "BetaTC",
     "Capacity",
     "Cosine",
+    "Cost",
     "Cyclical",
     "Linear",
     "Objective",
+    "Sample",
     "SemiSupervised",
     "Weight",
     "batch_mean",
     "checked_weight",
     "kl_per_latent",
     "mean_kl",
+    "scheduled",
+    "scheduled_names",
     "weight_at",
 ]

@@ -1,15 +1,133 @@
 """What every objective is, and the KL that most are made of."""
 
 import abc
-from typing import Self
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import NamedTuple, Self
 
 import keras
 import tensorflow as tf
-from keras.optimizers.schedules import LearningRateSchedule
 from tensorflow_probability import distributions as tfd
 
-from keras_betavae._utils.checks import made_from_config
-from keras_betavae.objectives.schedules import Weight
+from keras_betavae._utils.checks import SetOnce, made_from_config
+
+
+class Sample(NamedTuple):
+    """What an objective sees of one training step.
+
+    Attributes:
+        posterior: q(z|x), batch shape (batch,), event shape (latent_dim,).
+        prior: p(z), event shape (latent_dim,).
+        z: A sample of the posterior, (batch, latent_dim).
+        step: The training steps done before this one, an integer scalar.
+        labels: The y of `(x, y)` batches, (batch, n_labels), for an objective that asks for
+            labels; None if the batch has none.
+    """
+
+    posterior: tfd.Independent
+    prior: tfd.Independent
+    z: tf.Tensor
+    step: tf.Tensor | int
+    labels: tf.Tensor | None = None
+
+
+class Cost(NamedTuple):
+    """What an objective returns.
+
+    Attributes:
+        loss: The scalar that is added to the reconstruction term, in nats.
+        logs: Scalars worth watching, by the names in `Objective.log_names`.
+        state: The objective's next state, with the names of `Objective.initial_state`.
+    """
+
+    loss: tf.Tensor
+    logs: Mapping[str, tf.Tensor] = MappingProxyType({})
+    state: Mapping[str, tf.Tensor] = MappingProxyType({})
+
+
+class Objective(SetOnce, abc.ABC):
+    """Base of all objectives: a weightless, pure function of one training step's tensors.
+
+    With several replicas (`tf.distribute`) the model gathers these tensors, so that every
+    objective sees the global batch, the same on each replica, and need not know of replicas.
+
+    A subclass implements `__call__` and `get_config` and is registered with
+    `keras.saving.register_keras_serializable`. Its attributes are set once, in the constructor:
+    a compiled step would not see a later change. A weight that changes is a schedule; a number
+    that depends on what came before is state, which the model keeps as variables, saves, and
+    passes to the next step.
+
+    Attributes:
+        n_labels: How many labels an image has; if not 0, `Sample.labels` holds the y of the
+            `(x, y)` batches.
+    """
+
+    n_labels = 0
+
+    @abc.abstractmethod
+    def __call__(self, sample: Sample, state: Mapping[str, tf.Tensor]) -> Cost:
+        """Returns the cost of one step; it is called once a step.
+
+        Args:
+            sample: The step's tensors.
+            state: Float scalars, `initial_state` before the first step.
+        """
+
+    def initial_state(self) -> dict[str, float]:
+        """Returns the state before the first step, none for most objectives."""
+        return {}
+
+    @property
+    def log_names(self) -> tuple[str, ...]:
+        """The names of `Cost.logs`."""
+        return ()
+
+    @property
+    def charts(self) -> dict[str, tuple[str, ...]]:
+        """Charts that are worth drawing: names of `fit`'s logs by the chart's title."""
+        return {}
+
+    def for_data(self, n_images: int) -> Self:
+        """Returns the objective fitted to a data set of so many images; most need no fitting."""
+        del n_images
+        return self
+
+    def fits_data(self, n_images: int) -> bool:
+        """Returns whether the objective can be used for a data set of so many images as it is."""
+        del n_images
+        return True
+
+    def labels_are_sound(self, labels: tf.Tensor | None) -> tf.Tensor | bool:
+        """Returns whether a batch's labels are in range; a step where they are not is refused."""
+        del labels
+        return True
+
+    def advice(self, logs: Mapping[str, float], first_step: int, last_step: int) -> str | None:
+        """Returns a warning about an epoch, None if there is nothing to warn of.
+
+        Args:
+            logs: The epoch's means, as `fit` reports them.
+            first_step: Training steps done before the epoch.
+            last_step: Training steps done after it.
+        """
+        del logs, first_step, last_step
+        return None
+
+    def get_config(self) -> dict:
+        """Returns the constructor's arguments, JSON-serializable."""
+        return {}
+
+    @classmethod
+    def from_config(cls, config: dict) -> Self:
+        """Creates the objective from `get_config`'s dictionary.
+
+        Raises:
+            TypeError: If an argument is missing, unknown or of the wrong kind.
+            ValueError: If it is out of range, or the dictionary is otherwise wrong.
+        """
+        with made_from_config(cls.__name__):
+            # Schedules, and objectives within objectives, are dictionaries there.
+            return cls(**keras.saving.deserialize_keras_object(config))
 
 
 def kl_per_latent(posterior: tfd.Independent, prior: tfd.Independent) -> tf.Tensor:
@@ -34,92 +152,12 @@ def kl_per_latent(posterior: tfd.Independent, prior: tfd.Independent) -> tf.Tens
     return tfd.kl_divergence(posterior.distribution, prior.distribution)
 
 
-class Objective(abc.ABC):
-    """Base of all objectives: a weightless, pure function of one training step's tensors.
-
-    On several replicas (`tf.distribute`) the model gathers these tensors, so that every objective
-    sees the global batch, on each replica alike, and knows nothing of replicas.
-
-    A subclass implements `__call__` and `get_config` and is registered with
-    `keras.saving.register_keras_serializable`.
-
-    Attributes:
-        n_labels: How many labels an image has; if not 0, `__call__` and `diagnostics`
-            are also given `labels=`, the y of the `(x, y)` batches, (batch, n_labels).
-    """
-
-    n_labels = 0
-
-    @abc.abstractmethod
-    def __call__(
-        self,
-        posterior: tfd.Independent,
-        prior: tfd.Independent,
-        z: tf.Tensor,
-        step: tf.Tensor,
-    ) -> tf.Tensor:
-        """Returns the scalar that is added to the reconstruction term, in nats.
-
-        Args:
-            posterior: q(z|x), batch shape (batch,), event shape (latent_dim,).
-            prior: p(z), event shape (latent_dim,).
-            z: A sample of the posterior, (batch, latent_dim).
-            step: `optimizer.iterations`, an integer scalar.
-        """
-
-    def diagnostics(
-        self,
-        posterior: tfd.Independent,
-        prior: tfd.Independent,
-        z: tf.Tensor,
-        step: tf.Tensor,
-    ) -> dict[str, tf.Tensor]:
-        """Returns named scalars to watch beside the loss (none here), from the same arguments."""
-        del posterior, prior, z, step
-        return {}
-
-    def for_data(self, n_images: int) -> Self:
-        """Returns the objective fitted to a data set of so many images; most need no fitting."""
-        del n_images
-        return self
-
-    @property
-    def charts(self) -> dict[str, tuple[str, ...]]:
-        """Charts that are worth drawing: names of `fit`'s logs by the chart's title."""
-        return {}
-
-    def get_config(self) -> dict:
-        """Returns the constructor's arguments, JSON-serialisable."""
-        return {}
-
-    @classmethod
-    def from_config(cls, config: dict) -> Self:
-        """Creates the objective from `get_config`'s dictionary.
-
-        Raises:
-            TypeError: If an argument is missing, unknown or of the wrong kind.
-            ValueError: If it is out of range, or the dictionary is otherwise wrong.
-        """
-        with made_from_config(cls.__name__):
-            # Schedules, and objectives within objectives, are dictionaries there.
-            return cls(**keras.saving.deserialize_keras_object(config))
-
-    @staticmethod
-    def scheduled(step: tf.Tensor, **weights: Weight) -> dict[str, tf.Tensor]:
-        """Returns those of the weights that are schedules, at a step: worth watching."""
-        return {
-            name: weight(step)
-            for name, weight in weights.items()
-            if isinstance(weight, LearningRateSchedule)
-        }
-
-
 def mean_kl(posterior: tfd.Independent, prior: tfd.Independent) -> tf.Tensor:
     """Returns the KL summed over latents and averaged over the batch, in nats."""
     return batch_mean(tf.reduce_sum(kl_per_latent(posterior, prior), axis=-1))
 
 
 def batch_mean(values: tf.Tensor) -> tf.Tensor:
-    """Returns the mean over the batch; zeros if there is none, as on a replica in excess."""
+    """Returns the mean over the batch; zeros if it is empty, as on a surplus replica."""
     size = tf.cast(tf.shape(values)[0], values.dtype)
     return tf.math.divide_no_nan(tf.reduce_sum(values, axis=0), size)

@@ -1,10 +1,19 @@
 """β-VAE: the KL as a whole is weighted."""
 
+from collections.abc import Mapping
+
 import keras
+import tensorflow as tf
 
 from keras_betavae._utils.checks import finite
-from keras_betavae.objectives.base import Objective, mean_kl
-from keras_betavae.objectives.schedules import Weight, checked_weight, weight_at
+from keras_betavae.objectives.base import Cost, Objective, Sample, mean_kl
+from keras_betavae.objectives.schedules import (
+    Weight,
+    checked_weight,
+    scheduled,
+    scheduled_names,
+    weight_at,
+)
 
 
 @keras.saving.register_keras_serializable(package="keras_betavae")
@@ -36,7 +45,7 @@ class Beta(Objective):
 
     @classmethod
     def from_normalized(cls, beta_norm: float, input_size: int, latent_dim: int) -> "Beta":
-        r"""Creates the objective from the papers' normalised weight.
+        r"""Creates the objective from the papers' normalized weight.
 
         .. math:: \beta = \beta_\mathrm{norm} \, N / M
 
@@ -63,15 +72,16 @@ class Beta(Objective):
                 raise ValueError(f"{name} must be at least 1, got {size}")
         return cls(finite("beta_norm", beta_norm, minimum=0.0) * input_size / latent_dim)
 
-    def __call__(self, posterior, prior, z, step):
-        """Returns β · KL, batch mean, in nats."""
-        del z
-        return weight_at(self.beta, step) * mean_kl(posterior, prior)
+    @property
+    def log_names(self) -> tuple[str, ...]:
+        """β if it is a schedule."""
+        return scheduled_names(beta=self.beta)
 
-    def diagnostics(self, posterior, prior, z, step):
-        """Returns β if it is a schedule."""
-        del posterior, prior, z
-        return self.scheduled(step, beta=self.beta)
+    def __call__(self, sample: Sample, state: Mapping[str, tf.Tensor]) -> Cost:
+        """Returns β · KL, batch mean, in nats."""
+        del state
+        kl = mean_kl(sample.posterior, sample.prior)
+        return Cost(weight_at(self.beta, sample.step) * kl, scheduled(sample.step, beta=self.beta))
 
     def get_config(self) -> dict:
         """Returns `{"beta": ...}`."""

@@ -1,5 +1,6 @@
-"""β-TCVAE: the KL in three parts, each with a price of its own."""
+"""β-TCVAE: the KL in three parts, each with its own weight."""
 
+from collections.abc import Mapping
 from typing import Self
 
 import keras
@@ -7,8 +8,16 @@ import tensorflow as tf
 
 from keras_betavae._utils import replicas as _replicas
 from keras_betavae._utils.checks import whole
-from keras_betavae.objectives.base import Objective
-from keras_betavae.objectives.schedules import Weight, checked_weight, weight_at
+from keras_betavae.objectives.base import Cost, Objective, Sample
+from keras_betavae.objectives.schedules import (
+    Weight,
+    checked_weight,
+    scheduled,
+    scheduled_names,
+    weight_at,
+)
+
+_PARTS = ("mutual_information", "total_correlation", "dimension_wise_kl")
 
 
 @keras.saving.register_keras_serializable(package="keras_betavae")
@@ -74,33 +83,35 @@ class BetaTC(Objective):
         """Returns the objective with `n_data` set to the number of images."""
         return self.from_config({**self.get_config(), "n_data": n_images})
 
+    def fits_data(self, n_images: int) -> bool:
+        """Returns whether `n_data` is within a factor of 2 of the number of images.
+
+        The mutual information and the total correlation are off by up to ln(n_data / N).
+        """
+        return self.n_data <= 2 * n_images and n_images <= 2 * self.n_data
+
+    @property
+    def log_names(self) -> tuple[str, ...]:
+        """The three parts, and the weights that are schedules."""
+        return (*_PARTS, *scheduled_names(**self._weights))
+
     @property
     def charts(self) -> dict[str, tuple[str, ...]]:
         """The three parts of the KL."""
-        return {
-            "parts of the KL, nats": (
-                "mutual_information",
-                "total_correlation",
-                "dimension_wise_kl",
-            )
-        }
+        return {"parts of the KL, nats": _PARTS}
 
-    def __call__(self, posterior, prior, z, step):
+    def __call__(self, sample: Sample, state: Mapping[str, tf.Tensor]) -> Cost:
         """Returns α · MI + β · TC + γ · dimension-wise KL, batch means, in nats."""
-        information, correlation, rest = self._parts(posterior, prior, z)
-        return (
-            weight_at(self.alpha, step) * information
-            + weight_at(self.beta, step) * correlation
-            + weight_at(self.gamma, step) * rest
-        )
+        del state
+        parts = self._parts(sample)
+        weights = [weight_at(weight, sample.step) for weight in self._weights.values()]
+        loss = tf.add_n([weight * part for weight, part in zip(weights, parts, strict=True)])
+        logs = dict(zip(_PARTS, parts, strict=True))
+        return Cost(loss, {**logs, **scheduled(sample.step, **self._weights)})
 
-    def diagnostics(self, posterior, prior, z, step):
-        """Returns the three parts, in nats, and the weights that are schedules."""
-        names = ("mutual_information", "total_correlation", "dimension_wise_kl")
-        return {
-            **dict(zip(names, self._parts(posterior, prior, z), strict=True)),
-            **self.scheduled(step, alpha=self.alpha, beta=self.beta, gamma=self.gamma),
-        }
+    @property
+    def _weights(self) -> dict[str, Weight]:
+        return {"alpha": self.alpha, "beta": self.beta, "gamma": self.gamma}
 
     def log_weights(
         self,
@@ -136,7 +147,8 @@ class BetaTC(Objective):
         alone = tf.equal(batch_size, 1)
         return tf.where(alone, tf.zeros_like(weights), tf.math.log(weights))
 
-    def _parts(self, posterior, prior, z):
+    def _parts(self, sample: Sample) -> list[tf.Tensor]:
+        posterior, prior, z = sample.posterior, sample.prior, sample.z
         n = z.shape[0] or tf.shape(z)[0]
         rows = slice(*_replicas.lot(n))
         log_weights = self.log_weights(n, (rows.start, rows.stop))

@@ -1,11 +1,20 @@
 """Controlled capacity: the KL is held at a target that rises over training."""
 
+from collections.abc import Mapping
+
 import keras
 import tensorflow as tf
 
 from keras_betavae._utils.checks import finite, whole
-from keras_betavae.objectives.base import Objective, mean_kl
-from keras_betavae.objectives.schedules import Linear, Weight, checked_weight, weight_at
+from keras_betavae.objectives.base import Cost, Objective, Sample, mean_kl
+from keras_betavae.objectives.schedules import (
+    Linear,
+    Weight,
+    checked_weight,
+    scheduled,
+    scheduled_names,
+    weight_at,
+)
 
 
 @keras.saving.register_keras_serializable(package="keras_betavae")
@@ -61,27 +70,39 @@ class Capacity(Objective):
         return Linear(self.min_capacity, self.max_capacity, self.n_steps)
 
     @property
+    def log_names(self) -> tuple[str, ...]:
+        """C, the distance of the batch's KL from it, and γ if it is a schedule."""
+        return ("capacity", "capacity_distance", *scheduled_names(gamma=self.gamma))
+
+    @property
     def charts(self) -> dict[str, tuple[str, ...]]:
-        """The KL beside C, and their distance."""
+        """The KL with C, and the distance of the two."""
         return {
             "KL and capacity, nats": ("kl_loss", "capacity"),
             "distance of a batch's KL from the capacity, nats": ("capacity_distance",),
         }
 
-    def __call__(self, posterior, prior, z, step):
+    def __call__(self, sample: Sample, state: Mapping[str, tf.Tensor]) -> Cost:
         """Returns γ · |KL − C|, the KL being the batch mean."""
-        return weight_at(self.gamma, step) * self._distance(posterior, prior, step)
+        del state
+        capacity = self.capacity(sample.step)
+        distance = tf.abs(mean_kl(sample.posterior, sample.prior) - capacity)
+        logs = {"capacity": capacity, "capacity_distance": distance}
+        return Cost(
+            weight_at(self.gamma, sample.step) * distance,
+            {**logs, **scheduled(sample.step, gamma=self.gamma)},
+        )
 
-    def diagnostics(self, posterior, prior, z, step):
-        """Returns C as `capacity`, and the KL's distance from it as `capacity_distance`."""
-        return {
-            "capacity": self.capacity(step),
-            "capacity_distance": self._distance(posterior, prior, step),
-            **self.scheduled(step, gamma=self.gamma),
-        }
-
-    def _distance(self, posterior, prior, step):
-        return tf.abs(mean_kl(posterior, prior) - self.capacity(step))
+    def advice(self, logs: Mapping[str, float], first_step: int, last_step: int) -> str | None:
+        """Warns if the KL was more than 1 nat from C on average, unless γ is still rising."""
+        gamma_rises = weight_at(self.gamma, first_step) < weight_at(self.gamma, self.n_steps)
+        if logs["capacity_distance"] <= 1.0 or gamma_rises:
+            return None
+        return (
+            f"by step {last_step} the batches' KL is {logs['capacity_distance']:.1f} nats from the "
+            f"capacity on average (KL {logs['kl_loss']:.1f}, C {logs['capacity']:.1f}), and should "
+            "stay within 1: raise gamma, or let C rise more slowly"
+        )
 
     def get_config(self) -> dict:
         """Returns the constructor's arguments."""

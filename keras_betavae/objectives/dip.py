@@ -1,15 +1,26 @@
-"""DIP-VAE: the aggregated posterior's covariance is drawn to the prior's."""
+"""DIP-VAE: the aggregated posterior's covariance is pulled to the identity."""
+
+from collections.abc import Mapping
 
 import keras
 import tensorflow as tf
+from tensorflow_probability import distributions as tfd
 
-from keras_betavae.objectives.base import Objective, batch_mean, mean_kl
-from keras_betavae.objectives.schedules import Weight, checked_weight, weight_at
+from keras_betavae.objectives.base import Cost, Objective, Sample, batch_mean, mean_kl
+from keras_betavae.objectives.schedules import (
+    Weight,
+    checked_weight,
+    scheduled,
+    scheduled_names,
+    weight_at,
+)
+
+_DISTANCES = ("covariance_off_diagonal", "covariance_diagonal")
 
 
 @keras.saving.register_keras_serializable(package="keras_betavae")
 class DIP(Objective):
-    r"""Adds to the KL what the codes' covariance lacks of the identity (DIP-VAE).
+    r"""Adds to the KL the distance of the codes' covariance from the identity (DIP-VAE).
 
     .. math::
         R = \mathbb{E}_x \, \mathrm{KL}\left(q(z|x) \,\|\, p(z)\right)
@@ -45,37 +56,40 @@ class DIP(Objective):
         self.lambda_d = checked_weight("lambda_d", lambda_d)
 
     @property
+    def log_names(self) -> tuple[str, ...]:
+        """Both sums over the covariance, and the weights that are schedules."""
+        return (*_DISTANCES, *scheduled_names(**self._weights))
+
+    @property
     def charts(self) -> dict[str, tuple[str, ...]]:
         """Both sums over the covariance."""
-        return {"covariance": ("covariance_off_diagonal", "covariance_diagonal")}
+        return {"covariance": _DISTANCES}
 
-    def __call__(self, posterior, prior, z, step):
+    def __call__(self, sample: Sample, state: Mapping[str, tf.Tensor]) -> Cost:
         """Returns KL + λ_od · off-diagonal + λ_d · diagonal, in nats."""
-        del z
-        off_diagonal, diagonal = self._distances(posterior)
-        return (
-            mean_kl(posterior, prior)
-            + weight_at(self.lambda_od, step) * off_diagonal
-            + weight_at(self.lambda_d, step) * diagonal
+        del state
+        distances = self._distances(sample.posterior)
+        weights = [weight_at(weight, sample.step) for weight in self._weights.values()]
+        weighted = [weight * part for weight, part in zip(weights, distances, strict=True)]
+        logs = dict(zip(_DISTANCES, distances, strict=True))
+        return Cost(
+            mean_kl(sample.posterior, sample.prior) + tf.add_n(weighted),
+            {**logs, **scheduled(sample.step, **self._weights)},
         )
 
-    def diagnostics(self, posterior, prior, z, step):
-        """Returns the two sums over the covariance, and the weights that are schedules."""
-        names = ("covariance_off_diagonal", "covariance_diagonal")
-        return {
-            **dict(zip(names, self._distances(posterior), strict=True)),
-            **self.scheduled(step, lambda_od=self.lambda_od, lambda_d=self.lambda_d),
-        }
+    @property
+    def _weights(self) -> dict[str, Weight]:
+        return {"lambda_od": self.lambda_od, "lambda_d": self.lambda_d}
 
-    def covariance(self, posterior) -> tf.Tensor:
+    def covariance(self, posterior: tfd.Independent) -> tf.Tensor:
         """Returns Cov, (latent_dim, latent_dim).
 
         Args:
             posterior: q(z|x), batch shape (batch,), event shape (latent_dim,).
         """
         mean = posterior.mean()
-        centred = mean - batch_mean(mean)
-        covariance = batch_mean(centred[:, :, tf.newaxis] * centred[:, tf.newaxis])
+        centered = mean - batch_mean(mean)
+        covariance = batch_mean(centered[:, :, tf.newaxis] * centered[:, tf.newaxis])
         if self.kind == "ii":
             covariance += tf.linalg.diag(batch_mean(posterior.variance()))
         return covariance

@@ -1,15 +1,21 @@
 """Few labels: given latents are drawn to given factors."""
 
 import operator
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Self
 
 import keras
 import tensorflow as tf
 
 from keras_betavae._utils.checks import whole
-from keras_betavae.objectives.base import Objective
-from keras_betavae.objectives.schedules import Weight, checked_weight, weight_at
+from keras_betavae.objectives.base import Cost, Objective, Sample
+from keras_betavae.objectives.schedules import (
+    Weight,
+    checked_weight,
+    scheduled,
+    scheduled_names,
+    weight_at,
+)
 
 
 @keras.saving.register_keras_serializable(package="keras_betavae")
@@ -83,23 +89,48 @@ class SemiSupervised(Objective):
         fitted = keras.saving.serialize_keras_object(self.objective.for_data(n_images))
         return self.from_config({**self.get_config(), "objective": fitted})
 
+    def fits_data(self, n_images: int) -> bool:
+        """Returns whether R_0 can be used for a data set of so many images."""
+        return self.objective.fits_data(n_images)
+
+    def initial_state(self) -> dict[str, float]:
+        """Returns that of R_0."""
+        return self.objective.initial_state()
+
+    @property
+    def log_names(self) -> tuple[str, ...]:
+        """Those of R_0, the supervised loss, and γ if it is a schedule."""
+        own = ("supervised_loss", *scheduled_names(gamma_supervised=self.gamma))
+        return (*self.objective.log_names, *own)
+
     @property
     def charts(self) -> dict[str, tuple[str, ...]]:
         """Those of R_0, and the supervised loss."""
         return {**self.objective.charts, "supervised loss": ("supervised_loss",)}
 
-    def __call__(self, posterior, prior, z, step, labels=None):
-        """Returns R_0 + γ · supervised loss, in nats for `"xent"`."""
-        unsupervised = self.objective(posterior, prior, z, step)
-        return unsupervised + weight_at(self.gamma, step) * self._supervised(posterior, labels)
+    def labels_are_sound(self, labels: tf.Tensor | None) -> tf.Tensor | bool:
+        """Returns whether all labels are -1, NaN, or classes of their factors."""
+        if labels is None:
+            return True
+        sizes = tf.constant(self.factor_sizes, labels.dtype)
+        return tf.reduce_all(
+            tf.math.is_nan(labels) | (labels == -1) | ((labels >= 0) & (labels < sizes))
+        )
 
-    def diagnostics(self, posterior, prior, z, step, labels=None):
-        """Returns the supervised loss, and what the objective within shows."""
-        return {
-            **self.objective.diagnostics(posterior, prior, z, step),
-            "supervised_loss": self._supervised(posterior, labels),
-            **self.scheduled(step, gamma_supervised=self.gamma),
-        }
+    def advice(self, logs: Mapping[str, float], first_step: int, last_step: int) -> str | None:
+        """Returns that of R_0."""
+        return self.objective.advice(logs, first_step, last_step)
+
+    def __call__(self, sample: Sample, state: Mapping[str, tf.Tensor]) -> Cost:
+        """Returns R_0 + γ · supervised loss, in nats for `"xent"`."""
+        unsupervised = self.objective(sample, state)
+        supervised = self._supervised(sample.posterior, sample.labels)
+        own = scheduled(sample.step, gamma_supervised=self.gamma)
+        return Cost(
+            unsupervised.loss + weight_at(self.gamma, sample.step) * supervised,
+            {**unsupervised.logs, "supervised_loss": supervised, **own},
+            unsupervised.state,
+        )
 
     def _supervised(self, posterior, labels):
         mean = posterior.mean()

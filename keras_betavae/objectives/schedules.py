@@ -1,8 +1,8 @@
 """Weights that change over training: of an objective's terms, or its capacity.
 
-A schedule is a function of the training step, `optimizer.iterations`. It lives in the graph, so
-it goes on where it was when a model has been saved and loaded. Wherever an objective takes a
-weight, a schedule will do, those of `keras.optimizers.schedules` too.
+A schedule is a function of the training step, which the model counts and saves: it continues
+where it was when a model is loaded, or compiled with another optimizer. Wherever an objective takes
+a weight it takes a schedule, including those of `keras.optimizers.schedules`.
 """
 
 import abc
@@ -13,10 +13,10 @@ import keras
 import tensorflow as tf
 from keras.optimizers.schedules import LearningRateSchedule
 
-from keras_betavae._utils.checks import finite, whole
+from keras_betavae._utils.checks import SetOnce, finite, whole
 
 
-class _Ramp(LearningRateSchedule):
+class _Ramp(SetOnce, LearningRateSchedule):
     """From `start` to `end` in `n_steps`."""
 
     def __init__(self, start: float, end: float, n_steps: int):
@@ -30,7 +30,7 @@ class _Ramp(LearningRateSchedule):
 
     @abc.abstractmethod
     def _progress(self, step: tf.Tensor | int) -> tf.Tensor:
-        """Returns the part of the way that is done, from 0 to 1."""
+        """Returns the fraction of the way that is done, from 0 to 1."""
 
     def get_config(self) -> dict:
         """Returns the constructor's arguments."""
@@ -86,7 +86,7 @@ class Cosine(_Ramp):
 
 @keras.saving.register_keras_serializable(package="keras_betavae")
 class Cyclical(_Ramp):
-    r"""Rises and starts anew, several times, and stays (cyclical annealing).
+    r"""Rises several times from the start, then stays (cyclical annealing).
 
     .. math::
         w(t) = w_0 + (w_1 - w_0) \min\left(\frac{t \bmod T}{R \, T}, 1\right)
@@ -148,3 +148,13 @@ def checked_weight(name: str, weight: Weight) -> Weight:
 def weight_at(weight: Weight, step: tf.Tensor | int) -> float | tf.Tensor:
     """Returns a weight at a training step."""
     return weight(step) if isinstance(weight, LearningRateSchedule) else weight
+
+
+def scheduled(step: tf.Tensor | int, **weights: Weight) -> dict[str, tf.Tensor]:
+    """Returns the values at a step of those weights that are schedules, which are worth logging."""
+    return {name: weight_at(weights[name], step) for name in scheduled_names(**weights)}
+
+
+def scheduled_names(**weights: Weight) -> tuple[str, ...]:
+    """Returns the names of those weights that are schedules."""
+    return tuple(n for n, weight in weights.items() if isinstance(weight, LearningRateSchedule))

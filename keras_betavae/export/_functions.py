@@ -1,0 +1,53 @@
+"""A model's methods as what exporters take."""
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+
+def named(function: Callable, *names: str) -> Callable:
+    """Returns a function whose outputs are a dict with the given names."""
+
+    def call(*inputs: Any) -> dict[str, tf.Tensor]:
+        outputs = function(*inputs)
+        return dict(zip(names, outputs if len(names) > 1 else [outputs], strict=True))
+
+    return call
+
+
+class Network(keras.Model):
+    """A method of a model as a network, which is what Keras's exporters take."""
+
+    def __init__(self, vae: keras.Model, function: Callable):
+        # A half-precision policy would cast the images.
+        super().__init__(name="network", dtype="float32")
+        self.vae = vae
+        self.function = function
+        self.built = True
+
+    def call(self, inputs: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Returns the function's outputs."""
+        return self.function(inputs)
+
+
+def encoder_and_decoder(vae: Any) -> dict[str, tuple[Network, tf.TensorSpec]]:
+    """Returns both networks, which take and return the model's own range, and their inputs.
+
+    Raises:
+        ValueError: If they compute in another precision than float32.
+    """
+    dtypes = {layer.compute_dtype for layer in (*vae.encoder.layers, *vae.decoder.layers)}
+    if dtypes != {"float32"}:
+        raise ValueError(
+            "ONNX and LiteRT need networks that compute in float32, got "
+            f"{', '.join(sorted(dtypes))}; make the model under the dtype policy float32 and load "
+            "the weights of this one into it"
+        )
+    x = tf.TensorSpec((None, *vae.image_shape), "float32", name="x")
+    z = tf.TensorSpec((None, vae.latent_dim), "float32", name="z")
+    return {
+        "encoder": (Network(vae, named(vae.encode, "mean", "log_var")), x),
+        "decoder": (Network(vae, named(vae.decode, "images")), z),
+    }

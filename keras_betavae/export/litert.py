@@ -1,0 +1,49 @@
+"""A model's encoder and decoder as LiteRT (TensorFlow Lite)."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from keras_betavae._utils.files import moved_into_place
+from keras_betavae.export._functions import encoder_and_decoder
+
+
+def write_litert(
+    vae: Any, path: Path, representative_dataset: Callable | None = None, **options: Any
+) -> None:
+    """Writes `encoder.tflite` and `decoder.tflite` into a folder.
+
+    Args:
+        vae: The model.
+        path: The folder.
+        representative_dataset: For quantization, a function that yields lists of one batch of
+            images each, floats in the model's own range. The decoder is given their codes.
+        **options: Attributes of `tf.lite.TFLiteConverter`, such as `optimizations`.
+
+    Raises:
+        ValueError: If the networks do not compute in float32, or LiteRT lacks an operation.
+    """
+    # Others than the runtime's own operations would need TensorFlow as well.
+    options = {"target_spec": {"supported_ops": [tf.lite.OpsSet.TFLITE_BUILTINS]}, **options}
+
+    def codes():
+        for (images,) in representative_dataset():
+            yield [np.asarray(vae.encode(tf.cast(images, "float32"))[0])]
+
+    examples = {"encoder": representative_dataset, "decoder": codes}
+    networks = encoder_and_decoder(vae)
+    path.mkdir(parents=True, exist_ok=True)
+    for name, (network, spec) in networks.items():
+        own = {} if representative_dataset is None else {"representative_dataset": examples[name]}
+        with moved_into_place(path / f"{name}.tflite") as aside:
+            try:
+                network.export(
+                    aside, format="litert", input_signature=[spec], verbose=False, **options, **own
+                )
+            except Exception as error:
+                # The converter's own kind of error is not public, and its first line says enough.
+                reason = str(error).partition("\n")[0]
+                raise ValueError(f"the {name} cannot be written as LiteRT: {reason}") from error

@@ -1,0 +1,87 @@
+"""What comes into `fit`, `evaluate` and `predict`."""
+
+import warnings
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from keras_betavae.objectives import Objective
+
+
+def check_input(x: Any) -> None:
+    """Checks what a model is given to train on, evaluate or predict.
+
+    Raises:
+        ValueError: If `x` is a list, tuple or dict, which Keras takes for several inputs, or is
+            empty.
+    """
+    if isinstance(x, list | tuple | dict):
+        raise ValueError(
+            f"x must be an array of images or batches of them, got a {type(x).__name__} of "
+            f"{len(x)}, which Keras would take for {len(x)} inputs; np.stack makes an array of a "
+            "list of images"
+        )
+    is_empty_stream = isinstance(x, tf.data.Dataset) and int(x.cardinality()) == 0
+    if 0 in getattr(x, "shape", ()) or is_empty_stream:
+        raise ValueError("x must hold images, got none")
+
+
+def unpacked(data: Any) -> tuple[tf.Tensor, Any]:
+    """Returns the images of a batch, and what came with them.
+
+    Raises:
+        ValueError: If there are sample weights, or the images are not one tensor.
+    """
+    x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+    if sample_weight is not None:
+        raise ValueError("sample_weight and class_weight have no meaning here; leave them out")
+    if isinstance(x, list | tuple | dict):
+        names = f" with {', '.join(map(str, x))}" if isinstance(x, dict) else ""
+        raise ValueError(
+            f"a batch must be images or (images, labels), got a {type(x).__name__}{names}; map the "
+            "dataset to the images"
+        )
+    return x, y
+
+
+class DataCheck(keras.callbacks.Callback):
+    """Warns after the first pass over the data if the objective was made for other data.
+
+    Args:
+        n_images: The number of images, None if it is known only after a pass.
+    """
+
+    def __init__(self, n_images: int | None):
+        super().__init__()
+        self.n_images = n_images
+        self._is_done = False
+
+    def on_train_begin(self, logs: dict | None = None) -> None:
+        """Checks where the number is known."""
+        if self.n_images is not None:
+            self._check(self.n_images)
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        """Checks where it was not."""
+        if not self._is_done:
+            self._check(self.model.n_images_seen)
+
+    def _check(self, n_images: int) -> None:
+        self._is_done = True
+        objective: Objective = self.model.objective
+        if n_images and not objective.fits_data(n_images):
+            warnings.warn(
+                f"{type(objective).__name__} was made for another number of images than the "
+                f"{n_images:,} of this data, so what it estimates is off; make the model with "
+                f"objective.for_data({n_images})",
+                stacklevel=2,
+            )
+
+
+def data_check(x: Any, steps_per_epoch: int | None) -> DataCheck | None:
+    """Returns the check for what `fit` is given, None if an epoch is not one pass."""
+    if hasattr(x, "shape"):
+        return DataCheck(int(x.shape[0]))
+    is_one_pass = isinstance(x, tf.data.Dataset) and int(x.cardinality()) > 0
+    return DataCheck(None) if is_one_pass and steps_per_epoch is None else None

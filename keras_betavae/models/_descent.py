@@ -1,0 +1,71 @@
+"""How a step's gradients are applied, and what XLA compiles."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import keras
+import tensorflow as tf
+
+from keras_betavae import networks
+
+
+class Compilation(NamedTuple):
+    """What XLA compiles.
+
+    Attributes:
+        whole_step: Keras's `jit_compile`.
+        descent: Whether the optimizer's part of the step is compiled by itself.
+    """
+
+    whole_step: bool | str
+    descent: bool
+
+    @classmethod
+    def chosen(
+        cls,
+        jit_compile: bool | str,
+        models: Sequence[keras.Model],
+        *,
+        run_eagerly: bool,
+        strategy: tf.distribute.Strategy,
+    ) -> "Compilation":
+        """Returns what `jit_compile` of `BetaVAE.compile` stands for.
+
+        On a CPU "auto" compiles the whole step of dense networks. Of others it compiles the
+        optimizer's part, since XLA convolves slowly there.
+        """
+        with strategy.scope():
+            is_distributed = tf.distribute.has_strategy()
+        has_gpu = bool(tf.config.list_logical_devices("GPU"))
+        if jit_compile != "auto" or is_distributed or has_gpu or run_eagerly:
+            return cls(jit_compile, descent=False)
+        are_dense = networks.are_dense(*models)
+        return cls(are_dense, descent=not are_dense)
+
+
+def descend(
+    optimizer: keras.optimizers.Optimizer,
+    gradients: Sequence[tf.Tensor | None],
+    weights: Sequence[keras.Variable],
+    sound: tf.Tensor,
+    *,
+    in_xla: bool,
+) -> None:
+    """Applies gradients, or zeros if the step is not sound.
+
+    Args:
+        optimizer: The optimizer.
+        gradients: One for each weight, None where there is none.
+        weights: What is trained.
+        sound: Whether the step is sound.
+        in_xla: Whether XLA compiles this part of the step.
+    """
+
+    def apply(gradients, sound):
+        kept = [None if g is None else tf.where(sound, g, tf.zeros_like(g)) for g in gradients]
+        optimizer.apply_gradients(zip(kept, weights, strict=True))
+
+    if in_xla and not tf.distribute.has_strategy():
+        # Keras's optimizers pass over the weights a dozen times where XLA needs three.
+        apply = tf.function(apply, jit_compile=True)
+    apply(gradients, sound)

@@ -1,0 +1,37 @@
+"""Graphs of a model's methods, which are traced again when its networks change."""
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+
+class Graphs:
+    """`tf.function`s of a model's methods.
+
+    A graph holds the variables that it was traced with. If a layer gets others (`enable_lora`,
+    `quantize`), all graphs are dropped.
+    """
+
+    def __init__(self) -> None:
+        self._graphs: dict[str, Callable] = {}
+        self._variables: list[keras.Variable] = []
+
+    def of(self, method: Callable, *networks: keras.Model) -> Callable:
+        """Returns the graph of a bound method that calls the networks."""
+        variables: list[Any] = [variable for network in networks for variable in network.variables]
+        same = len(variables) == len(self._variables) and all(
+            ours is theirs for ours, theirs in zip(variables, self._variables, strict=True)
+        )
+        if not same:
+            self.clear()
+            self._variables = variables
+        name = method.__name__
+        if name not in self._graphs:
+            self._graphs[name] = tf.function(method, reduce_retracing=True)
+        return self._graphs[name]
+
+    def clear(self) -> None:
+        """Drops all graphs."""
+        self._graphs = {}
