@@ -31,19 +31,6 @@ MIXED = FACTORS @ MIXTURE
 # 0 and wins the vote; all 64 images agree in a second factor by a chance below 2 ** -60.
 
 
-def test_ground_truth_factors_score_one():
-    assert factor_vae_score(FACTORS, FACTORS.astype(float), n_train=1_000, n_test=1_000) == 1.0
-
-
-def test_a_factor_in_two_codes_scores_one():
-    # Whichever of the first two has the smaller variance, it is assigned the same factor.
-    a, b, c = FACTORS.T
-    codes = np.stack([a, -2 * a, b, c], axis=1)
-    assert factor_vae_score(FACTORS, codes, n_train=1_000, n_test=1_000) == 1.0
-    # Duplicates tie, and the first of them wins.
-    assert factor_vae_score(FACTORS, codes[:, [0, 0, 2, 3, 3]], n_train=500, n_test=500) == 1.0
-
-
 @pytest.mark.parametrize(("degrees", "expected"), [(10, 1.0), (40, 1.0), (50, 1.0), (45, 0.5)])
 def test_a_rotation_scores_one_but_at_45_degrees(degrees, expected):
     # Codes c a + s b and c b - s a. Sharing a, both vary as b does, by shares s² and c² of
@@ -68,14 +55,6 @@ def test_two_factors_in_one_code_are_told_from_the_third_alone():
     assert score == pytest.approx(2 / 3, abs=4 * standard_error(2 / 3, 5_000) + 1e-3)
 
 
-@pytest.mark.parametrize("seed", range(2))
-def test_noise_scores_at_chance(seed):
-    factors = drawn_factors((3, 4, 5), 20_000, seed)
-    codes = np.random.default_rng(seed + 10).normal(size=(20_000, 6))
-    score = factor_vae_score(factors, codes, n_per_vote=8, n_test=5_000, seed=seed)
-    assert score == pytest.approx(1 / 3, abs=4 * standard_error(1 / 3, 5_000))
-
-
 # Against independent implementations.
 
 
@@ -93,39 +72,34 @@ def accuracy_by_hand(votes, majority):
     return sum(majority.get(code, 0) == factor for factor, code in votes) / len(votes)
 
 
-def fresh_votes_score(represent, noise, sizes, *, n_per_vote, n_train, n_test, seed):
+def fresh_votes_score(encode, sizes, *, n_per_vote, n_train, n_test, seed):
     """The definition: the images of every vote are rendered for it."""
     rng = np.random.default_rng(seed)
-
-    def encode(factors):
-        return represent(factors) + noise * rng.normal(size=factors.shape)
-
-    variance = np.var(encode(rng.integers(0, sizes, (200_000, len(sizes)))), axis=0)
+    variance = np.var(encode(rng.integers(0, sizes, (100_000, len(sizes))), rng), axis=0)
     votes = []
-    for _ in range(n_train + n_test):
-        k = int(rng.integers(len(sizes)))
+    for k in rng.integers(len(sizes), size=n_train + n_test).tolist():
         images = rng.integers(0, sizes, (n_per_vote, len(sizes)))
         images[:, k] = images[0, k]
-        ratios = np.var(encode(images), axis=0, ddof=1) / variance
-        votes.append((k, int(np.argmin(ratios))))
+        votes.append((k, int(np.argmin(encode(images, rng).var(axis=0) / variance))))
     return accuracy_by_hand(votes[n_train:], majority_by_hand(votes[:n_train]))
 
 
 def test_6000_images_score_as_fresh_images_do():
     """Of 40 values each has some 150 images, of which a vote takes 64."""
-    sizes, n_tables = (3, 6, 40, 32, 32), 6
-    mixture = np.linalg.qr(np.random.default_rng(3).normal(size=(5, 5)))[0] + 0.9 * np.eye(5)
+    sizes, n_tables = (3, 6, 40, 32, 32), 8
+    mixture = np.linalg.qr(np.random.default_rng(4).normal(size=(5, 5)))[0] + 1.2 * np.eye(5)
 
-    def represent(factors):
-        return (factors / np.array(sizes) - 0.5) @ mixture
+    def encode(factors, rng):
+        noise = 0.05 * rng.normal(size=factors.shape)
+        return (factors / np.array(sizes) - 0.5) @ mixture + noise
 
-    votes = {"n_per_vote": 64, "n_train": 2_000, "n_test": 2_000}
+    votes = {"n_per_vote": 64, "n_train": 4_000, "n_test": 2_000}
     scores, expected = [], []
     for seed in range(n_tables):
         table = drawn_factors(sizes, 6_000, seed)
-        noise = 0.05 * np.random.default_rng(seed + 50).normal(size=(6_000, 5))
-        scores.append(factor_vae_score(table, represent(table) + noise, seed=seed, **votes))
-        expected.append(fresh_votes_score(represent, 0.05, sizes, seed=seed + 100, **votes))
+        codes = encode(table, np.random.default_rng(seed + 50))
+        scores.append(factor_vae_score(table, codes, seed=seed, **votes))
+        expected.append(fresh_votes_score(encode, sizes, seed=seed + 100, **votes))
     error = np.sqrt((np.var(scores, ddof=1) + np.var(expected, ddof=1)) / n_tables)
     assert 0.6 < np.mean(expected) < 0.97
     assert abs(np.mean(scores) - np.mean(expected)) < 2 * error
