@@ -310,8 +310,9 @@ def main():
     names = [n for n, s in kbv.metrics.SCORES.items() if s.group == "fast" and hasattr(Plain, n)]
 
     def ours(scores, seed=0):
-        names = data.factor_names
-        return kbv.evaluate(codes, factors, scores=scores, seed=seed, factor_names=names)
+        return kbv.evaluation.evaluate_codes(
+            factors, codes, scores=scores, seed=seed, factor_names=data.factor_names
+        )
 
     together = np.median([timed(lambda: ours("fast"))[1] for _ in range(N_RUNS)])
     print(f"{N_IMAGES:,} images, {codes.shape[1]} codes, factors of sizes {data.factor_sizes}")

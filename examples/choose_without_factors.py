@@ -6,6 +6,8 @@
 # on two cores.
 
 # %%
+from functools import partial
+
 import keras
 import numpy as np
 from scipy.stats import spearmanr
@@ -63,19 +65,13 @@ for method in ("lasso", "spearman"):
 
 # %%
 CHECKS = ("beta_vae_score", "factor_vae_score", "mig_score", "dci_disentanglement")
+SCORES = {
+    **{name: kbv.metrics.SCORES[name] for name in CHECKS[:3]},
+    "dci_scores": partial(kbv.metrics.dci_scores, estimator="random_forest"),
+}
 checks = {
-    name: kbv.evaluate(
-        codes[name],
-        factors,
-        scores={
-            "beta_vae_score": kbv.metrics.beta_vae_score,
-            "factor_vae_score": kbv.metrics.factor_vae_score,
-            "mig_score": kbv.metrics.mig_score,
-            "dci_scores": lambda factors, codes, *, seed: kbv.metrics.dci_scores(
-                factors, codes, estimator="random_forest", seed=seed
-            ),
-        },
-        factor_names=data.factor_names,
+    name: kbv.evaluation.evaluate_codes(
+        factors, codes[name], scores=SCORES, factor_names=data.factor_names
     )
     for name in models
 }

@@ -18,16 +18,17 @@ NAMES = ("shape", "scale", "orientation", "pos_x", "pos_y")
 
 
 # %%
-def forest(factors, codes, *, seed):
+def forest(factors, codes):
     """Returns the DCI scores by random forests, which take seconds."""
-    return kbv.metrics.dci_scores(factors, codes, estimator="random_forest", n_jobs=-1, seed=seed)
+    return kbv.metrics.dci_scores(factors, codes, estimator="random_forest", n_jobs=-1)
 
 
 def score(codes, factors):
     """Returns the fast scores, InfoMEC and DCI."""
-    fast = kbv.evaluate(codes, factors, scores="fast", factor_names=NAMES)
-    slow = {"infomec_scores": kbv.metrics.infomec_scores, "dci_scores": forest}
-    return {**fast, **kbv.evaluate(codes, factors, scores=slow)}
+    evaluate = kbv.evaluation.evaluate_codes
+    fast = evaluate(factors, codes, scores="fast", factor_names=NAMES)
+    slow = {"infomec_scores": kbv.metrics.SCORES["infomec_scores"], "dci_scores": forest}
+    return {**fast, **evaluate(factors, codes, scores=slow)}
 
 
 # %%

@@ -140,7 +140,7 @@ def test_the_benchmark_of_the_scores_runs(capsys):
     assert [row[1].strip() for row in rows] == [
         name
         for name, score in kbv.metrics.SCORES.items()
-        if score.group == "fast" and score.needs != "several models"
+        if score.group == "fast" and not score.several_models
     ]
     # What the library and the plain loops compute from the same images is the same.
     exact = [row for row in rows if "±" not in row[-2] and "sap" not in row[1]]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import integrate
 from sklearn.feature_selection import mutual_info_classif
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import log_loss, mutual_info_score
+from sklearn.metrics import log_loss
 from sklearn.preprocessing import StandardScaler
 
 from keras_betavae.metrics import (
@@ -26,7 +26,6 @@ ESTIMATORS = ("histogram", "corrected", "knn")
 ESTIMATED = (mig_score, mig_sup_score, dcimig_score, modularity_score)
 SCORES = (mig_score, mig_sup_score, dcimig_score, jemmig_score, modularity_score)
 EVERYTHING = (mutual_information, *SCORES, infomec_scores)
-TELL_FACTORS_APART = (mig_sup_score, dcimig_score, modularity_score, infomec_scores)
 
 
 def grid(*sizes):
@@ -109,21 +108,6 @@ def test_closed_forms(codes, n_bins, expected):
     assert {type(score) for score in scores} == {float}
 
 
-def test_a_rotation_by_45_degrees_hides_two_like_factors():
-    x, y = grid(4, 4).T
-    codes = columns(x + y, x - y)
-    # Seven sums, of 1 to 4 and 1 of the 16 cells. Given one factor, the sum is the other.
-    counts = (1, 2, 3, 4, 3, 2, 1)
-    information = log(16) - sum(c * log(c) for c in counts) / 16 - log(4)
-    np.testing.assert_allclose(
-        mutual_information(grid(4, 4), codes, n_bins=16), np.full((2, 2), information), rtol=1e-12
-    )
-    # The sum and a factor give the other: H(z, y) = log 16, and first and second are equal.
-    jemmig = 1 - log(16) / (log(4) + log(16))
-    scores = [score(grid(4, 4), codes, n_bins=16) for score in SCORES]
-    assert scores == pytest.approx([0, 0, 0, jemmig, 0], abs=1e-12)
-
-
 def test_forty_values_in_twenty_bins_are_two_a_bin():
     # Bins of 39 / 20 = 1.95: the values 2m and 2m + 1 are in bin m.
     factors = grid(40, 2)
@@ -163,13 +147,6 @@ def test_the_factors_of_dsprites_score_a_mig_of_about_nine_tenths():
     assert round(expected, 1) == 0.9
 
 
-@pytest.mark.parametrize("sizes", [(2, 2, 3), (2, 3, 7), (3, 7, 5), (5, 3, 7)])
-def test_rounding_is_no_modularity(sizes):
-    # Independent, but p log p may not add up to the last digit.
-    codes = grid(*sizes)[:, 2:] * 1.0
-    assert modularity_score(grid(*sizes)[:, :2], codes, n_bins=sizes[2]) == 0
-
-
 def test_modularity_of_noise_is_that_of_the_histograms_bias():
     # A bias in proportion to values - 1, of 20 evenly filled bins.
     sizes = np.array([3, 6, 40, 32, 32])
@@ -181,27 +158,11 @@ def test_modularity_of_noise_is_that_of_the_histograms_bias():
     assert modularity_score(factors, codes) == pytest.approx(expected, abs=0.05)
 
 
-def test_five_perfect_codes_of_ten_score_half_in_mig_sup():
-    factors = grid(2, 3, 2, 2, 2)
-    codes = np.concatenate([factors, np.ones_like(factors)], axis=1) * 1.0
-    assert mig_sup_score(factors, codes) == pytest.approx(1 / 2, abs=1e-12)
-
-
 def test_one_code_counts_as_if_a_constant_one_stood_beside_it():
     factors, codes = drawn(0, (4, 3), 1)
     beside = np.concatenate([codes, np.zeros((200, 1))], axis=1)
     for score in (mig_score, jemmig_score):
         assert score(factors, codes) == score(factors, beside)
-
-
-@pytest.mark.parametrize("estimator", ESTIMATORS)
-@pytest.mark.parametrize("value", [0.0, 0.1, -5e6])
-def test_constant_codes_know_nothing(estimator, value):
-    factors, codes = drawn(0, (4, 3, 2, 5, 4, 2), 2)
-    codes[:, 0] = value
-    information = mutual_information(factors, codes, estimator=estimator)
-    np.testing.assert_allclose(information[0], 0, atol=1e-12)
-    assert information[1].max() > 0.1
 
 
 def test_large_constant_codes_know_nothing():
@@ -314,18 +275,6 @@ def expected_modularity(rows, entropies):
     return sum(scores) / len(scores)
 
 
-@settings(deadline=None, max_examples=25)
-@given(**draws)
-def test_the_histograms_information_is_scikit_learns(seed, sizes, latent_dim, n_bins):
-    factors, codes = drawn(seed, sizes, latent_dim)
-    expected = [
-        [mutual_info_score(bin_numbers(code, n_bins), values) for values in factors.T]
-        for code in codes.T.tolist()
-    ]
-    information = mutual_information(factors, codes, n_bins=n_bins)
-    np.testing.assert_allclose(information, expected, atol=1e-9)
-
-
 def check_against_definitions(factors, codes, estimator, n_bins):
     rows, entropies = expected_information(factors, codes, estimator, n_bins)
     options = {"estimator": estimator, "n_bins": n_bins}
@@ -337,7 +286,7 @@ def check_against_definitions(factors, codes, estimator, n_bins):
 
 
 @pytest.mark.parametrize("estimator", ["histogram", "corrected"])
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=8)
 @given(**draws)
 def test_binned_information_and_its_scores_are_as_defined(
     estimator, seed, sizes, latent_dim, n_bins
@@ -345,12 +294,12 @@ def test_binned_information_and_its_scores_are_as_defined(
     check_against_definitions(*drawn(seed, sizes, latent_dim), estimator, n_bins)
 
 
-@pytest.mark.parametrize(("sizes", "latent_dim"), [((4, 5), 3), ((2, 3, 5), 2), ((2, 2), 1)])
+@pytest.mark.parametrize(("sizes", "latent_dim"), [((4, 5), 2), ((2, 2), 1)])
 def test_information_of_neighbours_and_its_scores_are_as_defined(sizes, latent_dim):
     check_against_definitions(*drawn(0, sizes, latent_dim), "knn", 20)
 
 
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=8)
 @given(**draws)
 def test_jemmig_is_as_defined(seed, sizes, latent_dim, n_bins):
     factors, codes = drawn(seed, sizes, latent_dim)
@@ -414,50 +363,10 @@ def test_neighbours_find_the_information_of_normal_codes():
     assert mutual_information(factors, codes, n_bins=3).item() < truth - 0.05
 
 
-def test_neighbours_see_forty_values_where_twenty_bins_do_not():
-    factors = np.random.default_rng(0).integers(0, 40, (4_000, 1))
-    codes = factors + np.random.default_rng(1).normal(scale=0.01, size=(4_000, 1))
-    assert mutual_information(factors, codes).item() < log(20) + 0.02
-    # Values 100 deviations apart: the code gives the value away.
-    entropy = entropy_of(factors[:, 0].tolist())
-    assert mutual_information(factors, codes, estimator="knn").item() == pytest.approx(entropy)
-    assert mig_score(factors, codes, estimator="knn") == pytest.approx(1.0)
-
-
 # What must not matter, and what does.
 
 
-@pytest.mark.parametrize("estimator", ["histogram", "corrected"])
-@settings(deadline=None, max_examples=15)
-@given(**draws, data=st.data())
-def test_order_units_and_names_do_not_matter(estimator, data, seed, sizes, latent_dim, n_bins):
-    factors, codes = drawn(seed, sizes, latent_dim)
-    rows = np.random.default_rng(seed).permutation(len(codes))
-    latents = data.draw(st.permutations(range(latent_dim)))
-    order = data.draw(st.permutations(range(len(sizes))))
-    scales = data.draw(st.lists(st.floats(-3, 3), min_size=latent_dim, max_size=latent_dim))
-    others = (10 ** np.array(scales) * codes)[rows][:, latents]
-    # Other numbers for the values, in another order.
-    renamed = (7 - 3 * factors)[rows][:, order]
-    options = {"estimator": estimator, "n_bins": n_bins}
-    np.testing.assert_allclose(
-        mutual_information(renamed, others, **options),
-        mutual_information(factors, codes, **options)[latents][:, order],
-        atol=1e-9,
-    )
-    for score in ESTIMATED:
-        expected = score(factors, codes, **options)
-        assert score(renamed, others, **options) == pytest.approx(expected, abs=1e-9)
-        assert 0 <= expected <= 1
-
-
-@settings(deadline=None, max_examples=25)
-@given(**draws)
-def test_jemmig_is_from_0_to_1(seed, sizes, latent_dim, n_bins):
-    assert 0 <= jemmig_score(*drawn(seed, sizes, latent_dim), n_bins=n_bins) <= 1
-
-
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=8)
 @given(**draws)
 def test_copies_and_dead_codes_change_no_dcimig(seed, sizes, latent_dim, n_bins):
     factors, codes = drawn(seed, sizes, latent_dim)
@@ -474,42 +383,6 @@ def test_samples_are_drawn_once_each():
         assert information.item() == pytest.approx(log(min(1_000, n_samples)))
 
 
-@pytest.mark.parametrize("score", EVERYTHING)
-def test_scores_depend_on_their_seed_alone(score):
-    factors, codes = drawn(3, (4, 3), 2, n=300)
-    before = factors.copy(), codes.copy()
-
-    def run(seed):
-        return np.array(score(factors, codes, n_samples=100, seed=seed)).tolist()
-
-    np.random.seed(0)
-    first = run(3)
-    np.random.seed(1)
-    state = np.random.get_state()[1].copy()
-    assert run(3) == first
-    np.testing.assert_array_equal(np.random.get_state()[1], state)
-    assert len({str(run(seed)) for seed in range(4)}) == 4
-    np.testing.assert_array_equal(factors, before[0])
-    np.testing.assert_array_equal(codes, before[1])
-
-
-@pytest.mark.parametrize("score", EVERYTHING)
-def test_ten_thousand_samples_are_drawn_if_no_number_is_given(score):
-    factors, codes = drawn(3, (4, 3), 2, n=10_100)
-    default = np.array(score(factors, codes))
-    np.testing.assert_array_equal(default, score(factors, codes, n_samples=10_000))
-    assert np.all(default != np.array(score(factors, codes, n_samples=10_100)))
-
-
-@pytest.mark.parametrize("score", EVERYTHING)
-def test_codes_may_be_lists_or_of_any_number_type(score):
-    factors = np.concatenate([grid(4, 2)] * 6)
-    codes = np.random.default_rng(0).integers(0, 100, (48, 3)).astype("uint8")
-    expected = score(factors, codes * 1.0)
-    for same in (codes, codes.astype("float32"), codes.astype("float16"), codes.tolist()):
-        np.testing.assert_array_equal(score(factors.tolist(), same), expected)
-
-
 # InfoMEC.
 
 
@@ -520,17 +393,15 @@ def concentration(rows):
     return (sum(shares) / len(shares) - 1 / n) / (1 - 1 / n)
 
 
-@pytest.mark.parametrize("standardised", [False, True])
-@pytest.mark.parametrize(("sizes", "latent_dim"), [((4, 5), 3), ((2, 3, 5), 2), ((2, 2), 5)])
-def test_infom_and_infoc_are_as_defined(standardised, sizes, latent_dim):
+@pytest.mark.parametrize(("sizes", "latent_dim"), [((4, 5), 3), ((2, 2), 4)])
+def test_infom_and_infoc_are_as_defined(sizes, latent_dim):
     factors, codes = drawn(1, sizes, latent_dim)
-    seen = StandardScaler().fit_transform(codes) if standardised else codes
     rows = []
     for j in range(latent_dim):
         row = []
         for values in factors.T:
             nats = mutual_info_classif(
-                seen[:, [j]], values, discrete_features=False, n_neighbors=10, random_state=7
+                codes[:, [j]], values, discrete_features=False, n_neighbors=10, random_state=7
             )
             row.append(nats[0] / entropy_of(values.tolist()))
         rows.append(row)
@@ -553,7 +424,7 @@ def explained(factors, codes):
     return shares
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(1))
 def test_infoe_is_what_a_regression_explains_beyond_a_constant_one(seed):
     # Two codes of three unbalanced factors, with noise: classes that overlap.
     rng = np.random.default_rng(seed)
@@ -579,15 +450,14 @@ def test_infoe_is_0_where_a_factor_is_explained_worse_than_by_nothing():
     assert infomec_scores(factors, codes).explicitness == pytest.approx(expected[1] / 2, abs=1e-4)
 
 
-X, Y = grid(5, 5)[np.random.default_rng(0).integers(0, 25, 4_000)].T
-JITTER = np.random.default_rng(1).normal(scale=0.01, size=(3, 4_000))
+X, Y = grid(5, 5)[np.random.default_rng(0).integers(0, 25, 3_000)].T
+JITTER = np.random.default_rng(1).normal(scale=0.01, size=(3, 3_000))
 
 
 @pytest.mark.parametrize(
     ("codes", "modularity", "compactness"),
     [
         pytest.param((X, Y), 1, 1, id="identity"),
-        pytest.param((Y, X), 1, 1, id="permutation"),
         pytest.param((X + Y, X - Y), 0, 0, id="rotation"),
         # X is in two of the three codes: shares 1/2 and 1, of 1/3 at least.
         pytest.param((X, X, Y), 1, (3 / 4 - 1 / 3) / (1 - 1 / 3), id="duplicated code"),
@@ -599,21 +469,9 @@ def test_infom_and_infoc_of_clear_codes(codes, modularity, compactness):
     factors = np.stack([X, Y], axis=1)
     noisy = np.stack([c + e for c, e in zip(codes, JITTER, strict=False)], axis=1)
     scores = infomec_scores(factors, noisy)
-    # Of each (X, Y) there are some 160, which leave the information to within 0.02 nats.
+    # Of each (X, Y) there are some 120, which leave the information to within 0.02 nats.
     assert scores.modularity == pytest.approx(modularity, abs=0.02)
     assert scores.compactness == pytest.approx(compactness, abs=0.02)
-
-
-def test_infoe_of_separable_values_is_1_and_of_a_circle_is_not():
-    factors = grid(3, 4)[np.random.default_rng(0).integers(0, 12, 600)]
-    jitter = np.random.default_rng(1).normal(scale=0.01, size=(600, 2))
-    line = infomec_scores(factors, factors + jitter)
-    assert line.explicitness == pytest.approx(1.0, abs=0.02)
-    # Every value of the second factor on a line: four classes told apart by |z| alone.
-    folded = infomec_scores(factors, np.abs(factors - [1, 1.5]) + jitter)
-    # Folded, 3 values become 2 and 4 become 2, so log 3 - 2/3 log 2 and log 2 nats remain.
-    most = (log(3) - 2 / 3 * log(2)) / log(3), log(2) / log(4)
-    assert folded.explicitness == pytest.approx(np.mean(most), abs=0.02)
 
 
 def test_only_codes_above_a_share_of_the_largest_range_are_active():
@@ -634,13 +492,6 @@ def test_only_codes_above_a_share_of_the_largest_range_are_active():
     # The regression sees all codes, whether active or not.
     assert one.explicitness == pytest.approx(both.explicitness, abs=1e-6)
     assert one.explicitness > alone.explicitness + 0.01
-
-
-def test_without_active_codes_infomec_is_0():
-    factors = grid(4, 3)
-    for codes in (np.zeros((12, 3)), np.full((12, 1), 0.1)):
-        for active_range in (0.0, 0.05):
-            assert infomec_scores(factors, codes, active_range=active_range) == (0, 0, 0)
 
 
 def test_codes_and_factors_that_share_no_information_add_nothing():
@@ -669,28 +520,10 @@ FACTORS = grid(4, 2)
 CODES = np.random.default_rng(0).normal(size=(8, 3))
 
 
-def changed(array, value):
-    array = array.copy()
-    array[4, 1] = value
-    return array
-
-
 @pytest.mark.parametrize("score", EVERYTHING)
 @pytest.mark.parametrize(
     ("factors", "codes", "options", "words"),
     [
-        (FACTORS, changed(CODES, np.nan), {}, "NaN or infinite in 1 rows, first in row 4"),
-        (FACTORS, changed(CODES, -np.inf), {}, "NaN or infinite in 1 rows, first in row 4"),
-        (FACTORS[:5], CODES, {}, "same samples, got 5 and 8"),
-        (FACTORS[:1], CODES[:1], {}, "at least 2 samples, got 1"),
-        (FACTORS.astype(float), CODES, {}, "integer classes .* float64"),
-        (FACTORS[:, 0], CODES, {}, r"factors .* got int64 \(8,\)"),
-        (FACTORS[:, :0], CODES, {}, r"factors .* got int64 \(8, 0\)"),
-        (FACTORS, CODES[:, 0], {}, r"codes .* got float64 \(8,\)"),
-        (FACTORS, CODES[:, :0], {}, r"codes .* got float64 \(8, 0\)"),
-        (FACTORS, CODES.astype(str), {}, "codes must be numbers"),
-        (FACTORS, CODES.astype(complex), {}, "codes must be numbers"),
-        (FACTORS * [1, 0], CODES, {}, "factor 1 has one value"),
         (FACTORS, CODES, {"n_samples": 0}, "n_samples must be at least 1, got 0"),
         (FACTORS, CODES, {"n_samples": 1}, "factor 0 has one value"),
     ],
@@ -712,26 +545,14 @@ def test_an_unknown_estimator_is_refused(score):
         score(FACTORS, CODES, estimator="kde")
 
 
-@pytest.mark.parametrize("score", TELL_FACTORS_APART)
-def test_one_factor_is_refused_where_factors_are_told_apart(score):
-    with pytest.raises(ValueError, match=r"tells factors apart .* got 1"):
-        score(FACTORS[:, :1], CODES)
-
-
 def test_neighbours_that_share_a_value_are_needed():
     factors = np.stack([np.arange(8) // 2, np.arange(8)], axis=1)
-    for score in (mutual_information, *ESTIMATED):
+    for score in (mutual_information, mig_score):
         with pytest.raises(ValueError, match="no two samples share a value of factor 1"):
             score(factors, CODES, estimator="knn")
         assert np.isfinite(score(factors, CODES)).all()
     with pytest.raises(ValueError, match="no two samples share a value of factor 1"):
         infomec_scores(factors, CODES)
-
-
-def test_one_factor_is_enough_where_codes_are():
-    codes = columns(A, 0 * A)
-    for score in (mig_score, jemmig_score):
-        assert score(A[:, None], codes, n_bins=4) == pytest.approx(1.0)
 
 
 @pytest.mark.parametrize(

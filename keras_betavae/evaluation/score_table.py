@@ -1,4 +1,4 @@
-"""The table that `evaluate` returns, and tables beside each other."""
+"""The table that `evaluate` returns, and several tables side by side."""
 
 import dataclasses
 import json
@@ -15,7 +15,7 @@ from keras_betavae._utils.tables import (
     number_text,
     write_text,
 )
-from keras_betavae.metrics import SCORES
+from keras_betavae.metrics import SCORES, Score
 
 _ARROWS = {True: "↑", False: "↓", None: ""}
 
@@ -54,10 +54,10 @@ class Row:
 
 
 class ScoreTable(dict[str, float]):
-    """Scores by name, with how each was made in `rows`.
+    """Scores by name; `rows` says how each was computed.
 
     It is a dict of the values and prints as a Markdown table, where ↑ means that larger
-    is better and ↓ that smaller is.
+    is better and ↓ that smaller is better.
 
     Args:
         rows: In the order of the table.
@@ -66,9 +66,9 @@ class ScoreTable(dict[str, float]):
         ValueError: If two rows have one name.
 
     Example:
-        >>> from keras_betavae import evaluate
+        >>> from keras_betavae.evaluation import evaluate_codes
         >>> codes = np.random.default_rng(0).normal(size=(1_000, 3))
-        >>> table = evaluate(codes, scores=["active_units", "total_correlation"])
+        >>> table = evaluate_codes(None, codes, scores=["active_units", "total_correlation"])
         >>> table["active_units"]
         3.0
     """
@@ -78,7 +78,7 @@ class ScoreTable(dict[str, float]):
         names = [row.name for row in self.rows]
         if len(set(names)) < len(names):
             twice = next(name for name in names if names.count(name) > 1)
-            raise ValueError(f"two scores have a row {twice!r}; name them otherwise")
+            raise ValueError(f"two scores have a row {twice!r}; give them other names")
         super().__init__((row.name, row.value) for row in self.rows)
 
     def __str__(self) -> str:
@@ -152,8 +152,8 @@ def side_by_side(tables: Mapping[str, Mapping[str, float]]) -> str:
     """Returns a Markdown table with a row for each score and a column for each table.
 
     Args:
-        tables: Each a `ScoreTable` or dict of scores, by name; a score that one lacks is left
-            empty there.
+        tables: A `ScoreTable` or dict of scores for each column name. A score that a table
+            lacks is left empty in its column.
 
     Example:
         >>> print(side_by_side({"ours": {"mig_score": 0.5}, "PCA": {"mig_score": 0.25}}))
@@ -163,14 +163,17 @@ def side_by_side(tables: Mapping[str, Mapping[str, float]]) -> str:
     """
     names = list(dict.fromkeys(name for table in tables.values() for name in table))
     arrows = {
-        row.name: _ARROWS[row.larger_is_better]
-        for table in tables.values()
-        for row in getattr(table, "rows", ())
+        row: _ARROWS[score.larger_is_better]
+        for name, score in SCORES.items()
+        for row in score.rows or (name,)
     }
+    for table in tables.values():
+        for row in getattr(table, "rows", ()):
+            arrows[row.name] = _ARROWS[row.larger_is_better]
     lines = [
         [
             name,
-            arrows.get(name, _arrow(name)),
+            arrows.get(name, ""),
             *(number_text(table[name]) if name in table else "" for table in tables.values()),
         ]
         for name in names
@@ -188,9 +191,9 @@ def score_list() -> str:
     lines = [
         [
             f"`{name}`",
-            _arrow(name),
+            _ARROWS[score.larger_is_better],
             "{} to {}".format(*("∞" if np.isinf(end) else f"{end:g}" for end in score.range)),
-            score.needs,
+            _needs(score),
             score.group,
             score.paper,
         ]
@@ -199,10 +202,10 @@ def score_list() -> str:
     return markdown_table(["score", "", "range", "needs", "group", "paper"], lines, numbers=False)
 
 
-def _arrow(name: str) -> str:
-    # A composite score's row is named after it: dci_completeness after dci_scores.
-    score = SCORES.get(name) or SCORES.get(f"{name.split('_')[0]}_scores")
-    return "" if score is None else _ARROWS[score.larger_is_better]
+def _needs(score: Score) -> str:
+    if score.several_models:
+        return "several models"
+    return ("codes", "factors", "two factors")[score.n_factors]
 
 
 def _interval(row: Row) -> str:

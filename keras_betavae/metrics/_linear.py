@@ -6,6 +6,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from keras_betavae.metrics._estimators import fitting, make_estimator
+from keras_betavae.metrics._samples import standardize
 
 LEARNING_RATE = 1e-2
 BATCH = 100
@@ -24,8 +25,8 @@ def fit_softmax(
 
     with η = `LEARNING_RATE` from zero weights on shuffled batches of `BATCH`, until
     `CHECK_EVERY` steps have raised the training accuracy by less than `MIN_GAIN` over
-    the best before, or `MAX_STEPS` are done. The loss itself is no sign of convergence:
-    on separable classes it falls for ever.
+    the best before, or `MAX_STEPS` are done. The loss itself does not tell convergence: on
+    separable classes it falls forever.
 
     Args:
         x: Inputs, (n, n_inputs).
@@ -86,14 +87,12 @@ def _scale_free(x_train, y_train, x_test, y_test, rng) -> float:
     from sklearn.linear_model import LogisticRegression
 
     del rng
-    x_train, x_test = x_train.astype(np.float64), x_test.astype(np.float64)
-    mean, std = x_train.mean(axis=0), x_train.std(axis=0)
-    alive = std > 1e-12 * np.abs(x_train).max(axis=0)
+    alive = x_train.std(axis=0, dtype=np.float64) > 1e-12 * np.abs(x_train).max(axis=0)
     if not alive.any():
         return np.mean(np.bincount(y_train).argmax() == y_test)
     # Rounding to float32 hides the last bits, in which rescaled codes differ.
     x_train, x_test = (
-        ((x[:, alive] - mean[alive]) / std[alive]).astype(np.float32) for x in (x_train, x_test)
+        x.astype(np.float32) for x in standardize(x_train[:, alive], x_test[:, alive])
     )
     classifier = LogisticRegression(C=np.inf)
     return accuracy(classifier, x_train, y_train, x_test, y_test)

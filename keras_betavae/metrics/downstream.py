@@ -79,17 +79,8 @@ def downstream_scores(
     """
     from joblib import Parallel, delayed
 
-    sizes = sorted(set(sizes))
     factors, codes = check_factors_and_codes(factors, codes)
-    check_counts(n_test=n_test)
-    n_test = max(1, min(n_test, len(codes) // 3))
-    fitting_sizes = [n for n in sizes if n <= len(codes) - n_test]
-    if not fitting_sizes or sizes[0] < 1:
-        raise ValueError(
-            f"sizes must be from 1 to {len(codes) - n_test}, the samples beside the {n_test} that "
-            f"are scored, got {tuple(sizes)}"
-        )
-    sizes = fitting_sizes
+    sizes, n_test = labelled_sizes(len(codes), sizes, n_test)
     y_train, x_train, y_test, x_test = draw_split(
         factors, codes, sizes[-1], n_test, seed, all_vary=False
     )
@@ -107,6 +98,24 @@ def downstream_scores(
     best = accuracy[sizes[-1]]
     efficiency = {n: accuracy[n] / best if best else 0.0 for n in sizes[:-1]}
     return DownstreamScores(accuracy, efficiency)
+
+
+def labelled_sizes(n_samples: int, sizes: Sequence[int], n_test: int) -> tuple[list[int], int]:
+    """Returns the numbers of labelled samples that fit, and how many samples are scored.
+
+    Raises:
+        ValueError: If a number is below 1, or no size fits the samples.
+    """
+    check_counts(n_test=n_test)
+    n_test = max(1, min(n_test, n_samples // 3))
+    ordered = sorted(set(sizes))
+    fitting_sizes = [n for n in ordered if n <= n_samples - n_test]
+    if not fitting_sizes or ordered[0] < 1:
+        raise ValueError(
+            f"sizes must be from 1 to {n_samples - n_test}, as {n_test} of the {n_samples} "
+            f"samples are scored, got {tuple(ordered)}"
+        )
+    return fitting_sizes, n_test
 
 
 def unfairness_score(

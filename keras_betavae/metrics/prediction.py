@@ -122,6 +122,8 @@ def _importance_and_score(estimator, x_train, y_train, x_test, y_test):
 
 def _purity(importances: np.ndarray) -> float:
     """Returns 1 less the entropy of each row, to the base of its length, weighted by its sum."""
+    from scipy.special import entr
+
     n = importances.shape[1]
     total = importances.sum()
     if total == 0:
@@ -130,7 +132,7 @@ def _purity(importances: np.ndarray) -> float:
         return 1.0
     rows = importances.sum(axis=1, keepdims=True)
     p = importances / np.where(rows > 0, rows, 1)
-    entropy = -(p * np.log(np.where(p > 0, p, 1))).sum(axis=1) / np.log(n)
+    entropy = entr(p).sum(axis=1) / np.log(n)
     return float(np.sum(rows[:, 0] / total * (1 - entropy)).clip(0, 1))
 
 

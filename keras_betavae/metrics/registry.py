@@ -1,4 +1,4 @@
-"""The list of all scores: what each means and needs."""
+"""The table of all scores: what each one means, needs and takes."""
 
 import dataclasses
 import math
@@ -7,7 +7,12 @@ from functools import partial
 from types import MappingProxyType
 from typing import Any, Literal
 
-from keras_betavae.metrics.downstream import downstream_scores, unfairness_score
+from keras_betavae.metrics._samples import split_sizes
+from keras_betavae.metrics.downstream import (
+    downstream_scores,
+    labelled_sizes,
+    unfairness_score,
+)
 from keras_betavae.metrics.infomec import infomec_scores
 from keras_betavae.metrics.information import (
     dcimig_score,
@@ -27,105 +32,168 @@ from keras_betavae.metrics.unsupervised import (
     wasserstein_correlation,
 )
 
-Needs = Literal["codes", "factors", "two factors", "several models"]
-Group = Literal["fast", "slow"]
+Option = Literal["seed", "factor_names", "n_jobs"]
+SampleSizes = Callable[[int], tuple[int, int | None]]
+
+
+def whole(n_codes: int) -> tuple[int, None]:
+    """Returns the sample sizes of a score that uses every code and tests on none."""
+    return n_codes, None
 
 
 @dataclasses.dataclass(frozen=True)
 class Score:
-    """What is to be known of a score before it is computed.
+    """A score, and all that is known of it before it is computed.
+
+    `evaluate` calls `function(factors, codes)`, or `function(codes)` if `n_factors` is 0,
+    with the keyword arguments that `options` names and no others.
 
     Attributes:
-        function: Of `(factors, codes)`; of `codes` where `needs` is "codes"; of the codes
-            of several models where it is "several models".
-        paper: Who proposed it, where.
+        function: Returns a number, or several in a named tuple or a dict.
+        paper: Who proposed it, and where.
         range: The smallest and the largest value.
-        larger_is_better: None where neither is better.
-        needs: What it is computed from.
-        group: "fast": about a second or less for 20,000 images of five factors and ten
-            codes; "slow": many seconds to minutes.
+        larger_is_better: None if neither is better.
+        n_factors: The number of factors that it needs; 0 for a score of codes.
+        several_models: Whether it compares several models. Such a score takes a list of
+            codes, one array per model, and `evaluate` refuses it.
+        ignored_factors: Names of factors that it leaves out, which do not count for
+            `n_factors`.
+        options: Those of `seed`, `factor_names` and `n_jobs` that it takes.
+        sample_sizes: From the number of codes to the number of samples (points, votes)
+            that it uses or fits to, and the number that it tests on, None if it tests on
+            none.
+        rows: Row names of a composite score in a `ScoreTable`; empty for a single number.
+        group: `"fast"`: about a second or less for 20,000 images, five factors and ten
+            codes. `"slow"`: many seconds to minutes.
+        for_pixels: Whether thousands of codes, such as raw pixels, are not too many.
+
+    Example:
+        >>> def mean_code(factors, codes, *, seed):
+        ...     return np.random.default_rng(seed).permutation(codes)[:100].mean()
+        >>> own = Score(mean_code, options=("seed",), sample_sizes=lambda n: (min(n, 100), None))
     """
 
     function: Callable[..., Any]
-    paper: str
+    paper: str = ""
     range: tuple[float, float] = (0.0, 1.0)
     larger_is_better: bool | None = True
-    needs: Needs = "two factors"
-    group: Group = "fast"
+    n_factors: int = 1
+    several_models: bool = False
+    ignored_factors: tuple[str, ...] = ()
+    options: tuple[Option, ...] = ()
+    sample_sizes: SampleSizes = whole
+    rows: tuple[str, ...] = ()
+    group: Literal["fast", "slow"] = "fast"
+    for_pixels: bool = False
 
+
+def _points(n_codes: int) -> tuple[int, int]:
+    del n_codes  # Points and votes are drawn from however many images there are.
+    return 10_000, 5_000
+
+
+def _drawn(n_codes: int) -> tuple[int, None]:
+    return min(n_codes, 10_000), None
+
+
+def _labelled(n_codes: int) -> tuple[int, int]:
+    sizes, n_test = labelled_sizes(n_codes, (10, 100, 1_000, 10_000), 5_000)
+    return sizes[-1], n_test
+
+
+_split = partial(split_sizes, n_train=10_000, n_test=5_000)
+_beta_vae = partial(
+    Score, n_factors=2, options=("seed", "factor_names"), sample_sizes=_points, for_pixels=True
+)
+_of_information = partial(Score, options=("seed",), sample_sizes=_drawn)
+_of_prediction = partial(Score, options=("seed",), sample_sizes=_split)
+_of_codes = partial(Score, range=(0.0, math.inf), larger_is_better=False, n_factors=0)
 
 SCORES: Mapping[str, Score] = MappingProxyType(
     {
-        "beta_vae_score": Score(beta_vae_score, "Higgins et al., ICLR 2017"),
-        "beta_vae_score_locatello": Score(
+        "beta_vae_score": _beta_vae(
+            beta_vae_score, "Higgins et al., ICLR 2017", ignored_factors=("shape",)
+        ),
+        "beta_vae_score_locatello": _beta_vae(
             partial(beta_vae_score, protocol="locatello"),
             "Higgins et al., ICLR 2017, as in Locatello et al., ICML 2019",
         ),
-        "beta_vae_score_scale_free": Score(
+        "beta_vae_score_scale_free": _beta_vae(
             partial(beta_vae_score, protocol="scale_free"),
-            "Higgins et al., ICLR 2017, unregularised on standardised points",
+            "Higgins et al., ICLR 2017, unregularized on standardized points",
         ),
-        "factor_vae_score": Score(factor_vae_score, "Kim & Mnih, ICML 2018"),
-        "mig_score": Score(mig_score, "Chen et al., NeurIPS 2018", needs="factors"),
-        "mig_sup_score": Score(mig_sup_score, "Li et al., ICLR 2020"),
-        "dcimig_score": Score(dcimig_score, "Sepliarskaia et al., 2019"),
-        "jemmig_score": Score(jemmig_score, "Do & Tran, ICLR 2020", needs="factors"),
-        "modularity_score": Score(modularity_score, "Ridgeway & Mozer, NeurIPS 2018"),
-        "explicitness_score": Score(
-            explicitness_score, "Ridgeway & Mozer, NeurIPS 2018", needs="factors"
+        "factor_vae_score": Score(
+            factor_vae_score,
+            "Kim & Mnih, ICML 2018",
+            n_factors=2,
+            options=("seed",),
+            sample_sizes=_points,
         ),
-        "sap_score": Score(sap_score, "Kumar et al., ICLR 2018", needs="factors"),
-        "irs_score": Score(irs_score, "Suter et al., ICML 2019", needs="factors"),
-        "infomec_scores": Score(infomec_scores, "Hsu et al., NeurIPS 2023", group="slow"),
-        "dci_scores": Score(dci_scores, "Eastwood & Williams, ICLR 2018", group="slow"),
+        "mig_score": _of_information(mig_score, "Chen et al., NeurIPS 2018"),
+        "mig_sup_score": _of_information(mig_sup_score, "Li et al., ICLR 2020", n_factors=2),
+        "dcimig_score": _of_information(dcimig_score, "Sepliarskaia et al., 2019", n_factors=2),
+        "jemmig_score": _of_information(jemmig_score, "Do & Tran, ICLR 2020"),
+        "modularity_score": _of_information(
+            modularity_score, "Ridgeway & Mozer, NeurIPS 2018", n_factors=2
+        ),
+        "explicitness_score": _of_prediction(explicitness_score, "Ridgeway & Mozer, NeurIPS 2018"),
+        "sap_score": _of_prediction(sap_score, "Kumar et al., ICLR 2018"),
+        "irs_score": Score(
+            irs_score, "Suter et al., ICML 2019", options=("seed",), sample_sizes=_drawn
+        ),
+        "infomec_scores": _of_information(
+            infomec_scores,
+            "Hsu et al., NeurIPS 2023",
+            n_factors=2,
+            rows=("infomec_modularity", "infomec_explicitness", "infomec_compactness"),
+            group="slow",
+        ),
+        "dci_scores": _of_prediction(
+            dci_scores,
+            "Eastwood & Williams, ICLR 2018",
+            n_factors=2,
+            options=("seed", "n_jobs"),
+            rows=("dci_disentanglement", "dci_completeness", "dci_informativeness"),
+            group="slow",
+        ),
         "downstream_scores": Score(
             downstream_scores,
             "Locatello et al., ICML 2019",
             range=(0.0, math.inf),
-            needs="factors",
+            options=("seed", "n_jobs"),
+            sample_sizes=_labelled,
+            rows=(
+                *(f"downstream_accuracy_{n}" for n in (10, 100, 1_000, 10_000)),
+                *(f"downstream_efficiency_{n}" for n in (10, 100, 1_000)),
+            ),
             group="slow",
         ),
-        "unfairness_score": Score(
+        "unfairness_score": _of_prediction(
             unfairness_score,
             "Locatello et al., NeurIPS 2019",
             larger_is_better=False,
+            n_factors=2,
+            options=("seed", "n_jobs"),
             group="slow",
         ),
-        "total_correlation": Score(
-            total_correlation,
-            "Watanabe, 1960; Locatello et al., ICML 2019",
-            range=(0.0, math.inf),
-            larger_is_better=False,
-            needs="codes",
+        "total_correlation": _of_codes(
+            total_correlation, "Watanabe, 1960; Locatello et al., ICML 2019"
         ),
-        "wasserstein_correlation": Score(
-            wasserstein_correlation,
-            "Locatello et al., ICML 2019",
-            range=(0.0, math.inf),
-            larger_is_better=False,
-            needs="codes",
+        "wasserstein_correlation": _of_codes(
+            wasserstein_correlation, "Locatello et al., ICML 2019"
         ),
-        "wasserstein_correlation_normalized": Score(
+        "wasserstein_correlation_normalized": _of_codes(
             partial(wasserstein_correlation, normalized=True),
             "Locatello et al., ICML 2019",
             range=(0.0, 2.0),
-            larger_is_better=False,
-            needs="codes",
         ),
-        "pairwise_mutual_information": Score(
+        "pairwise_mutual_information": _of_codes(
             pairwise_mutual_information,
             "Locatello et al., ICML 2019",
-            range=(0.0, math.inf),
-            larger_is_better=False,
-            needs="codes",
+            options=("seed",),
+            sample_sizes=_drawn,
         ),
-        "active_units": Score(
-            active_units,
-            "Burda et al., ICLR 2016",
-            range=(0.0, math.inf),
-            larger_is_better=None,
-            needs="codes",
-        ),
-        "udr_scores": Score(udr_scores, "Duan et al., ICLR 2020", needs="several models"),
+        "active_units": _of_codes(active_units, "Burda et al., ICLR 2016", larger_is_better=None),
+        "udr_scores": Score(udr_scores, "Duan et al., ICLR 2020", n_factors=0, several_models=True),
     }
 )
