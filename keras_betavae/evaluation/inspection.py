@@ -1,4 +1,4 @@
-"""A look at a trained model: one encoding, and all pictures that follow from it."""
+"""What the latents of a trained model encode, from one encoding, and pictures of it."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ ACTIVE_NATS = 0.01
 
 @dataclasses.dataclass(frozen=True)
 class Inspection:
-    """What one encoding tells of a model.
+    """What one encoding of a data set tells about a model.
 
     Attributes:
         codes: The posterior's means, (n, latent_dim).
@@ -151,7 +151,7 @@ def inspect(model: Any, data: ImageDataset, *, n: int = 10_000, seed: int = 0) -
 
 
 def showcase(data: ImageDataset, n: int = 8) -> np.ndarray:
-    """Returns images that stand for a data set, the same ones each time, uint8 `(n, *image_shape)`.
+    """Returns example images of a data set, always the same ones, uint8 `(n, *image_shape)`.
 
     Args:
         data: Images.

@@ -1,4 +1,4 @@
-"""What every score does with its two arguments first: check them and draw from them."""
+"""Checks of the factors and codes that scores are given, and draws from them."""
 
 from collections.abc import Sequence
 

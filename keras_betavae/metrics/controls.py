@@ -1,4 +1,4 @@
-"""What a score must be compared with: representations that nobody trained."""
+"""Representations without training, with which scores are to be compared."""
 
 import warnings
 
@@ -28,7 +28,7 @@ def pca_codes(pixels: np.ndarray, n_components: int = 10, seed: int = 0) -> np.n
     Args:
         pixels: Codes of `pixel_codes`, (n, pixels).
         n_components: Components kept; the paper keeps 10.
-        seed: Seed of the randomised solver.
+        seed: Seed of the randomized solver.
 
     Returns:
         Floats (n, n_components).

@@ -43,14 +43,14 @@ def downstream_scores(
 
     .. math:: a_n = \frac{1}{K} \sum_k \mathrm{accuracy}_{k, n}, \quad e_n = a_n / a_{\max n}
 
-    The labelled samples are nested: the first 10 are among the first 100.
+    The labeled samples are nested: the first 10 are among the first 100.
 
     Args:
         factors: Integer classes, (n_samples, n_factors).
         codes: Codes of the same images, (n_samples, latent_dim).
-        sizes: Numbers of labelled samples; those beyond the samples are left out.
+        sizes: Numbers of labeled samples; those beyond the samples are left out.
         n_test: Samples that are scored, at most a third of all.
-        estimator: One is fitted per factor and size, to standardised codes:
+        estimator: One is fitted per factor and size, to standardized codes:
             `"gradient_boosting"` (scikit-learn's `GradientBoostingClassifier`, as in
             published tables; minutes), `"random_forest"`, `"logistic_regression"`, or any
             scikit-learn classifier.
@@ -60,7 +60,7 @@ def downstream_scores(
     Returns:
         Accuracies from 0 to 1 (best), and ratios from 0, about 1 where few labels do as
         well as many; chance is the share of a factor's most frequent value. Where the
-        labelled samples show one value of a factor, that value is predicted.
+        labeled samples show one value of a factor, that value is predicted.
 
     Raises:
         ValueError: If the arrays do not fit each other or hold NaN, a factor has one
@@ -80,7 +80,7 @@ def downstream_scores(
     from joblib import Parallel, delayed
 
     factors, codes = check_factors_and_codes(factors, codes)
-    sizes, n_test = labelled_sizes(len(codes), sizes, n_test)
+    sizes, n_test = labeled_sizes(len(codes), sizes, n_test)
     y_train, x_train, y_test, x_test = draw_split(
         factors, codes, sizes[-1], n_test, seed, all_vary=False
     )
@@ -100,8 +100,8 @@ def downstream_scores(
     return DownstreamScores(accuracy, efficiency)
 
 
-def labelled_sizes(n_samples: int, sizes: Sequence[int], n_test: int) -> tuple[list[int], int]:
-    """Returns the numbers of labelled samples that fit, and how many samples are scored.
+def labeled_sizes(n_samples: int, sizes: Sequence[int], n_test: int) -> tuple[list[int], int]:
+    """Returns the numbers of labeled samples that fit, and how many samples are scored.
 
     Raises:
         ValueError: If a number is below 1, or no size fits the samples.
@@ -139,8 +139,8 @@ def unfairness_score(
     Since the factors are independent of each other, a fair prediction of t says nothing
     of s.
 
-    The paper intervenes on s and renders anew; here the test samples are grouped by s,
-    which is the same where the factors are independent in the data.
+    The paper intervenes on s and renders new images. Here the test samples are grouped by s,
+    which amounts to the same if the factors are independent in the data.
 
     Args:
         factors: Integer classes, (n_samples, n_factors).

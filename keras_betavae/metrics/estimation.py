@@ -34,7 +34,7 @@ def mutual_information(
               independent: 0.037 nats for 20 bins, 40 values and 10,000 samples.
             - `"corrected"`: the same counts with Miller and Madow's correction, which
               adds (occupied cells - 1) / 2N to each entropy.
-            - `"knn"`: without bins, from the distances to the 3 nearest neighbours, by
+            - `"knn"`: without bins, from the distances to the 3 nearest neighbors, by
               scikit-learn's `mutual_info_classif` (Ross 2014).
         n_bins: Bins per code.
         n_samples: Samples drawn, or all if there are fewer.
@@ -96,7 +96,7 @@ def binned_information(
 def knn_information(
     factors: np.ndarray, codes: np.ndarray, n_neighbors: int, seed: int
 ) -> np.ndarray:
-    """Returns scikit-learn's estimate by nearest neighbours, 0 for constant codes.
+    """Returns scikit-learn's estimate by nearest neighbors, 0 for constant codes.
 
     Raises:
         ValueError: If no two samples share a value of a factor.

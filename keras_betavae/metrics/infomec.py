@@ -44,14 +44,14 @@ def infomec_scores(
         \mathrm{InfoE} = \frac{1}{K} \sum_k \left(1 - \frac{H_V(y_k | z)}{H_V(y_k)}\right)
 
     over the D active codes, with :math:`n_{jk} = I(z_j; y_k) / H(y_k)` estimated by
-    nearest neighbours, and :math:`H_V` the mean cross-entropy of a logistic regression
-    (unregularised, classes balanced) on all standardised codes, and on none, which is the
+    nearest neighbors, and :math:`H_V` the mean cross-entropy of a logistic regression
+    (unregularized, classes balanced) on all standardized codes, and on none, which is the
     logarithm of the number of values.
 
     Args:
         factors: Integer classes, (n_samples, n_factors).
         codes: Codes of the same images, (n_samples, latent_dim).
-        n_neighbors: Neighbours of the estimate of the information.
+        n_neighbors: Neighbors of the estimate of the information.
         active_range: A code is active if its range (largest less smallest value) is above
             this share of the largest range of a code.
         n_samples: Samples drawn, or all if there are fewer.
@@ -72,7 +72,7 @@ def infomec_scores(
 
     References:
         Hsu et al., Disentanglement via Latent Quantization, NeurIPS 2023, section 4 (the
-        numbers of neighbours and `active_range`: as in their code).
+        numbers of neighbors and `active_range`: as in their code).
 
     Example:
         >>> factors = np.stack(np.meshgrid(range(6), range(6)), -1).reshape(-1, 2)

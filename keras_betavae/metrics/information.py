@@ -171,7 +171,7 @@ def jemmig_score(
     n_samples: int = 10_000,
     seed: int = 0,
 ) -> float:
-    r"""Returns the joint entropy minus mutual information gap, normalised.
+    r"""Returns the joint entropy minus mutual information gap, normalized.
 
     .. math::
         \frac{1}{K} \sum_k \left(1 - \frac{H(z_{j(k)}, y_k) - I(z_{j(k)}; y_k) +

@@ -55,7 +55,7 @@ def beta_vae_score(
       accuracy by less than 0.001 (and at the most for 50,000 steps).
     - `"locatello"`: all factors; raw z_diff; scikit-learn's `LogisticRegression` with
       its defaults, whose L2 penalty makes small codes score low.
-    - `"scale_free"`: the factors of `"locatello"`; z_diff standardised by the training
+    - `"scale_free"`: the factors of `"locatello"`; z_diff standardized by the training
       points; `LogisticRegression` without regularisation, as it is after at most 100
       iterations of L-BFGS. No rescaling of a code changes it.
 

@@ -48,15 +48,15 @@ def dci_scores(
     Args:
         factors: Integer classes, (n_samples, n_factors).
         codes: Codes of the same images, (n_samples, latent_dim).
-        estimator: One is fitted per factor, to standardised codes:
+        estimator: One is fitted per factor, to standardized codes:
 
             - `"gradient_boosting"`: scikit-learn's `GradientBoostingClassifier`, as in
               published tables; minutes for the factors of dSprites.
             - `"random_forest"`: `RandomForestClassifier`; seconds.
-            - `"lasso"`: `Lasso(alpha=0.02)` on the standardised class numbers, for
+            - `"lasso"`: `Lasso(alpha=0.02)` on the standardized class numbers, for
               factors whose values are in order; as in the paper.
             - any scikit-learn estimator that has `feature_importances_` or `coef_` when
-              fitted; a regressor is fitted to standardised class numbers. R is the
+              fitted; a regressor is fitted to standardized class numbers. R is the
               absolute importance, summed over classes where `coef_` has several rows.
         n_train: Samples that the estimators are fitted to.
         n_test: Samples that they are scored on. With fewer samples than both together,
@@ -229,7 +229,7 @@ def explicitness_score(
 
     with AUC the area under the ROC curve of one value against the rest, by the
     probabilities of a multinomial logistic regression per factor (scikit-learn's, with
-    its defaults) on standardised codes.
+    its defaults) on standardized codes.
 
     Args:
         factors: Integer classes, (n_samples, n_factors).

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from keras_betavae.metrics._samples import split_sizes
 from keras_betavae.metrics.downstream import (
     downstream_scores,
-    labelled_sizes,
+    labeled_sizes,
     unfairness_score,
 )
 from keras_betavae.metrics.infomec import infomec_scores
@@ -96,8 +96,8 @@ def _drawn(n_codes: int) -> tuple[int, None]:
     return min(n_codes, 10_000), None
 
 
-def _labelled(n_codes: int) -> tuple[int, int]:
-    sizes, n_test = labelled_sizes(n_codes, (10, 100, 1_000, 10_000), 5_000)
+def _labeled(n_codes: int) -> tuple[int, int]:
+    sizes, n_test = labeled_sizes(n_codes, (10, 100, 1_000, 10_000), 5_000)
     return sizes[-1], n_test
 
 
@@ -161,7 +161,7 @@ SCORES: Mapping[str, Score] = MappingProxyType(
             "Locatello et al., ICML 2019",
             range=(0.0, math.inf),
             options=("seed", "n_jobs"),
-            sample_sizes=_labelled,
+            sample_sizes=_labeled,
             rows=(
                 *(f"downstream_accuracy_{n}" for n in (10, 100, 1_000, 10_000)),
                 *(f"downstream_efficiency_{n}" for n in (10, 100, 1_000)),

@@ -33,7 +33,7 @@ def irs_score(
             outlier cannot spoil.
         n_bins: Values of each factor are put into this many bins of equal width, as in
             disentanglement_lib. None takes each value by itself, as the paper does: with
-            20 bins for the 40 orientations of dSprites, two neighbours count as one value
+            20 bins for the 40 orientations of dSprites, two neighbors count as one value
             and a perfect code of orientation alone scores 0.974 instead of 1.
         n_samples: Samples drawn, or all if there are fewer.
         seed: Seed of the draw.

@@ -34,7 +34,7 @@ def udr_scores(
         latent_kl: The mean KL of each latent of each model in nats, (latent_dim,) each;
             by it latents are informative. None takes the variance of the means instead.
         method: `"lasso"`: R is the absolute coefficient of latent a in scikit-learn's
-            `Lasso(alpha=0.1)` that predicts latent b, both standardised, of model j for
+            `Lasso(alpha=0.1)` that predicts latent b, both standardized, of model j for
             the score of model j. `"spearman"`: the absolute rank correlation.
         threshold: A latent is informative above this.
 
@@ -80,7 +80,7 @@ def udr_scores(
 
 
 def _informative(codes, latent_kl, threshold) -> list[np.ndarray]:
-    """Returns each model's informative codes, standardised."""
+    """Returns each model's informative codes, standardized."""
     codes = [check_codes(c) for c in codes]
     if len(codes) < 2:
         raise ValueError(f"codes must be those of at least 2 models, got {len(codes)}")

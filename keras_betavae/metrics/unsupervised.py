@@ -59,7 +59,7 @@ def wasserstein_correlation(codes: np.ndarray, *, normalized: bool = False) -> f
         normalized: Divides by tr Σ, so that rescaling all codes alike changes nothing.
 
     Returns:
-        From 0 (uncorrelated, best), in squared units of the codes; normalised, below 2.
+        From 0 (uncorrelated, best), in squared units of the codes; normalized, below 2.
         Constant codes take no part. Unlike the total correlation it follows the scale of
         the codes, so that collapsed ones weigh little.
 
