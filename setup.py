@@ -25,6 +25,7 @@ setup(
     install_requires=[
         "tensorflow>=2.18",
         "keras>=3.8",
+        "h5py>=3.11",
         "tensorflow-probability[tf]>=0.25",
         "numpy>=2.0",
         "protobuf>=4.22",
@@ -49,6 +50,8 @@ setup(
         "Development Status :: 4 - Beta",
         "Intended Audience :: Science/Research",
         "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: 3.12",
+        "Programming Language :: Python :: 3.13",
         "Topic :: Scientific/Engineering :: Artificial Intelligence",
     ],
 )
