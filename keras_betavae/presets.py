@@ -224,3 +224,31 @@ def get(name: str) -> Preset:
     if name not in _PRESETS:
         raise ValueError(f"unknown preset {name!r}; the presets are {', '.join(_PRESETS)}")
     return _PRESETS[name]
+
+
+def model_of(
+    preset: str, kind: type, overrides: Mapping[str, Any]
+) -> tuple[type, dict[str, Any], keras.optimizers.Optimizer]:
+    """Returns the class, its arguments and the optimizer that a preset stands for.
+
+    Args:
+        preset: One of `names()`.
+        kind: The class that is asked for. If the recipe's own is not one of its kind, it is used
+            without the recipe's `options`.
+        overrides: Replaces what the recipe says, see `BetaVAE.from_preset`.
+
+    Raises:
+        ValueError: If there is no such preset.
+    """
+    recipe, given = get(preset), dict(overrides)
+    replaced = {
+        name: given.pop(name)
+        for name in ("input_shape", "latent_dim", "objective", "likelihood")
+        if name in given
+    }
+    recipe = dataclasses.replace(recipe, **replaced)
+    optimizer = given.pop("optimizer", None) or recipe.optimizer()
+    model = keras.saving.get_registered_object(f"keras_betavae>{recipe.model}")
+    if not issubclass(model, kind):
+        model, recipe = kind, dataclasses.replace(recipe, options={})
+    return model, {**recipe.model_arguments(), **given}, optimizer

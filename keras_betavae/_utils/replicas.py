@@ -2,12 +2,13 @@
 
 import keras
 import tensorflow as tf
+from tensorflow_probability import distributions as tfd
 
 
 class Share:
     """The rows of the global batch that this replica holds.
 
-    The optimiser sums the replicas' gradients of `fraction` times their losses. What is gathered
+    The optimizer sums the replicas' gradients of `fraction` times their losses. What is gathered
     here has the gradient of that sum, so that any function of the gathered rows, computed alike
     on every replica, gets the gradient that one process would compute on the whole batch.
 
@@ -24,11 +25,6 @@ class Share:
             mine = tf.one_hot(number, self._replica.num_replicas_in_sync, dtype="int32")
             sizes = self._replica.all_reduce(tf.distribute.ReduceOp.SUM, mine * size)
             self.start, self.total = tf.reduce_sum(sizes[:number]), tf.reduce_sum(sizes)
-
-    @property
-    def is_all(self) -> bool:
-        """Whether this replica is the only one."""
-        return self._replica is None
 
     @property
     def fraction(self) -> tf.Tensor | float:
@@ -52,6 +48,14 @@ class Share:
         paddings = [[self.start, after], *[[0, 0]] * (len(values.shape) - 1)]
         # A sum with zeros loses nothing, and unlike `all_gather` it runs eagerly too.
         return self._replica.all_reduce(tf.distribute.ReduceOp.SUM, tf.pad(values, paddings))
+
+    def gathered_posterior(self, posterior: tfd.Independent) -> tfd.Independent:
+        """Returns the posteriors of the global batch, independent normals as the given ones."""
+        if self._replica is None:
+            return posterior
+        normal = posterior.distribution
+        moments = self.gathered(tf.concat([normal.loc, normal.scale], axis=-1))
+        return tfd.Independent(tfd.Normal(*tf.split(moments, 2, axis=-1)), 1)
 
     def own(self, values: tf.Tensor) -> tf.Tensor:
         """Returns this replica's rows of what `gathered` returns."""

@@ -79,9 +79,21 @@ class DataCheck(keras.callbacks.Callback):
             )
 
 
-def data_check(x: Any, steps_per_epoch: int | None) -> DataCheck | None:
-    """Returns the check for what `fit` is given, None if an epoch is not one pass."""
+def with_data_check(x: Any, args: tuple, kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Returns `fit`'s keywords with a `DataCheck` among the callbacks.
+
+    There is none if an epoch is not one pass over the data, or the callbacks cannot be added to.
+    """
+    callbacks = kwargs.get("callbacks")
+    if len(args) > 4 or isinstance(callbacks, keras.callbacks.CallbackList):
+        return kwargs
     if hasattr(x, "shape"):
-        return DataCheck(int(x.shape[0]))
-    is_one_pass = isinstance(x, tf.data.Dataset) and int(x.cardinality()) > 0
-    return DataCheck(None) if is_one_pass and steps_per_epoch is None else None
+        check = DataCheck(int(x.shape[0]))
+    elif isinstance(x, tf.data.Dataset) and int(x.cardinality()) > 0:
+        check = DataCheck(None)
+    else:
+        return kwargs
+    if kwargs.get("steps_per_epoch") is not None:
+        return kwargs
+    given = callbacks if isinstance(callbacks, list | tuple) else [callbacks] if callbacks else []
+    return {**kwargs, "callbacks": [*given, check]}

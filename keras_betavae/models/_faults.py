@@ -7,7 +7,7 @@ import keras
 import tensorflow as tf
 
 from keras_betavae._utils.replicas import total
-from keras_betavae.likelihoods import Likelihood
+from keras_betavae.models._images import ImageInput
 
 _KINDS = ("images", "labels", "values")
 
@@ -20,16 +20,13 @@ class FaultWatch(keras.metrics.Metric):
     the moving statistics of layers.
 
     Args:
-        likelihood: The likelihood, which knows what images may be.
-        scaled: From images of any type to those that the networks see.
+        images: What the model's images must be.
         name: Name of the metric.
     """
 
-    def __init__(
-        self, likelihood: Likelihood, scaled: Callable[[Any], tf.Tensor], name: str = "faults"
-    ):
+    def __init__(self, images: ImageInput, name: str = "faults"):
         super().__init__(name=name)
-        self._likelihood, self._scaled = likelihood, scaled
+        self._images = images
         # Steps count from 1, so 0 stands for "none".
         self._first = {
             kind: self.add_variable((), "zeros", dtype="int64", name=f"bad_{kind}")
@@ -59,7 +56,7 @@ class FaultWatch(keras.metrics.Metric):
         # overflow where they are near 1e38, where nothing is sound any more.
         sums = [tf.cast(tf.reduce_sum(value), "float32") for value in values]
         sound = {
-            "images": self._images_are_sound(images),
+            "images": self._images.are_sound(images),
             "labels": tf.convert_to_tensor(labels_are_sound),
             "values": tf.math.is_finite(tf.add_n(sums)),
         }
@@ -83,16 +80,6 @@ class FaultWatch(keras.metrics.Metric):
 
         return run
 
-    def _images_are_sound(self, images: tf.Tensor) -> tf.Tensor:
-        images, support = tf.convert_to_tensor(images), self._likelihood.support
-        low, high = support or (0.0, 1.0)
-        if images.dtype in (tf.uint8, tf.bool) and low <= 0.0 and high >= 1.0:
-            return tf.constant(True)  # These are scaled to [0, 1].
-        images = self._scaled(images)
-        low, high = support or (images.dtype.min, images.dtype.max)
-        # A comparison with NaN is false.
-        return tf.reduce_all((images >= low) & (images <= high))
-
     def _raise_first(self, strategy: tf.distribute.Strategy) -> None:
         """Raises what was noted on any replica.
 
@@ -108,14 +95,10 @@ class FaultWatch(keras.metrics.Metric):
 
         steps = {kind: first(variable) for kind, variable in self._first.items()}
         if steps["images"]:
-            expected = "finite"
-            if self._likelihood.support:
-                low, high = self._likelihood.support
-                expected = f"within [{low:g}, {high:g}] under {type(self._likelihood).__name__}"
             raise ValueError(
-                f"images must be {expected}, but those of step {steps['images']} hold other values "
-                "or NaN; scale them, or pass uint8 images of 0 to 255, which the model divides by "
-                "255"
+                f"images must be {self._images.range_text}, but those of step {steps['images']} "
+                "hold other values or NaN; scale them, or pass uint8 images of 0 to 255, which the "
+                "model divides by 255"
             )
         if steps["labels"]:
             raise ValueError(

@@ -1,6 +1,5 @@
 """The β-VAE as a Keras model: distributions inside, tensors outside."""
 
-import dataclasses
 import math
 import operator
 import os
@@ -17,9 +16,11 @@ from keras_betavae._utils.checks import made_from_config
 from keras_betavae._utils.replicas import Share, reducible
 from keras_betavae.likelihoods import Bernoulli, Likelihood
 from keras_betavae.models import _batches, _saving
+from keras_betavae.models._bounds import sampled_bounds
 from keras_betavae.models._descent import Compilation, descend
 from keras_betavae.models._faults import FaultWatch
 from keras_betavae.models._graphs import Graphs
+from keras_betavae.models._images import ImageInput
 from keras_betavae.models._means import RunningMeans
 from keras_betavae.models._streams import RandomStreams
 from keras_betavae.objectives import Beta, Objective, Sample, batch_mean, kl_per_latent
@@ -133,7 +134,8 @@ class BetaVAE(keras.Model):
         }
         self._means = RunningMeans(self.latent_dim)
         self._means.add("loss", "reconstruction_loss", "kl_loss", *self.objective.log_names)
-        self._faults = FaultWatch(self.likelihood, self._scaled)
+        self._input = ImageInput(self.image_shape, self.likelihood)
+        self._faults = FaultWatch(self._input)
         self._graphs = Graphs()
         self._compilation = Compilation(whole_step=False, descent=False)
         self.train_function: Callable | None = None
@@ -177,18 +179,8 @@ class BetaVAE(keras.Model):
             >>> vae.objective.beta, vae.latent_dim, type(vae.optimizer).__name__
             (4.0, 6, 'Adagrad')
         """
-        recipe = presets.get(preset)
-        replaced = {
-            name: overrides.pop(name)
-            for name in ("input_shape", "latent_dim", "objective", "likelihood")
-            if name in overrides
-        }
-        recipe = dataclasses.replace(recipe, **replaced)
-        optimizer = overrides.pop("optimizer", None) or recipe.optimizer()
-        model = keras.saving.get_registered_object(f"keras_betavae>{recipe.model}")
-        if not issubclass(model, cls):
-            model, recipe = cls, dataclasses.replace(recipe, options={})
-        vae = model(**{**recipe.model_arguments(), **overrides})
+        kind, arguments, optimizer = presets.model_of(preset, cls, overrides)
+        vae = kind(**arguments)
         vae.compile(optimizer=optimizer)
         return vae
 
@@ -234,15 +226,19 @@ class BetaVAE(keras.Model):
             ValueError: If the images' shape is not `(batch, *image_shape)`.
         """
         x = tf.convert_to_tensor(x)
-        self._check_shape(x.shape)
+        self._input.check_shape(x.shape)
         return self._fast(self._encode)(x, training)
 
     def _encode(self, x, training):
-        mean, log_var = self.encoder(self._scaled(x), training=training)
+        mean, log_var = self.encoder(self.scaled(x), training=training)
         mean, log_var = tf.cast(mean, "float32"), tf.cast(log_var, "float32")
         if self.log_var_limit is not None:
             log_var = tf.clip_by_value(log_var, -self.log_var_limit, self.log_var_limit)
         return mean, log_var
+
+    def scaled(self, x: tf.Tensor) -> tf.Tensor:
+        """Returns images as the encoder sees them, float32: integers divided by 255."""
+        return self._input.scaled(x)
 
     def decode(self, z: tf.Tensor) -> tf.Tensor:
         """Returns the likelihood's mean images, `(batch, *image_shape)`."""
@@ -281,6 +277,8 @@ class BetaVAE(keras.Model):
             raise ValueError(f"n must be at least 1, got {n}")
         return self.decode(self.prior.sample(n, seed=self._streams.stateless_seed(seed)))
 
+    _sampled_bounds = sampled_bounds
+
     def elbo(
         self, x: tf.Tensor, n_samples: int = 1, seed: int | tf.Tensor | None = None
     ) -> tf.Tensor:
@@ -300,7 +298,7 @@ class BetaVAE(keras.Model):
             ValueError: If `n_samples` is below 1 or, outside of a `tf.function`, images are
                 outside the likelihood's support.
         """
-        self._check_support(x)
+        self._input.check_support(x)
         log_likelihoods, _, kl = self._fast(self._sampled_bounds)(
             x, self._streams.seeds(seed, n_samples)
         )
@@ -331,7 +329,7 @@ class BetaVAE(keras.Model):
         References:
             Burda, Grosse & Salakhutdinov, Importance Weighted Autoencoders, ICLR 2016.
         """
-        self._check_support(x)
+        self._input.check_support(x)
         log_likelihoods, log_ratios, _ = self._fast(self._sampled_bounds)(
             x, self._streams.seeds(seed, n_samples)
         )
@@ -366,10 +364,12 @@ class BetaVAE(keras.Model):
         """
         images, posterior, labels = self._encoded(x, y, training)
         prior, share = self.prior, Share(tf.shape(images)[0])
-        whole = self._gathered(posterior, share)
+        whole = share.gathered_posterior(posterior)
         z_whole = whole.sample(seed=self._streams.next(training))
         z = share.own(z_whole)
-        log_likelihood = self.likelihood_of(z, training=training).log_prob(self._scaled(images))
+        log_likelihood = self.likelihood_of(z, training=training).log_prob(
+            self._input.scaled(images)
+        )
         reconstruction_loss = -batch_mean(log_likelihood)
         latent_kl = batch_mean(kl_per_latent(posterior, prior))
         if self.objective.n_labels and labels is not None:
@@ -477,13 +477,7 @@ class BetaVAE(keras.Model):
         if isinstance(x, tf.data.Dataset) and len(args) < 8:  # The eighth is `shuffle`.
             # Keras would warn that it does not shuffle a dataset, which nobody asked it to.
             kwargs.setdefault("shuffle", False)
-        check = _batches.data_check(x, kwargs.get("steps_per_epoch"))
-        callbacks = kwargs.get("callbacks") or []
-        if check is not None and len(args) < 5:  # The fifth is `callbacks`.
-            given = callbacks if isinstance(callbacks, list | tuple) else [callbacks]
-            if not isinstance(callbacks, keras.callbacks.CallbackList):
-                kwargs["callbacks"] = [*given, check]
-        return super().fit(x, *args, **kwargs)
+        return super().fit(x, *args, **_batches.with_data_check(x, args, kwargs))
 
     def evaluate(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
         """Evaluates as `keras.Model.evaluate` does; raises as `fit`."""
@@ -499,7 +493,7 @@ class BetaVAE(keras.Model):
         _batches.check_input(x)
         if hasattr(x, "shape"):
             # The compiled step may have been traced for any shape by now.
-            self._check_shape(tf.TensorShape(x.shape))
+            self._input.check_shape(x.shape)
 
     def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
         """Builds nothing: the constructor and `compile` have built everything.
@@ -539,9 +533,8 @@ class BetaVAE(keras.Model):
             run_eagerly: As in `keras.Model.compile`.
             steps_per_execution: As in `keras.Model.compile`.
             jit_compile: Whether XLA compiles the whole step. "auto" leaves the choice to Keras
-                where there is a GPU. On a CPU it compiles the whole step if the networks are
-                only dense layers, and otherwise the optimizer's part, since XLA convolves
-                slowly there; with a `tf.distribute.Strategy` neither.
+                where there is a GPU. On a CPU it compiles the whole step of dense networks,
+                of others only the optimizer's part; with a `tf.distribute.Strategy` neither.
             auto_scale_loss: As in `keras.Model.compile`.
             **unsupported: Nothing else.
 
@@ -617,7 +610,7 @@ class BetaVAE(keras.Model):
             print(f"Exported to {os.fspath(filepath)}")
 
     def get_config(self) -> dict:
-        """Returns the constructor's arguments, JSON-serialisable."""
+        """Returns the constructor's arguments, JSON-serializable."""
         parts = {
             name: keras.saving.serialize_keras_object(getattr(self, name))
             for name in ("encoder", "decoder", "objective", "likelihood")
@@ -635,50 +628,3 @@ class BetaVAE(keras.Model):
         """
         with made_from_config(cls.__name__):
             return cls(**keras.saving.deserialize_keras_object(config, custom_objects))
-
-    def _scaled(self, x: tf.Tensor) -> tf.Tensor:
-        x = tf.convert_to_tensor(x)
-        self._check_shape(x.shape)
-        scale = 1.0 / 255.0 if x.dtype.is_integer else 1.0
-        return tf.cast(x, "float32") * scale
-
-    def _sampled_bounds(
-        self, x: tf.Tensor, seeds: tf.Tensor
-    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """Returns log p(x|z) and log p(z)/q(z|x), (n_samples, batch), and the KL, (batch,)."""
-        posterior, prior, images = self.posterior(x), self.prior, self._scaled(x)
-
-        def sampled(seed):
-            z = posterior.sample(seed=seed)
-            log_ratio = prior.log_prob(z) - posterior.log_prob(z)
-            return self.likelihood_of(z).log_prob(images), log_ratio
-
-        # One sample at a time: memory does not grow with their number.
-        log_likelihoods, log_ratios = tf.map_fn(
-            sampled, seeds, fn_output_signature=("float32", "float32")
-        )
-        kl = tf.reduce_sum(kl_per_latent(posterior, prior), axis=-1)
-        return log_likelihoods, log_ratios, kl
-
-    def _check_shape(self, shape: tf.TensorShape) -> None:
-        if shape.rank == 0 or not shape[1:].is_compatible_with(self.image_shape):
-            raise ValueError(
-                f"images must have the shape (batch, {', '.join(map(str, self.image_shape))}) "
-                f"that the encoder takes, got {tuple(shape)}"
-            )
-
-    @staticmethod
-    def _gathered(posterior: tfd.Independent, share: Share) -> tfd.Independent:
-        """Returns the posteriors of the global batch."""
-        if share.is_all:
-            return posterior
-        normal = posterior.distribution
-        moments = share.gathered(tf.concat([normal.loc, normal.scale], axis=-1))
-        return tfd.Independent(tfd.Normal(*tf.split(moments, 2, axis=-1)), 1)
-
-    def _check_support(self, x: tf.Tensor) -> None:
-        images, support = self._scaled(x), self.likelihood.support
-        if support and tf.executing_eagerly():
-            low, high = support
-            if not tf.reduce_all((images >= low) & (images <= high)):
-                raise ValueError(f"images must be within [{low:g}, {high:g}], or be uint8")

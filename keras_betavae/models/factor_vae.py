@@ -198,7 +198,7 @@ class FactorVAE(BetaVAE):
 
     def _permuted(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
         share = Share(tf.shape(x)[0])
-        whole = self._gathered(self.posterior(x, training=training), share)
+        whole = share.gathered_posterior(self.posterior(x, training=training))
         z = whole.sample(seed=self._streams.next(training))
         return share.own(self.permute(z, self._streams.next(training)))
 
@@ -219,7 +219,7 @@ class FactorVAE(BetaVAE):
         return {**config, "discriminator_optimizer": optimizer}
 
     def get_config(self) -> dict:
-        """Returns the constructor's arguments, JSON-serialisable."""
+        """Returns the constructor's arguments, JSON-serializable."""
         own = keras.saving.serialize_keras_object(
             {"gamma": self.gamma, "discriminator": self.discriminator}
         )

@@ -88,7 +88,7 @@ class PairVAE(BetaVAE):
         """
         if hasattr(y, "shape"):
             # The compiled step may have been traced for any shape by now.
-            self._check_shape(tf.TensorShape(y.shape))
+            self._input.check_shape(y.shape)
         return super().fit(x, y, *args, **kwargs)
 
     def _interleaved(self, x, y):
@@ -105,10 +105,10 @@ class PairVAE(BetaVAE):
                 f"and {tuple(y.shape)}"
             )
         tf.debugging.assert_equal(tf.shape(x)[0], tf.shape(y)[0], "x and y must pair up")
-        return _interleave(tf.stack([self._scaled(x), self._scaled(y)]))
+        return _interleave(tf.stack([self._input.scaled(x), self._input.scaled(y)]))
 
     def get_config(self) -> dict:
-        """Returns the constructor's arguments, JSON-serialisable."""
+        """Returns the constructor's arguments, JSON-serializable."""
         return {**super().get_config(), "average": self.average}
 
 
@@ -237,5 +237,5 @@ class GroupVAE(PairVAE):
         return tf.broadcast_to(shared, tf.shape(first.loc))
 
     def get_config(self) -> dict:
-        """Returns the constructor's arguments, JSON-serialisable."""
+        """Returns the constructor's arguments, JSON-serializable."""
         return {**super().get_config(), "shared": list(self.shared)}

@@ -1,0 +1,74 @@
+"""What a model's images must be, and how the networks see them."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import tensorflow as tf
+
+from keras_betavae.likelihoods import Likelihood
+
+
+class ImageInput:
+    """The shape and range of a model's images.
+
+    Args:
+        shape: Shape of one image.
+        likelihood: The likelihood, which knows the range.
+    """
+
+    def __init__(self, shape: Sequence[int], likelihood: Likelihood):
+        self.shape, self._likelihood = tuple(shape), likelihood
+
+    def scaled(self, x: Any) -> tf.Tensor:
+        """Returns images as the networks see them: integers divided by 255, all as float32.
+
+        Raises:
+            ValueError: If their shape is wrong.
+        """
+        x = tf.convert_to_tensor(x)
+        self.check_shape(x.shape)
+        return tf.cast(x, "float32") * (1.0 / 255.0 if x.dtype.is_integer else 1.0)
+
+    def check_shape(self, shape: Sequence[int | None]) -> None:
+        """Checks the shape of a batch.
+
+        Raises:
+            ValueError: If it is not `(batch, *shape)`.
+        """
+        found = tf.TensorShape(shape)
+        if found.rank == 0 or not found[1:].is_compatible_with(self.shape):
+            raise ValueError(
+                f"images must have the shape (batch, {', '.join(map(str, self.shape))}) that the "
+                f"encoder takes, got {tuple(found)}"
+            )
+
+    def check_support(self, x: Any) -> None:
+        """Checks the range of images; not within a `tf.function`, which cannot raise.
+
+        Raises:
+            ValueError: If some are outside the likelihood's support.
+        """
+        images, support = self.scaled(x), self._likelihood.support
+        if support and tf.executing_eagerly():
+            low, high = support
+            if not tf.reduce_all((images >= low) & (images <= high)):
+                raise ValueError(f"images must be within [{low:g}, {high:g}], or be uint8")
+
+    def are_sound(self, images: Any) -> tf.Tensor:
+        """Returns whether all images are within the likelihood's support and finite."""
+        images, support = tf.convert_to_tensor(images), self._likelihood.support
+        low, high = support or (0.0, 1.0)
+        if images.dtype in (tf.uint8, tf.bool) and low <= 0.0 and high >= 1.0:
+            return tf.constant(True)  # These are scaled to [0, 1].
+        images = self.scaled(images)
+        low, high = support or (images.dtype.min, images.dtype.max)
+        # A comparison with NaN is false.
+        return tf.reduce_all((images >= low) & (images <= high))
+
+    @property
+    def range_text(self) -> str:
+        """What images must be, for an error message."""
+        if not self._likelihood.support:
+            return "finite"
+        low, high = self._likelihood.support
+        return f"within [{low:g}, {high:g}] under {type(self._likelihood).__name__}"
