@@ -5,7 +5,7 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 TFDS = ["tensorflow-datasets>=4.9"]
-EXPORT = ["onnx>=1.17", "tf2onnx>=1.16", "onnxruntime>=1.20", "ai-edge-litert>=1.2"]
+EXPORT = ["onnx>=1.17", "tf2onnx>=1.17", "onnxruntime>=1.20", "ai-edge-litert>=1.2"]
 SERVING = ["tensorflow-serving-api>=2.18"]
 SWEEP = ["keras-tuner>=1.4.8"]
 TESTING = ["hypothesis", "mypy", "pytest", "pytest-xdist", "ruff"]
@@ -34,7 +34,7 @@ setup(
         "joblib>=1.3",
         "tensorboard>=2.18",
         "pillow>=10.1",
-        "threadpoolctl>=3.1",
+        "threadpoolctl>=3.2",
         "matplotlib>=3.10",
     ],
     extras_require={

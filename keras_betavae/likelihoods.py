@@ -25,7 +25,7 @@ class Likelihood(abc.ABC):
 
     @property
     def weights(self) -> list[keras.Variable]:
-        """What the model trains beside the networks and tracks as its own; often nothing."""
+        """The variables that the model trains in addition to the networks; usually none."""
         return []
 
     @abc.abstractmethod

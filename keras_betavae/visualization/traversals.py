@@ -39,7 +39,7 @@ def traverse(
         decoder.
 
     Raises:
-        ValueError: If `code` is no vector, `n_steps` is below 2 or `values` do not fit.
+        ValueError: If `code` is not a vector, `n_steps` is below 2, or `values` has another shape.
     """
     code = np.asarray(code, dtype=np.float32)
     if code.ndim != 1:
