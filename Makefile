@@ -3,7 +3,7 @@ BIN := $(VENV)/bin
 SEED ?= 0
 RUN ?= runs/demo-$(SEED)
 
-.PHONY: demo test lint types docs clean
+.PHONY: demo test quick lint types docs clean
 
 demo: $(VENV)/installed
 	if [ -e $(RUN)/config.json ]; then \
@@ -14,6 +14,9 @@ demo: $(VENV)/installed
 
 test: lint types docs
 	$(BIN)/pytest -n 2
+
+quick: lint types
+	$(BIN)/pytest -m "quick and not slow" tests
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .

@@ -5,7 +5,7 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 TFDS = ["tensorflow-datasets>=4.9"]
-EXPORT = ["onnx>=1.17", "tf2onnx>=1.16", "onnxruntime>=1.20", "ai-edge-litert>=1.2"]
+EXPORT = ["onnx>=1.17", "tf2onnx>=1.17", "onnxruntime>=1.20", "ai-edge-litert>=1.2"]
 SERVING = ["tensorflow-serving-api>=2.18"]
 SWEEP = ["keras-tuner>=1.4.8"]
 TESTING = ["hypothesis", "mypy", "pytest", "pytest-xdist", "ruff"]
@@ -25,6 +25,7 @@ setup(
     install_requires=[
         "tensorflow>=2.18",
         "keras>=3.8",
+        "h5py>=3.11",
         "tensorflow-probability[tf]>=0.25",
         "numpy>=2.0",
         "protobuf>=4.22",
@@ -33,7 +34,7 @@ setup(
         "joblib>=1.3",
         "tensorboard>=2.18",
         "pillow>=10.1",
-        "threadpoolctl>=3.1",
+        "threadpoolctl>=3.2",
         "matplotlib>=3.10",
     ],
     extras_require={
@@ -49,6 +50,8 @@ setup(
         "Development Status :: 4 - Beta",
         "Intended Audience :: Science/Research",
         "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: 3.12",
+        "Programming Language :: Python :: 3.13",
         "Topic :: Scientific/Engineering :: Artificial Intelligence",
     ],
 )

@@ -25,7 +25,7 @@ class Likelihood(abc.ABC):
 
     @property
     def weights(self) -> list[keras.Variable]:
-        """What the model trains beside the networks and tracks as its own; often nothing."""
+        """The variables that the model trains in addition to the networks; usually none."""
         return []
 
     @abc.abstractmethod
@@ -56,8 +56,8 @@ class Bernoulli(Likelihood):
 
     .. math:: \log p(x|z) = \sum_i x_i \log \sigma(l_i) + (1 - x_i) \log(1 - \sigma(l_i))
 
-    Images lie in [0, 1]. Grey values are taken as the papers take them, as
-    cross-entropy targets; the bound is then not a density over grey images, and a
+    Images lie in [0, 1]. Gray values are taken as the papers take them, as
+    cross-entropy targets; the bound is then not a density over gray images, and a
     perfect reconstruction still costs the images' own entropy. With
     `subtract_entropy` that constant of each image is taken off the cost,
 
@@ -83,9 +83,9 @@ class Bernoulli(Likelihood):
     def __init__(self, subtract_entropy: bool = False):
         self.subtract_entropy = bool(subtract_entropy)
 
-    def __call__(self, params):
+    def __call__(self, params: tf.Tensor) -> tfd.Independent:
         """Returns independent Bernoulli pixels with logits `params`."""
-        pixel = _GreyBernoulli if self.subtract_entropy else _Bernoulli
+        pixel = _GrayBernoulli if self.subtract_entropy else _Bernoulli
         return tfd.Independent(pixel(logits=params, dtype=params.dtype), _event_rank(params))
 
     def get_config(self) -> dict:
@@ -102,7 +102,7 @@ class ContinuousBernoulli(Likelihood):
         \log p(x|z) = \sum_i x_i \log \sigma(l_i) + (1 - x_i) \log(1 - \sigma(l_i))
         + \log \frac{l_i}{\tanh(l_i / 2)}
 
-    `Bernoulli`'s cross-entropy made a density over grey images in [0, 1] by its
+    `Bernoulli`'s cross-entropy made a density over gray images in [0, 1] by its
     normaliser, which is 2 at l = 0; unlike the cross-entropy it may exceed 0. The mean
     image is 1 / (1 - exp(-l)) - 1 / l, not σ(l).
 
@@ -118,7 +118,7 @@ class ContinuousBernoulli(Likelihood):
 
     support = (0.0, 1.0)
 
-    def __call__(self, params):
+    def __call__(self, params: tf.Tensor) -> tfd.Independent:
         """Returns independent continuous Bernoulli pixels with logits `params`."""
         return tfd.Independent(
             _ContinuousBernoulli(logits=params, dtype=params.dtype), _event_rank(params)
@@ -136,7 +136,7 @@ class Gaussian(Likelihood):
     (the σ-VAE); its optimum is the root mean square of x - m. The floor
     MIN_SCALE = 0.001 keeps perfectly reproduced images from driving σ to 0.
 
-    A copy, or what `from_config` makes, starts anew at `scale` with a w of its own.
+    A copy, or what `from_config` makes, starts again at `scale` with its own w.
 
     Args:
         scale: σ, the standard deviation in the images' units, above 0; where σ starts
@@ -183,7 +183,7 @@ class Gaussian(Likelihood):
             return tf.constant(self.scale, "float32")
         return MIN_SCALE + tf.exp(tf.convert_to_tensor(self._weights[0]))
 
-    def __call__(self, params):
+    def __call__(self, params: tf.Tensor) -> tfd.Independent:
         """Returns independent normal pixels with means `params`."""
         scale = tf.cast(self.sigma, params.dtype) if self.learnt else self.scale
         return tfd.Independent(tfd.Normal(params, scale), _event_rank(params))
@@ -217,7 +217,7 @@ class Laplace(Likelihood):
     def __init__(self, scale: float = 1.0):
         self.scale = _checked_scale(scale)
 
-    def __call__(self, params):
+    def __call__(self, params: tf.Tensor) -> tfd.Independent:
         """Returns independent Laplace pixels with locations `params`."""
         return tfd.Independent(_Laplace(params, self.scale), _event_rank(params))
 
@@ -233,7 +233,7 @@ class _Bernoulli(tfd.Bernoulli):
         return -tf.nn.sigmoid_cross_entropy_with_logits(event, self.logits)
 
 
-class _GreyBernoulli(_Bernoulli):
+class _GrayBernoulli(_Bernoulli):
     """A Bernoulli whose log_prob is -KL(Bernoulli(x) || self), highest at its mean."""
 
     def _log_prob(self, event):

@@ -1,4 +1,4 @@
-"""The papers' recipes by name: network, objective, likelihood, optimiser, batch, steps."""
+"""The papers' recipes by name: networks, objective, likelihood, optimizer, batch, steps."""
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
@@ -16,20 +16,22 @@ class Preset:
     """A recipe that `BetaVAE.from_preset` and the command line build from.
 
     Attributes:
-        network: Family of `networks`: "dense", "conv", "burgess", "locatello" or "broadcast".
+        encoder: Makes the encoder from (input_shape, latent_dim).
+        decoder: Makes the decoder from (latent_dim, input_shape).
         latent_dim: Number of latents.
         objective: The objective.
-        optimizer: Makes a new optimiser.
+        optimizer: Makes a new optimizer.
         batch_size: Images per step.
         steps: Training steps.
-        source: The paper, and what of the recipe is not from it.
+        source: The paper, and what in the recipe is not from it.
         input_shape: Shape of one image.
         likelihood: The likelihood.
         model: Name of the model's class.
-        options: What else the class is given.
+        options: Further arguments of the class.
     """
 
-    network: str
+    encoder: Callable[[Sequence[int], int], keras.Model]
+    decoder: Callable[[int, Sequence[int]], keras.Model]
     latent_dim: int
     objective: objectives.Objective
     optimizer: Callable[[], keras.optimizers.Optimizer]
@@ -43,11 +45,9 @@ class Preset:
 
     def model_arguments(self) -> dict[str, Any]:
         """Returns new networks and the other arguments of the model."""
-        encoder = getattr(networks, f"{self.network}_encoder")
-        decoder = getattr(networks, f"{self.network}_decoder")
         return {
-            "encoder": encoder(self.input_shape, self.latent_dim),
-            "decoder": decoder(self.latent_dim, self.input_shape),
+            "encoder": self.encoder(self.input_shape, self.latent_dim),
+            "decoder": self.decoder(self.latent_dim, self.input_shape),
             **{
                 name: type(part).from_config(part.get_config())
                 for name, part in (("objective", self.objective), ("likelihood", self.likelihood))
@@ -72,7 +72,8 @@ _DSPRITES_SIZE = 737_280
 
 def _locatello(objective: objectives.Objective, source: str = _LOCATELLO, **others: Any) -> Preset:
     arguments: dict[str, Any] = {
-        "network": "locatello",
+        "encoder": networks.locatello_encoder,
+        "decoder": networks.conv_decoder,
         "latent_dim": 10,
         "objective": objective,
         "optimizer": partial(keras.optimizers.Adam, 1e-4, epsilon=1e-8),
@@ -85,17 +86,19 @@ def _locatello(objective: objectives.Objective, source: str = _LOCATELLO, **othe
 
 _PRESETS = {
     "sprites_quick": Preset(
-        network="broadcast",
+        encoder=networks.conv_encoder,
+        decoder=networks.broadcast_decoder,
         latent_dim=10,
         objective=objectives.BetaTC(beta=10.0, n_data=_DSPRITES_SIZE),
         optimizer=partial(keras.optimizers.Adam, 1e-3),
         batch_size=64,
         steps=1_200,
         source="ours, for minutes on a CPU: the objective and grid of Locatello et al. 2019 with a "
-        "spatial broadcast decoder",
+        "spatial broadcast decoder; n_data is that of dSprites, and `for_data` fits it to others",
     ),
     "higgins_quick": Preset(
-        network="dense",
+        encoder=networks.dense_encoder,
+        decoder=networks.dense_decoder,
         latent_dim=10,
         objective=objectives.Beta(16.0),
         optimizer=_quick_adam,
@@ -104,7 +107,8 @@ _PRESETS = {
         source="the dense networks of Higgins et al. 2017; the rest is ours, for minutes on a CPU",
     ),
     "capacity_quick": Preset(
-        network="broadcast",
+        encoder=networks.conv_encoder,
+        decoder=networks.broadcast_decoder,
         latent_dim=10,
         # Under the whole γ from the start, the KL meets C with one posterior for all images.
         objective=objectives.Capacity(
@@ -117,7 +121,8 @@ _PRESETS = {
         "that rises within the first 1,000 steps, and a spatial broadcast decoder",
     ),
     "higgins_dsprites": Preset(
-        network="dense",
+        encoder=networks.dense_encoder,
+        decoder=networks.dense_decoder,
         latent_dim=10,
         objective=objectives.Beta(4.0),
         optimizer=partial(keras.optimizers.Adagrad, 1e-2),
@@ -126,7 +131,8 @@ _PRESETS = {
         source=_HIGGINS,
     ),
     "higgins_chairs": Preset(
-        network="conv",
+        encoder=networks.conv_encoder,
+        decoder=networks.conv_decoder,
         latent_dim=32,
         objective=objectives.Beta(5.0),
         optimizer=partial(keras.optimizers.Adam, 1e-4),
@@ -135,7 +141,8 @@ _PRESETS = {
         source=_HIGGINS,
     ),
     "higgins_faces": Preset(
-        network="conv",
+        encoder=networks.conv_encoder,
+        decoder=networks.conv_decoder,
         latent_dim=32,
         objective=objectives.Beta(20.0),
         optimizer=partial(keras.optimizers.Adam, 1e-4),
@@ -144,7 +151,8 @@ _PRESETS = {
         source=_HIGGINS,
     ),
     "higgins_celeba": Preset(
-        network="conv",
+        encoder=networks.conv_encoder,
+        decoder=networks.conv_decoder,
         input_shape=(64, 64, 3),
         latent_dim=32,
         objective=objectives.Beta(250.0),
@@ -155,7 +163,8 @@ _PRESETS = {
         source=_HIGGINS,
     ),
     "burgess_dsprites": Preset(
-        network="burgess",
+        encoder=networks.burgess_encoder,
+        decoder=networks.burgess_decoder,
         latent_dim=10,
         objective=objectives.Capacity(gamma=1000.0, max_capacity=25.0, n_steps=100_000),
         optimizer=partial(keras.optimizers.Adam, 5e-4),
@@ -164,7 +173,8 @@ _PRESETS = {
         source=_BURGESS,
     ),
     "burgess_celeba": Preset(
-        network="burgess",
+        encoder=networks.burgess_encoder,
+        decoder=networks.burgess_decoder,
         input_shape=(64, 64, 3),
         latent_dim=32,
         objective=objectives.Capacity(gamma=1000.0, max_capacity=50.0, n_steps=100_000),
@@ -177,7 +187,7 @@ _PRESETS = {
     "locatello_capacity": _locatello(objectives.Capacity(1000.0, 25.0, n_steps=100_000)),
     "locatello_tc": _locatello(
         objectives.BetaTC(beta=6.0, n_data=_DSPRITES_SIZE),
-        source=f"{_LOCATELLO}; n_data is that of dSprites, the command line takes the data's",
+        source=f"{_LOCATELLO}; n_data is that of dSprites, and `for_data` fits it to others",
     ),
     "locatello_factor": _locatello(
         objectives.Beta(1.0),
@@ -205,14 +215,14 @@ def get(name: str) -> Preset:
     """Returns a preset.
 
     Raises:
-        ValueError: If there is no preset of that name.
+        ValueError: If the preset is unknown.
 
     Example:
         >>> get("burgess_dsprites").objective.max_capacity
         25.0
     """
     if name not in _PRESETS:
-        raise ValueError(f"there is no preset {name!r}; there are {', '.join(_PRESETS)}")
+        raise ValueError(f"unknown preset {name!r}; the presets are {', '.join(_PRESETS)}")
     return _PRESETS[name]
 
 

@@ -1,6 +1,9 @@
 """Set before TensorFlow and NumPy are imported."""
 
 import os
+import subprocess
+
+import pytest
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # Test processes run side by side; thread pools in each would fight over the cores.
@@ -14,3 +17,36 @@ for variable in (
 # keras_betavae sets it where it is imported before TensorFlow, as in the processes that tests
 # start; with other convolutions the last digits differ.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+
+QUICK = {
+    "test_controls",
+    "test_dip",
+    "test_files",
+    "test_house",
+    "test_layers",
+    "test_networks",
+    "test_presets",
+    "test_responses",
+    "test_traversals",
+    "test_visualization",
+}
+"""The files whose tests train nothing and start no process: those of `make quick`."""
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if item.path.stem in QUICK:
+            item.add_marker("quick")
+
+
+@pytest.fixture(autouse=True)
+def quick_tests_are_quick(request, monkeypatch):
+    """Fails a test of the quick files that trains, or starts a process."""
+    if request.node.get_closest_marker("quick"):
+        import keras
+
+        def refuse(*_, **__):
+            pytest.fail(f"{request.path.stem} is listed as quick in tests/conftest.py")
+
+        monkeypatch.setattr(keras.Model, "fit", refuse)
+        monkeypatch.setattr(subprocess.Popen, "__init__", refuse)

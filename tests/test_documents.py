@@ -1,6 +1,8 @@
 """What README, docs and examples say must run."""
 
+import dataclasses
 import re
+from functools import partial
 from pathlib import Path
 
 import keras
@@ -20,6 +22,20 @@ def compile_nothing(monkeypatch):
     """XLA would take longer to compile the small models than they train."""
     defaults = {**kbv.BetaVAE.compile.__kwdefaults__, "jit_compile": False}
     monkeypatch.setattr(kbv.BetaVAE.compile, "__kwdefaults__", defaults)
+
+
+@pytest.fixture(autouse=True)
+def small_networks(monkeypatch):
+    """Every recipe with narrow dense networks; other tests train convolutions."""
+    narrow = {
+        name: dataclasses.replace(
+            recipe,
+            encoder=partial(kbv.networks.dense_encoder, units=(16,)),
+            decoder=partial(kbv.networks.dense_decoder, units=(16,)),
+        )
+        for name, recipe in kbv.presets._PRESETS.items()
+    }
+    monkeypatch.setattr(kbv.presets, "_PRESETS", narrow)
 
 
 SMALLER = {

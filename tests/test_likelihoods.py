@@ -132,12 +132,17 @@ def test_only_what_is_learnt_has_weights(likelihood):
     assert len(likelihood.weights) == int(likelihood.get_config().get("learnt", False))
 
 
-@pytest.mark.parametrize("jit_compile", [False, True], ids=["graph", "jit"])
 @pytest.mark.parametrize("likelihood", ALL, ids=label)
-def test_values_and_gradients_are_finite_at_extreme_params_and_pixels(likelihood, jit_compile):
-    params = np.array(LOGITS, "float32")[:, None]
-    for pixel in (0.0, 0.3, 1.0):
-        for values in gradients(likelihood, params, np.full_like(params, pixel), jit_compile):
+def test_values_and_gradients_are_finite_at_extreme_params_and_pixels(likelihood):
+    params, images = np.meshgrid(np.array(LOGITS, "float32"), np.float32([0.0, 0.3, 1.0]))
+    for values in gradients(likelihood, params.reshape(-1, 1), images.reshape(-1, 1)):
+        assert np.all(np.isfinite(values))
+
+
+def test_values_and_gradients_are_finite_in_xla_too():
+    params, images = np.meshgrid(np.array(LOGITS, "float32"), np.float32([0.0, 0.3, 1.0]))
+    for likelihood in (ContinuousBernoulli(), Bernoulli(subtract_entropy=True)):
+        for values in gradients(likelihood, params.reshape(-1, 1), images.reshape(-1, 1), True):
             assert np.all(np.isfinite(values))
 
 
@@ -211,9 +216,8 @@ def test_bernoulli_without_entropy_is_zero_at_a_perfect_reconstruction(logit):
     )
 
 
-@pytest.mark.parametrize("shape", SHAPES, ids=str)
-def test_continuous_bernoulli_is_its_closed_form(shape):
-    params, images = params_and_images(shape)
+def test_continuous_bernoulli_is_its_closed_form():
+    params, images = params_and_images((2, 3, 3))
     expected = [
         np.log(continuous_bernoulli(float(x), float(logit)))
         for x, logit in zip(images.ravel(), params.ravel(), strict=True)
@@ -236,9 +240,9 @@ def test_continuous_bernoulli_integrates_to_one_and_its_mean_is_the_integral(log
     assert float(shown[0, 0]) == pytest.approx(mean, rel=1e-5)
 
 
-@pytest.mark.parametrize("logit", LOGITS)
-def test_continuous_bernoullis_slope_is_the_distance_from_its_mean(logit):
-    params, pixel = np.full((1, 1), logit, "float32"), np.full((1, 1), 0.3, "float32")
+def test_continuous_bernoullis_slope_is_the_distance_from_its_mean():
+    params = np.array(LOGITS, "float32")[:, None]
+    pixel = np.full_like(params, 0.3)
     _, mean, slope, _, _ = gradients(ContinuousBernoulli(), params, pixel)
     np.testing.assert_allclose(slope, pixel - mean, rtol=1e-4, atol=1e-5)
 
@@ -254,10 +258,9 @@ def test_continuous_bernoulli_is_at_least_twice_the_cross_entropys_likelihood(lo
     assert continuous - plain >= np.log(2.0) - 1e-6 * max(1.0, abs(plain))
 
 
-@pytest.mark.parametrize("shape", SHAPES, ids=str)
 @pytest.mark.parametrize("scale", [0.1, 1.0, 3.0])
-def test_gaussian_is_scipys(shape, scale):
-    params, images = params_and_images(shape)
+def test_gaussian_is_scipys(scale):
+    params, images = params_and_images((2, 3, 3))
     expected = stats.norm(params.astype("float64"), scale).logpdf(images)
     p = Gaussian(scale)(tf.constant(params))
     np.testing.assert_allclose(p.log_prob(images), summed_over_pixels(expected), rtol=1e-5)
@@ -274,10 +277,9 @@ def test_gaussian_keeps_its_half(scale, distance):
     assert at_mean == pytest.approx(-np.log(scale * np.sqrt(2.0 * np.pi)), rel=1e-5, abs=1e-5)
 
 
-@pytest.mark.parametrize("shape", SHAPES, ids=str)
 @pytest.mark.parametrize("scale", [0.1, 1.0, 3.0])
-def test_laplace_is_scipys(shape, scale):
-    params, images = params_and_images(shape)
+def test_laplace_is_scipys(scale):
+    params, images = params_and_images((2, 3, 3))
     expected = stats.laplace(params.astype("float64"), scale).logpdf(images)
     p = Laplace(scale)(tf.constant(params))
     np.testing.assert_allclose(p.log_prob(images), summed_over_pixels(expected), rtol=1e-5)
@@ -310,7 +312,7 @@ def test_a_learnt_gaussian_starts_as_the_fixed_one(scale):
     )
 
 
-@pytest.mark.parametrize("rms", [0.02, 0.3, 5.0])
+@pytest.mark.parametrize("rms", [0.02, 5.0])
 def test_a_learnt_scale_becomes_the_residuals_root_mean_square(rms):
     params, _ = params_and_images((4, 4, 1))
     residuals = rms * np.random.default_rng(1).normal(size=params.shape).astype("float32")

@@ -110,7 +110,9 @@ def test_a_learning_rate_that_does_not_learn_is_refused(learning_rate):
 
 
 def test_an_unknown_preset_is_refused_with_those_there_are():
-    with pytest.raises(ValueError, match=r"no preset 'beta'; there are .*burgess_dsprites"):
+    with pytest.raises(
+        ValueError, match=r"unknown preset 'beta'; the presets are .*burgess_dsprites"
+    ):
         runs.Settings.from_preset("beta")
 
 

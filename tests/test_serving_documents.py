@@ -92,22 +92,51 @@ def test_the_soak_counts_no_trace_after_the_first_call(vae, capsys, monkeypatch)
     assert len(counts) == 1
 
 
-def requirements():
+def setup_arguments():
     import setuptools
 
     given = {}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(setuptools, "setup", lambda **arguments: given.update(arguments))
         runpy.run_path(str(ROOT / "setup.py"))
+    return given
+
+
+def requirements():
+    given = setup_arguments()
     extras = {k: v for k, v in given["extras_require"].items() if k != "benchmark"}
-    return {*given["install_requires"], *(r for each in extras.values() for r in each)}
+    every = {*given["install_requires"], *(r for each in extras.values() for r in each)}
+    return sorted(map(Requirement, every), key=lambda each: canonicalize_name(each.name))
+
+
+def pinned(file):
+    lines = (ROOT / file).read_text().splitlines()
+    assert not [line for line in lines if "://" in line or "@" in line]
+    return dict(line.split("==") for line in lines if not line.startswith("#"))
 
 
 def test_constraints_name_a_version_of_every_requirement():
-    lines = (ROOT / "constraints.txt").read_text().splitlines()
-    versions = dict(line.split("==") for line in lines if not line.startswith("#"))
-    for requirement in map(Requirement, requirements()):
+    versions = pinned("constraints.txt")
+    for requirement in requirements():
         version = versions.get(canonicalize_name(requirement.name))
         assert version is not None, requirement
         assert requirement.specifier.contains(version), requirement
-    assert not [line for line in lines if "://" in line or "@" in line]
+
+
+def test_the_least_constraints_are_the_bounds_of_setup():
+    bounds = {
+        canonicalize_name(requirement.name): specifier.version
+        for requirement in requirements()
+        for specifier in requirement.specifier
+        if specifier.operator == ">="
+    }
+    # TensorFlow Probability takes any tf-keras, which must be that of TensorFlow's own version.
+    bounds["tf-keras"] = bounds["tensorflow"]
+    assert pinned("constraints-min.txt") == bounds
+
+
+def test_the_workflow_runs_every_python_of_setup():
+    text = (ROOT / ".github" / "workflows" / "test.yml").read_text("utf-8")
+    (versions,) = re.findall(r"python-version: \[(.*)\]", text)
+    named = [line.rsplit(" ", 1)[1] for line in setup_arguments()["classifiers"] if ":: 3." in line]
+    assert re.findall(r"3\.\d+", versions) == named

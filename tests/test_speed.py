@@ -18,7 +18,7 @@ specification = importlib.util.spec_from_file_location("systems", ROOT / "benchm
 systems = importlib.util.module_from_spec(specification)
 specification.loader.exec_module(systems)
 
-SHAPE, LATENTS, BETA, BATCH = (32, 32, 1), 4, 4.0, 16
+SHAPE, LATENTS, BETA, BATCH, N_STEPS = (32, 32, 1), 4, 4.0, 16, 40
 
 
 def networks_of(family):
@@ -56,8 +56,8 @@ class PlainVAE(keras.Model):
         return {"loss": loss}
 
 
-@pytest.mark.parametrize("family", ["dense", "conv", "burgess", "locatello"])
-def test_a_hundred_losses_are_those_of_a_plain_keras_model(family):
+@pytest.mark.parametrize("family", ["dense", "conv"])
+def test_the_losses_of_many_steps_are_those_of_a_plain_keras_model(family):
     encoder, decoder = networks_of(family)
     copies = [keras.models.clone_model(model) for model in (encoder, decoder)]
     for copy, model in zip(copies, (encoder, decoder), strict=True):
@@ -69,7 +69,7 @@ def test_a_hundred_losses_are_those_of_a_plain_keras_model(family):
     plain = PlainVAE(*copies, seed=0)
     # XLA draws other normal numbers from the same seed.
     plain.compile(keras.optimizers.Adam(1e-3), jit_compile=vae.jit_compile)
-    batches = tf.data.Dataset.from_tensor_slices(images(100 * BATCH)).batch(BATCH)
+    batches = tf.data.Dataset.from_tensor_slices(images(N_STEPS * BATCH)).batch(BATCH)
 
     losses = []
     for model in (plain, vae):
@@ -79,24 +79,22 @@ def test_a_hundred_losses_are_those_of_a_plain_keras_model(family):
         )
         model.fit(batches, shuffle=False, verbose=0, callbacks=[step])
     # Ours is the mean since the start of the epoch.
-    counts = np.arange(1, 101)
+    counts = np.arange(1, N_STEPS + 1)
     theirs, means = (np.array(values, "float64") for values in losses)
     np.testing.assert_allclose(means, np.cumsum(theirs) / counts, rtol=1e-4)
     assert theirs[-1] < 0.8 * theirs[0]
 
 
-@pytest.mark.parametrize(
-    ("family", "compiles_whole"), [("dense", True), ("conv", False), ("burgess", False)]
-)
+@pytest.mark.parametrize(("family", "compiles_whole"), [("dense", True), ("conv", False)])
 def test_auto_compiles_whole_steps_of_dense_networks_alone(family, compiles_whole):
     vae = kbv.BetaVAE(*networks_of(family))
     vae.compile()
     assert vae.jit_compile is compiles_whole
-    assert vae._compiles_parts is not compiles_whole
+    assert vae._compilation.descent is not compiles_whole
     for given in (False, True):
         vae.compile(jit_compile=given)
         assert vae.jit_compile is given
-        assert not vae._compiles_parts
+        assert not vae._compilation.descent
 
 
 def test_auto_compiles_no_network_that_it_does_not_know():
@@ -113,10 +111,10 @@ def test_auto_compiles_nothing_under_a_strategy_or_eagerly():
     with strategy.scope():
         vae = kbv.BetaVAE(*networks_of("dense"))
         vae.compile()
-    assert (vae.jit_compile, vae._compiles_parts) == (False, False)
+    assert (vae.jit_compile, vae._compilation.descent) == (False, False)
     vae = kbv.BetaVAE(*networks_of("dense"))
     vae.compile(run_eagerly=True)
-    assert (vae.jit_compile, vae._compiles_parts) == (False, False)
+    assert (vae.jit_compile, vae._compilation.descent) == (False, False)
 
 
 @pytest.mark.parametrize("choice", ["auto", False, True])
@@ -184,39 +182,21 @@ def test_no_bad_gradient_reaches_the_weights(family, bad):
         np.testing.assert_array_equal(weight, old)
 
 
-def test_streams_leave_malloc_as_it_is():
+def test_streams_leave_malloc_as_it_is_and_imports_leave_onednn_as_chosen():
     # tf.data's from_generator changes malloc under Python 3.11, and says so.
     script = """
+import os
 import keras_betavae as kbv
 data = kbv.datasets.load_sprites()
 next(iter(data.to_tf_data(4)))
 next(iter(data.to_pairs(1, 4)))
 next(iter(data.to_partly_labelled(10, 4)))
+print(os.environ["TF_ENABLE_ONEDNN_OPTS"])
 """
-    process = run_python(script, TF_CPP_MIN_LOG_LEVEL="0")
+    process = run_python(script, TF_CPP_MIN_LOG_LEVEL="0", TF_ENABLE_ONEDNN_OPTS="0")
     assert process.returncode == 0, process.stderr
     assert "Memory patch" not in process.stderr
-
-
-def test_importing_brings_little_that_its_dependencies_do_not():
-    script = """
-import sys
-import keras, tensorflow, tensorflow_probability
-before = set(sys.modules)
-import keras_betavae
-print(*sorted({name.split(".")[0] for name in set(sys.modules) - before}))
-"""
-    heavy = {"sklearn", "matplotlib", "tensorboard", "h5py", "scipy", "joblib"}
-    process = run_python(script)
-    assert process.returncode == 0, process.stderr
-    assert not heavy & set(process.stdout.split())
-
-
-@pytest.mark.parametrize(("given", "expected"), [(None, "1"), ("0", "0")])
-def test_importing_first_turns_onednn_on_unless_told_otherwise(given, expected):
-    script = "import os, keras_betavae; print(os.environ['TF_ENABLE_ONEDNN_OPTS'])"
-    environment = {} if given is None else {"TF_ENABLE_ONEDNN_OPTS": given}
-    assert run_python(script, **environment).stdout.split()[-1] == expected
+    assert process.stdout.split()[-1] == "0"
 
 
 @pytest.mark.parametrize(
@@ -230,7 +210,7 @@ def test_the_benchmark_runs_each_system(system, mode, monkeypatch):
     assert all(np.isfinite(result).all() for result in results)
 
 
-@pytest.mark.parametrize("mode", ["train", "encode", "decode"])
+@pytest.mark.parametrize("mode", ["train", "decode"])
 def test_the_benchmark_counts_operations_as_tensorflow_does(mode):
     from tensorflow.python.profiler import model_analyzer, option_builder
 

@@ -21,7 +21,7 @@ def test_a_vaes_reconstructions_stand_below_the_images():
     np.testing.assert_allclose(pairs[1], vae.reconstruct(images), rtol=1e-6)
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64", "float16", "uint8"])
+@pytest.mark.parametrize("dtype", ["float64", "float16", "uint8"])
 def test_only_integer_images_count_in_255ths(dtype):
     vae = tiny_vae()
     levels = np.random.default_rng(0).integers(0, 256, (3, 8, 8, 1))

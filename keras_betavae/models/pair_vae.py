@@ -80,7 +80,9 @@ class PairVAE(BetaVAE):
         mean, scale = (_interleave(tf.where(shared, common, each)) for each, common in parts)
         return tfd.Independent(tfd.Normal(mean, scale), 1)
 
-    def fit(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any):
+    def fit(
+        self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any
+    ) -> keras.callbacks.History:
         """Trains as `BetaVAE.fit` does, on images and their partners.
 
         Raises:

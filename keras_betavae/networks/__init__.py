@@ -1,21 +1,23 @@
-"""The papers' encoders and decoders, as plain functional Keras models."""
+"""The papers' encoders and decoders, as plain functional Keras models.
+
+An encoder maps images `(batch, *image_shape)` to `[mean, log_var]`, each
+(batch, latent_dim); a decoder maps codes (batch, latent_dim) to the likelihood's
+unactivated parameters `(batch, *image_shape)`.
+"""
 
 from keras_betavae.networks import layers
-from keras_betavae.networks.architectures import (
-    are_dense,
+from keras_betavae.networks.convolutional import (
     broadcast_decoder,
     broadcast_encoder,
     burgess_decoder,
     burgess_encoder,
     conv_decoder,
     conv_encoder,
-    dense_decoder,
-    dense_encoder,
-    discriminator,
-    fitting_shapes,
     locatello_decoder,
     locatello_encoder,
 )
+from keras_betavae.networks.dense import dense_decoder, dense_encoder, discriminator
+from keras_betavae.networks.fitting import are_dense, fitting_shapes
 
 __all__ = [
     "are_dense",

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 @keras.saving.register_keras_serializable(package="keras_betavae")
 class SpatialBroadcast(keras.layers.Layer):
-    r"""Lays a code at every place of a square grid, beside the place's coordinates.
+    r"""Repeats a code at every place of a square grid, with the place's coordinates.
 
     .. math::
         y_{ij} = (z, \; x_j, \; x_i), \qquad x_k = -1 + \frac{2k}{side - 1}
@@ -63,13 +63,13 @@ class Conv2DTranspose(keras.layers.Conv2DTranspose):
 
     Args:
         filters: Channels of the output; one to three are worth this layer.
-        kernel_size: (4, 4) and no other, as `strides` is (2, 2) and `padding` "same".
-        strides: See there.
-        padding: See there.
+        kernel_size: (4, 4), the only one supported.
+        strides: (2, 2), the only ones supported.
+        padding: "same", the only one supported.
         **kwargs: As in `keras.layers.Conv2DTranspose`.
 
     Raises:
-        ValueError: If the kernel, the stride, the padding or the format of the images is another.
+        ValueError: If the kernel, stride, padding or data format is not supported.
 
     Example:
         >>> Conv2DTranspose(1)(tf.ones((2, 32, 32, 8))).shape

@@ -7,12 +7,14 @@ from typing import Any
 
 import numpy as np
 
+from keras_betavae._utils.protocols import Autoencoder
 
-def reconstructions(model: Any, images: np.ndarray) -> np.ndarray:
+
+def reconstructions(model: Autoencoder, images: np.ndarray) -> np.ndarray:
     """Returns images above what the model makes of them.
 
     Args:
-        model: Anything with a method `reconstruct`.
+        model: Whatever has a method `reconstruct`.
         images: uint8, or floats from 0 to 1, (n, height, width, channels).
 
     Returns:
@@ -24,7 +26,7 @@ def reconstructions(model: Any, images: np.ndarray) -> np.ndarray:
 
 
 def image_grid(images: np.ndarray, *, padding: int = 2, zoom: int = 1) -> np.ndarray:
-    """Lays images out in rows and columns, with grey lines between them.
+    """Lays images out in rows and columns, with gray lines between them.
 
     Args:
         images: Floats (rows, columns, height, width, channels) of 1 or 3 channels;
@@ -50,10 +52,10 @@ def image_grid(images: np.ndarray, *, padding: int = 2, zoom: int = 1) -> np.nda
     pixels = np.rint(np.clip(images, 0.0, 1.0) * 255).astype(np.uint8)
     pixels = pixels.repeat(zoom, axis=2).repeat(zoom, axis=3)
     margins = [(0, 0), (0, 0), (padding, 0), (padding, 0), (0, 0)]
-    pixels = np.pad(pixels, margins, constant_values=_GREY)
+    pixels = np.pad(pixels, margins, constant_values=_GRAY)
     rows, columns, height, width, channels = pixels.shape
     grid = pixels.swapaxes(1, 2).reshape(rows * height, columns * width, channels)
-    grid = np.pad(grid, [(0, padding), (0, padding), (0, 0)], constant_values=_GREY)
+    grid = np.pad(grid, [(0, padding), (0, padding), (0, 0)], constant_values=_GRAY)
     return grid if channels == 3 else grid.repeat(3, axis=2)
 
 
@@ -188,4 +190,4 @@ def write_animation(
     )
 
 
-_GREY = 128
+_GRAY = 128

@@ -128,7 +128,7 @@ def plot_information(information: np.ndarray, factor_names: Sequence[str]) -> "F
 
 
 def plot_histograms(codes: np.ndarray, labels: Sequence[str] | None = None) -> "Figure":
-    """Returns a histogram of each latent's codes, beside the density of the prior.
+    """Returns a histogram of each latent's codes with the density of the prior.
 
     Args:
         codes: Codes (n, latent_dim), samples of the posterior or its means.

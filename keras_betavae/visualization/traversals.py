@@ -2,10 +2,11 @@
 
 import os
 from collections.abc import Sequence
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
 
+from keras_betavae._utils.protocols import Decoder
 from keras_betavae.visualization.images import image_grid, labelled_grid, write_animation, write_png
 
 Span: TypeAlias = Literal["limit", "range", "quantiles"]
@@ -13,7 +14,7 @@ SPANS = ("limit", "range", "quantiles")
 
 
 def traverse(
-    model: Any,
+    model: Decoder,
     code: np.ndarray,
     *,
     latents: Sequence[int] | np.ndarray | None = None,
@@ -24,7 +25,7 @@ def traverse(
     """Returns what the decoder shows when one latent varies and the others stay.
 
     Args:
-        model: Anything with a method `decode`, from codes (n, latent_dim) to images.
+        model: Whatever has a method `decode`, from codes (n, latent_dim) to images.
         code: The code around which one moves, (latent_dim,): an image's, or zeros, the
             prior's mean.
         latents: The latents to vary, one row each; None for all.
@@ -38,7 +39,7 @@ def traverse(
         decoder.
 
     Raises:
-        ValueError: If `code` is no vector, `n_steps` is below 2 or `values` do not fit.
+        ValueError: If `code` is not a vector, `n_steps` is below 2, or `values` has another shape.
     """
     code = np.asarray(code, dtype=np.float32)
     if code.ndim != 1:
@@ -133,7 +134,7 @@ def latent_labels(
 
 
 def interpolate(
-    model: Any, first: np.ndarray, second: np.ndarray, *, n_steps: int = 11
+    model: Decoder, first: np.ndarray, second: np.ndarray, *, n_steps: int = 11
 ) -> np.ndarray:
     """Returns what the decoder shows on straight lines between codes.
 

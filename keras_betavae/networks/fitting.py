@@ -1,0 +1,73 @@
+"""Which shapes networks take, and whether an encoder and a decoder fit each other."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+from keras import layers
+
+COARSEST = 4
+"""Side of the maps between the convolutions and the dense layers."""
+
+
+def halvings(shape: Sequence[int], latent_dim: int) -> int:
+    """Returns how often stride 2 halves an image of a shape down to 4×4.
+
+    Raises:
+        ValueError: If the convolutional networks do not take the shape, or `latent_dim` is below 1.
+    """
+    check_positive(shape, latent_dim)
+    if len(shape) != 3 or shape[0] != shape[1] or shape[0] not in (32, 64, 128, 256):
+        raise ValueError(
+            "image shape must be (side, side, channels) with side 32, 64, 128 or 256, got "
+            f"{tuple(shape)}; dense_encoder and dense_decoder (the preset higgins_quick) take any"
+        )
+    return int(math.log2(shape[0] // COARSEST))
+
+
+def check_positive(shape: Sequence[int], latent_dim: int) -> None:
+    """Checks that there are pixels and latents.
+
+    Raises:
+        ValueError: If `latent_dim` or a dimension is below 1.
+    """
+    if latent_dim < 1:
+        raise ValueError(f"latent_dim must be at least 1, got {latent_dim}")
+    if not shape or any(size is None or size < 1 for size in shape):
+        raise ValueError(f"image shape must hold whole numbers of at least 1, got {tuple(shape)}")
+
+
+def fitting_shapes(encoder: keras.Model, decoder: keras.Model) -> tuple[tuple[int, ...], int]:
+    """Returns (image_shape, latent_dim) that both networks agree on.
+
+    Raises:
+        ValueError: If they are not an encoder and a decoder of the same images and codes.
+    """
+    # A model that is not built has no shapes.
+    outputs: Any = getattr(encoder, "output_shape", None)
+    is_list = isinstance(outputs, list) and isinstance(encoder.output, (list, tuple))
+    if not is_list or len(outputs) != 2 or outputs[0] != outputs[1]:
+        raise ValueError(
+            "encoder must return [mean, log_var] of one shape (batch, latent_dim), got the "
+            f"output shape {outputs}"
+        )
+    latent_shape, image_shape = outputs[0][1:], encoder.input_shape[1:]
+    codes, images = (getattr(decoder, f"{end}_shape", None) for end in ("input", "output"))
+    if len(latent_shape) != 1 or codes is None or codes[1:] != latent_shape:
+        raise ValueError(
+            f"decoder must take the encoder's codes: the encoder gives (batch, "
+            f"{', '.join(map(str, latent_shape))}), the decoder takes {codes}"
+        )
+    if images is None or images[1:] != image_shape:
+        raise ValueError(
+            f"decoder must return the encoder's images: the encoder takes "
+            f"{encoder.input_shape}, the decoder returns {images}"
+        )
+    return tuple(image_shape), latent_shape[0]
+
+
+def are_dense(*models: keras.Model) -> bool:
+    """Returns whether the models hold dense layers, and others that only reshape."""
+    kinds = (layers.InputLayer, layers.Flatten, layers.Reshape, layers.Dense)
+    return all(type(layer) in kinds for model in models for layer in model.layers)
