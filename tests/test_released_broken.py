@@ -391,6 +391,25 @@ def test_a_disk_that_fills_meanwhile_is_named(tmp_path, monkeypatch, name, room)
     assert files_in(tmp_path / "cache") == []
 
 
+def test_an_interruption_leaves_nothing(tmp_path, monkeypatch):
+    kind = small("mpi3d_toy")
+
+    def interrupted(release, files):
+        yield kind.images[:1]
+        raise KeyboardInterrupt
+
+    def interrupted_fetch(fname, *args, cache_dir, **kwargs):
+        Path(cache_dir, fname).write_bytes(b"half")
+        raise KeyboardInterrupt
+
+    kind.expect(monkeypatch, read=interrupted)
+    monkeypatch.setattr(keras.utils, "get_file", interrupted_fetch)
+    for path in (kind.write(tmp_path / "released"), None):
+        with pytest.raises(KeyboardInterrupt):
+            kind.load(path, cache_dir=tmp_path / "cache")
+        assert files_in(tmp_path / "cache") == []
+
+
 # Unpacked images that are damaged.
 
 

@@ -74,7 +74,7 @@ class LabelledDraw:
         batch_size: Images per batch.
         labelled_per_batch: Number of images, the first of each batch, that are drawn from those
             with labels; None for half of the batch.
-        entropy: Seed of the labelled images.
+        entropy: Seed of the labeled images.
 
     Raises:
         ValueError: If a number is outside its range.
@@ -99,6 +99,6 @@ class LabelledDraw:
         self._n, self._n_first, self._n_others = n, n_first, batch_size - n_first
 
     def __call__(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """Returns the indices of a batch's labelled images and of its others."""
+        """Returns the indices of a batch's labeled images and of its others."""
         labelled = self._subset[rng.integers(len(self._subset), size=self._n_first)]
         return labelled, rng.integers(self._n, size=self._n_others)

@@ -22,7 +22,7 @@ _MAGIC = {"|u1": 0x1E3D4C55, "<i4": 0x1E3D4C54}
 def load_small_norb(
     path: str | os.PathLike | None = None, *, cache_dir: str | os.PathLike | None = None
 ) -> FactorDataset:
-    """Loads SmallNORB, 48,600 grey images, scaled from 96×96 to 64×64×1 (Lanczos).
+    """Loads SmallNORB, 48,600 gray images, scaled from 96×96 to 64×64×1 (Lanczos).
 
     The factors are category, instance, elevation, azimuth and lighting. The images are those of
     the left camera, as in Locatello et al. 2019. The released training set (instances 4, 6, 7,

@@ -1,4 +1,4 @@
-"""Gaussian blobs that differ by their position alone."""
+"""Gaussian blobs that differ only in position."""
 
 import numpy as np
 

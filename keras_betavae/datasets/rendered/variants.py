@@ -20,18 +20,18 @@ def with_colours(data: Data, seed: int = 0) -> Data:
     """Gives each image a random color (Color-dSprites).
 
     Each channel of an image is multiplied by a number drawn from [0.5, 1]. The draws depend
-    on the seed and the image's index alone: an image is the same whenever it is asked for.
+    on the seed and the image's index only, so an image is the same whenever it is asked for.
     Apply this before a split, or images of both parts have the same draws.
 
     Args:
-        data: Grey images, such as `load_sprites()`.
+        data: Gray images, such as `load_sprites()`.
         seed: Seed of the colors, at least 0.
 
     Returns:
         The same data set, with images of three channels.
 
     Raises:
-        ValueError: If the images are not grey, or the seed is negative.
+        ValueError: If the images are not gray, or the seed is negative.
 
     References:
         Locatello et al., Challenging Common Assumptions in the Unsupervised Learning of
@@ -56,14 +56,14 @@ def with_noise(data: Data, seed: int = 0) -> Data:
     stays white and black becomes noise. Draws as in `with_colours`.
 
     Args:
-        data: Grey images, such as `load_sprites()`.
+        data: Gray images, such as `load_sprites()`.
         seed: Seed of the noise, at least 0.
 
     Returns:
         The same data set, with images of three channels.
 
     Raises:
-        ValueError: If the images are not grey, or the seed is negative.
+        ValueError: If the images are not gray, or the seed is negative.
 
     References:
         Locatello et al. 2019, as in `with_colours`.
@@ -84,7 +84,7 @@ def with_pictures(data: Data, pictures: Sequence[np.ndarray] | None = None, seed
     is white, the result is inverted. Draws as in `with_colours`.
 
     Args:
-        data: Grey images, such as `load_sprites()`.
+        data: Gray images, such as `load_sprites()`.
         pictures: uint8 pictures (height, width, 3), each at least as large as the images;
             the two photographs that come with scikit-learn by default.
         seed: Seed of the parts and colors, at least 0.
@@ -93,10 +93,10 @@ def with_pictures(data: Data, pictures: Sequence[np.ndarray] | None = None, seed
         The same data set, with images of three channels.
 
     Raises:
-        ValueError: If the images are not grey, a picture does not fit, or the seed is negative.
+        ValueError: If the images are not gray, a picture does not fit, or the seed is negative.
 
     References:
-        Locatello et al. 2019, as in `with_colours`, who take Munch's The Scream.
+        Locatello et al. 2019, as in `with_colours`; they use Munch's The Scream.
     """
     if pictures is None:
         from sklearn.datasets import load_sample_images
