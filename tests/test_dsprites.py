@@ -9,8 +9,6 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from keras_betavae.datasets import load_dsprites, load_sprites
 from keras_betavae.datasets.released import dsprites
@@ -114,27 +112,20 @@ def test_images_that_are_a_pickle_are_not_unpickled(tmp_path, arrays):
 # What is not the file.
 
 
-@pytest.mark.parametrize("fraction", [0.0, 0.1, 0.5, 0.999])
+def test_other_images_are_refused(tmp_path, arrays):
+    other = {**arrays, "imgs": np.concatenate([arrays["imgs"]] * 2)}
+    for changed, words in ((other, "(72, 64, 64)"), ({"metadata": np.zeros(3)}, "imgs.npy")):
+        path = saved(tmp_path, **changed)
+        with refused(path, words):
+            load_dsprites(path)
+
+
+@pytest.mark.parametrize("fraction", [0.0, 0.5, 0.999])
 def test_a_truncated_file_is_refused(tmp_path, released, fraction):
     whole = released.read_bytes()
     path = tmp_path / "truncated.npz"
     path.write_bytes(whole[: int(fraction * len(whole))])
     with refused(path):
-        load_dsprites(path)
-
-
-@pytest.mark.parametrize(
-    ("change", "words"),
-    {
-        "fewer images": (lambda x: x[1:], "(35, 64, 64)"),
-        "more images": (lambda x: np.concatenate([x, x]), "(72, 64, 64)"),
-        "signed": (lambda x: x.astype("int8"), "int8"),
-        "columns first": (np.asfortranarray, "(36, 64, 64)"),
-    }.values(),
-)
-def test_images_of_another_kind_are_refused(tmp_path, arrays, change, words):
-    path = saved(tmp_path, **{**arrays, "imgs": change(arrays["imgs"])})
-    with refused(path, words):
         load_dsprites(path)
 
 
@@ -154,35 +145,6 @@ def test_a_file_that_cannot_be_read_now_is_not_called_damaged(monkeypatch, relea
     with pytest.raises(OSError, match="Too many open files") as caught:
         load_dsprites(released)
     assert str(released) in str(caught.value)
-
-
-# Files that were mutated at random.
-
-
-def load_or_refuse(path, content, whole_images):
-    """Accepts the right images or a ValueError, and nothing else."""
-    path.write_bytes(content)
-    try:
-        data = load_dsprites(path)
-    except ValueError:
-        return
-    np.testing.assert_array_equal(data._images.array, whole_images)
-
-
-@pytest.mark.slow
-@settings(deadline=None, max_examples=500)
-@given(st.data())
-def test_mutated_zip_records_never_surprise(released, sprites, data):
-    # Most bytes are images; those of the zip's own records are few and do more harm.
-    whole = bytearray(released.read_bytes())
-    with zipfile.ZipFile(released) as archive:
-        directory = archive.start_dir
-        headers = [member.header_offset for member in archive.infolist()]
-    places = [*range(directory, len(whole))]
-    places += [offset + i for offset in headers for i in range(60)]
-    for _ in range(data.draw(st.integers(1, 3))):
-        whole[data.draw(st.sampled_from(places))] = data.draw(st.integers(0, 255))
-    load_or_refuse(released.with_name("mutated.npz"), bytes(whole), sprites._images.array)
 
 
 # Fetching.

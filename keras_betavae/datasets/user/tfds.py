@@ -3,9 +3,11 @@
 import hashlib
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 from PIL import Image
 
 from keras_betavae._utils.files import moved_into_place
@@ -73,39 +75,47 @@ def from_tfds(
     factors_file = target.with_suffix(".factors.npy")
     if not target.is_file():
         builder.download_and_prepare()
-        dataset = builder.as_dataset(split=split, shuffle_files=False)
-        factors: list[list[int]] = []
-
-        def blocks() -> Iterator[np.ndarray]:
-            scale = 0
-            for example in dataset.as_numpy_iterator():
-                factors.append([int(_at(example, path)) for path in labels.values()])
-                image = example["image"]
-                # Binary images may come as 0 and 1, as those of dsprites do. The first image
-                # that is not black tells.
-                highest = int(image.max())
-                scale = scale or {0: 0, 1: 255}.get(highest, 1)
-                if scale == 255 and highest > 1:
-                    raise ValueError(
-                        f"the images of {name} must be all binary or all of 256 levels, but some "
-                        f"hold 0 and 1 only and others up to {highest}"
-                    )
-                image = image * np.uint8(scale)
-                if shape != own_shape:
-                    picture = Image.fromarray(image[..., 0] if shape[2] == 1 else image)
-                    image = scaled(picture, shape, crop)
-                yield image[np.newaxis]
-            # The images are moved into place after this, so that they never lack their factors.
-            with moved_into_place(factors_file) as aside, aside.open("wb") as file:
-                np.save(file, np.array(factors, np.int64).reshape(len(factors), len(labels)))
-
-        fill(target, (int(dataset.cardinality()), *shape), blocks())
+        examples = builder.as_dataset(split=split, shuffle_files=False)
+        blocks = _decoded(name, examples, tuple(labels.values()), shape, crop, factors_file)
+        fill(target, (int(examples.cardinality()), *shape), blocks)
     images = mapped(target, (None, *shape))
     if not labels:
         return ImageDataset(images)
     sizes = [_size(features, path) for path in labels.values()]
     values = np.load(factors_file, allow_pickle=False)
     return FactorDataset(images, list(labels), sizes, factors=values)
+
+
+def _decoded(
+    name: str,
+    examples: tf.data.Dataset,
+    labels: tuple[tuple[str, ...], ...],
+    shape: tuple[int, int, int],
+    crop: bool,
+    factors_file: Path,
+) -> Iterator[np.ndarray]:
+    """Yields the images of a data set, then writes its factors."""
+    factors, scale = [], 0
+    for example in examples.as_numpy_iterator():
+        factors.append([int(_at(example, path)) for path in labels])
+        image = example["image"]
+        # Binary images may come as 0 and 1, as those of dsprites do. The first image that is not
+        # black tells.
+        highest = int(image.max())
+        scale = scale or {0: 0, 1: 255}.get(highest, 1)
+        if scale == 255 and highest > 1:
+            raise ValueError(
+                f"the images of {name} must be all binary or all of 256 levels, but some hold 0 "
+                f"and 1 only and others up to {highest}"
+            )
+        image = image * np.uint8(scale)
+        if image.shape != shape:
+            picture = Image.fromarray(image[..., 0] if shape[2] == 1 else image)
+            image = scaled(picture, shape, crop)
+        yield image[np.newaxis]
+    # The images are moved into place after this, so that they never lack their factors.
+    with moved_into_place(factors_file) as aside, aside.open("wb") as file:
+        np.save(file, np.array(factors, np.int64).reshape(len(factors), len(labels)))
 
 
 def _labels(features: Any, tfds: Any) -> Iterator[tuple[str, tuple[str, ...]]]:
