@@ -6,8 +6,14 @@ import gzip
 import hashlib
 import io
 import itertools
+import os
+import random
+import signal
 import struct
+import sys
 import tarfile
+import time
+import warnings
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -59,7 +65,9 @@ class Small:
             url = file.url if site is None else (site / file.name).as_uri()
             md5 = hashlib.md5(content).hexdigest() if hashed else None
             expected.append(dataclasses.replace(file, url=url, md5=md5))
-        changes = {"factor_sizes": self.sizes, "files": tuple(expected), **changes}
+        sizes = changes.pop("factor_sizes", self.sizes)
+        factors = dict(zip(self.release.factors, sizes, strict=True))
+        changes = {"factors": factors, "files": tuple(expected), **changes}
         release = dataclasses.replace(self.release, **changes)
         if self.variant is not None:
             patch.setitem(self.module.MPI3D, self.variant, release)
@@ -257,9 +265,9 @@ def small_small_norb():
 # MPI3D.
 
 
-def npz(save=np.savez_compressed, **arrays):
+def npz(**arrays):
     file = io.BytesIO()
-    save(file, **arrays)
+    np.savez_compressed(file, **arrays)
     return file.getvalue()
 
 
@@ -276,13 +284,13 @@ def zipped(content, name="images.npy"):
     return file.getvalue()
 
 
-def small_mpi3d(variant="toy", save=np.savez_compressed):
+def small_mpi3d(variant="toy"):
     images = patterns(32, 64, 64, 3, seed=len(variant))
 
     def files_of(content):
         return {f"mpi3d_{variant}.npz": content}
 
-    content = npz(save, images=images)
+    content = npz(images=images)
     return Small(
         mpi3d,
         functools.partial(mpi3d.load_mpi3d, variant),
@@ -299,12 +307,10 @@ def small_mpi3d(variant="toy", save=np.savez_compressed):
 
 SMALL = {
     "shapes3d": small_shapes3d,
-    "shapes3d in whole images": functools.partial(small_shapes3d, (1, 64, 64, 3)),
     "shapes3d contiguous": functools.partial(small_shapes3d, None),
     "cars3d": small_cars3d,
     "small_norb": small_small_norb,
     "mpi3d_toy": small_mpi3d,
-    "mpi3d_toy stored": functools.partial(small_mpi3d, save=np.savez),
     "mpi3d_realistic": functools.partial(small_mpi3d, "realistic"),
     "mpi3d_real": functools.partial(small_mpi3d, "real"),
 }
@@ -315,3 +321,70 @@ FORMATS = ("shapes3d", "cars3d", "small_norb", "mpi3d_toy")
 @functools.cache
 def small(name):
     return SMALL[name]()
+
+
+def files_in(folder):
+    return sorted(path.name for path in folder.rglob("*") if path.is_file())
+
+
+class Payload:
+    """Creates a file when it is unpickled."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return open, (str(self.path), "w")
+
+
+def forked(function, *arguments):
+    """Starts a process that calls a function; returns its number."""
+    with warnings.catch_warnings():
+        # From Python 3.12 on; the function uses nothing of TensorFlow's threads.
+        warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
+        child = os.fork()
+    if child:
+        return child
+    status = 99
+    try:
+        function(*arguments)
+        status = 0
+    except BaseException as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr, flush=True)
+    finally:
+        os._exit(status)
+
+
+def exit_code(child, seconds=60):
+    """Waits for a process that was forked, and ends it if it takes too long."""
+    end = time.monotonic() + seconds
+    while (waited := os.waitpid(child, os.WNOHANG)) == (0, 0):
+        if time.monotonic() > end:
+            os.kill(child, signal.SIGKILL)
+        time.sleep(0.01)
+    return os.waitstatus_to_exitcode(waited[1])
+
+
+def edited(whole, seed):
+    """Returns bytes of which some were flipped, overwritten, cut out, repeated or put in."""
+    rng, content = random.Random(seed), bytearray(whole)
+    for _ in range(rng.randint(1, 4)):
+        size = rng.choice((1, 1, 2, 4, 8, 64, 2_000))
+        # Most formats have their headers near the ends.
+        last = max(len(content) - 1, 0)
+        near = min(last, 600)
+        start = rng.choice(
+            (rng.randint(0, last), rng.randint(0, near), last - rng.randint(0, near))
+        )
+        action = rng.choice(("flip", "flip", "overwrite", "cut", "repeat", "insert"))
+        if action == "flip" and content:
+            content[start] ^= 1 << rng.randrange(8)
+        elif action == "overwrite":
+            content[start : start + size] = bytes([rng.choice((0, 1, 127, 255))]) * size
+        elif action == "cut":
+            del content[start : start + size]
+        elif action == "repeat":
+            content[start:start] = content[start : start + size]
+        else:
+            content[start:start] = rng.choice((b"[", b"{", b"\0", b"\xff", b'"')) * size
+    return bytes(content)

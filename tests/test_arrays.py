@@ -42,7 +42,7 @@ def test_booleans_are_black_and_white():
     np.testing.assert_array_equal(images_of(from_arrays(lit)), np.where(lit, 255, 0))
 
 
-@pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "longdouble"])
+@pytest.mark.parametrize("dtype", ["float16", "float32", "longdouble"])
 def test_each_of_256_levels_survives_as_a_float(dtype):
     levels = np.arange(256, dtype="uint8").reshape(4, 8, 8, 1)
     np.testing.assert_array_equal(images_of(from_arrays((levels / 255).astype(dtype))), levels)
@@ -55,7 +55,7 @@ def test_floats_are_rounded_to_the_nearest_level(values):
         assert abs(level - 255 * value) <= 0.5 + 1e-9
 
 
-@pytest.mark.parametrize("dtype", ["int8", "uint16", "int32", "int64", "uint64", ">i2"])
+@pytest.mark.parametrize("dtype", ["int8", "uint64", ">i2"])
 def test_integers_within_a_byte_are_taken(dtype):
     levels = noise() // (2 if dtype == "int8" else 1)
     np.testing.assert_array_equal(images_of(from_arrays(levels.astype(dtype))), levels)
@@ -64,7 +64,10 @@ def test_integers_within_a_byte_are_taken(dtype):
 @pytest.mark.parametrize(
     ("images", "words"),
     {
-        "above 255": (np.full((2, *SHAPE), 256), "int64 from 256 to 256"),
+        "12 bits": (np.full((2, *SHAPE), 4_095, "int16"), "int16 from 4095 .*; scale them"),
+        "above 255 at the end": (np.repeat([9, 300], [1_100, 99])[:, None, None], "from 9 to 300"),
+        "0 and 1": ((noise() > 127).astype(int), r"0 or 1; pass images\.astype\(bool\)"),
+        "0 and 1 as bytes": ((noise() > 127).view("uint8"), "all are 0 or 1"),
         "below 0": (np.full((2, *SHAPE), -1, "int8"), "int8 from -1 to -1"),
         "above 1": (np.full((2, *SHAPE), 1.01), "float64 from 1.01"),
         "bytes as floats": (noise().astype("float32"), "floats from 0 to 1, got float32"),
@@ -76,6 +79,7 @@ def test_integers_within_a_byte_are_taken(dtype):
         "objects": (np.full((2, *SHAPE), None), "got object"),
         "dates": (np.zeros((2, *SHAPE), "M8[s]"), "got datetime64"),
         "one image": (np.zeros((3, 2), "uint8"), r"channels\), got \(3, 2\)"),
+        "an empty list": ([], "at least one image"),
         "videos": (np.zeros((2, 2, *SHAPE), "uint8"), r"got \(2, 2, 3, 2, 1\)"),
         "none": (np.zeros((0, *SHAPE), "uint8"), "at least one image"),
     }.values(),
@@ -83,26 +87,6 @@ def test_integers_within_a_byte_are_taken(dtype):
 def test_images_that_do_not_do_are_refused(images, words):
     with pytest.raises(ValueError, match=words):
         from_arrays(images)
-
-
-@pytest.mark.parametrize("dtype", ["uint8", "int64"])
-def test_integers_of_0_and_1_alone_are_refused(dtype):
-    with pytest.raises(ValueError, match=r"0 and 1 alone; pass images\.astype\(bool\)"):
-        from_arrays((noise() > 127).astype(dtype))
-
-
-def test_no_images_are_refused():
-    with pytest.raises(ValueError, match="at least one image"):
-        from_arrays([])
-
-
-def test_factors_may_be_tensors_and_objects():
-    images = noise(4)
-    for factors in (
-        tf.constant([[2, 5], [2, 7], [3, 5], [3, 7]]),
-        np.array([["a", 1.5]] * 4, object),
-    ):
-        assert len(from_arrays(images, factors).factor_names) == 2
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "bool", "float32"])
@@ -121,10 +105,9 @@ def test_images_may_be_lists():
     np.testing.assert_array_equal(images_of(from_arrays(list(images))), images)
 
 
-@pytest.mark.parametrize("shape", [SHAPE, SHAPE[:2]])
 @pytest.mark.parametrize("mode", ["r", "c", "r+"])
-def test_memory_maps_are_not_copied(tmp_path, shape, mode):
-    images = noise(shape=shape)
+def test_memory_maps_are_not_copied(tmp_path, mode):
+    images = noise(shape=SHAPE[:2])
     np.save(tmp_path / "images.npy", images)
     mapped = np.load(tmp_path / "images.npy", mmap_mode=mode)
     data = from_arrays(mapped, range(6))
@@ -139,15 +122,25 @@ def test_hdf5_is_not_read_before_it_is_asked_for(tmp_path):
         data = from_arrays(dataset, range(6))
         dataset[:] = images
         np.testing.assert_array_equal(images_of(data), images)
+        for other in (images[..., 0], images.astype("float32")):
+            with pytest.raises(ValueError, match="must be uint8 of shape"):
+                from_arrays(file.create_dataset(str(other.shape), data=other))
 
 
-@pytest.mark.parametrize("images", [np.zeros((6, 3, 2), "uint8"), np.zeros((6, *SHAPE), "float32")])
-def test_other_hdf5_is_refused(tmp_path, images):
-    with (
-        h5py.File(tmp_path / "images.h5", "w") as file,
-        pytest.raises(ValueError, match="must be uint8 of shape"),
-    ):
-        from_arrays(file.create_dataset("images", data=images))
+def test_black_and_white_at_first_is_no_reason_to_refuse_what_follows():
+    images = np.zeros((3_000, 1, 1, 1), "uint8")
+    images[:2_500], images[-1] = 1, 200
+    assert from_arrays(images).images_at([2_999]) == 200
+    with pytest.raises(ValueError, match="all are 0 or 1"):
+        from_arrays(images[:-1])
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int64"])
+def test_integers_of_few_bits_are_told(dtype):
+    images = noise() // 16
+    with pytest.warns(UserWarning, match="from 0 to 15, where 255 is white.*images / 15"):
+        from_arrays(images.astype(dtype))
+    np.testing.assert_array_equal(images_of(from_arrays(images / 15)), images * 17)
 
 
 # Factors.
@@ -165,7 +158,7 @@ def classes_of(column):
     return [values.index(value) for value in column]
 
 
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=30)
 @given(
     st.lists(st.sampled_from(list(VALUES)), min_size=1, max_size=3), st.integers(1, 9), st.data()
 )
@@ -185,17 +178,15 @@ def test_classes_are_the_places_of_the_sorted_values(kinds, n, data):
     "factors",
     [
         [["b", 1], ["a", 10], ["b", 9], ["a", 1], ["b", 10], ["b", 1]],
-        [("b", 1.0), ("a", 10), ("b", 9), ("a", 1), ("b", 10), ("b", 1)],
         np.array([[1, 1], [0, 10], [1, 9], [0, 1], [1, 10], [1, 1]], "uint8"),
-        np.array([[0.5, 1], [0, 10], [0.5, 9], [0, 1], [0.5, 10], [0.5, 1]], "float32"),
-        np.array([["b", "1"], ["a", "3"], ["b", "2"], ["a", "1"], ["b", "3"], ["b", "1"]]),
+        tf.constant([[0.5, 1], [0, 10], [0.5, 9], [0, 1], [0.5, 10], [0.5, 1]]),
         np.array(
             [[b"b", b"1"], [b"a", b"3"], [b"b", b"2"], [b"a", b"1"], [b"b", b"3"], [b"b", b"1"]]
         ),
         list(np.array([[1, 1], [0, 10], [1, 9], [0, 1], [1, 10], [1, 1]])),
         zip("babab" + "b", (1, 10, 9, 1, 10, 1), strict=True),
     ],
-    ids=["lists", "tuples", "integers", "floats", "text", "bytes", "arrays", "iterator"],
+    ids=["lists", "integers", "floats", "bytes", "arrays", "iterator"],
 )
 def test_factors_may_be_arrays_and_rows_of_any_values(factors):
     data = from_arrays(noise(), factors)
@@ -207,13 +198,7 @@ def test_factors_may_be_arrays_and_rows_of_any_values(factors):
 
 @pytest.mark.parametrize(
     "factor",
-    [
-        [3, 1, 2, 1, 3, 3],
-        np.array([30.0, 1, 2, 1, 30, 30]),
-        ["c", "a", "b", "a", "c", "c"],
-        np.array([[3], [1], [2], [1], [3], [3]]),
-        list(np.array([3, 1, 2, 1, 3, 3])),
-    ],
+    [[3, 1, 2, 1, 3, 3], np.array([30.0, 1, 2, 1, 30, 30]), list(np.array([3, 1, 2, 1, 3, 3]))],
 )
 def test_a_single_factor_needs_no_rows(factor):
     data = from_arrays(noise(), factor, names=["only"])
@@ -261,7 +246,7 @@ def test_very_many_combinations_are_no_grid():
 @pytest.mark.parametrize(
     ("factors", "names", "words"),
     {
-        "names alone": (None, ["a"], "none are given"),
+        "names alone": (None, ["a"], "names need factors"),
         "too few names": (np.zeros((6, 2), int), ["a"], "2 different ones, got .'a'"),
         "too many names": (np.zeros(6, int), ["a", "b"], "1 different ones"),
         "a name twice": (np.zeros((6, 2), int), ["a", "a"], "2 different ones, got .'a', 'a'"),

@@ -2,7 +2,6 @@ import itertools
 import math
 import tracemalloc
 
-import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -46,6 +45,7 @@ def flat(batches):
 # What is where.
 
 
+@settings(deadline=None, max_examples=30)
 @given(SIZES)
 def test_grid_counts_like_an_odometer(sizes):
     data = grid(*sizes)
@@ -59,6 +59,7 @@ def test_grid_counts_like_an_odometer(sizes):
     assert factors.dtype.kind == "i"
 
 
+@settings(deadline=None, max_examples=30)
 @given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 4)), min_size=1, max_size=20))
 def test_labelled_images_are_found_by_their_first_index(rows):
     data = labelled(np.array(rows), (3, 5))
@@ -66,14 +67,6 @@ def test_labelled_images_are_found_by_their_first_index(rows):
     np.testing.assert_array_equal(data.index_of(rows), first)
     np.testing.assert_array_equal(data.factors_at(data.index_of(rows)), rows)
     assert not data.is_grid
-
-
-def test_images_and_factors_follow_the_indices_given():
-    data = grid(4, 5)
-    assert numbers(data.images_at([7, 0, 7])) == [7, 0, 7]
-    np.testing.assert_array_equal(data.factors_at([7, 0, 7]), [[1, 2], [0, 0], [1, 2]])
-    assert len(data) == 20
-    assert repr(data) == "FactorDataset(20 images (1, 2, 1); f0 4, f1 5)"
 
 
 @settings(deadline=None, max_examples=20)
@@ -86,42 +79,8 @@ def test_packed_and_unpacked_images_are_the_same(seed, n):
     assert images.dtype == np.uint8
     assert data.image_shape == SHAPE
     np.testing.assert_array_equal(images, 255 * binary)
-    (batch,) = data.to_tf_data(n, shuffle=False)
-    np.testing.assert_array_equal(batch, images)
-
-
-def test_a_memory_map_is_read_and_not_copied(tmp_path):
-    file = np.lib.format.open_memmap(tmp_path / "images.npy", "w+", "uint8", (6, 1, 2, 1))
-    file[:] = numbered(6)
-    data = FactorDataset(np.load(tmp_path / "images.npy", mmap_mode="r"), "ab", (2, 3))
-    assert isinstance(data._images.array, np.memmap)
-    assert flat(order_of(data.to_tf_data(4, shuffle=False))) == list(range(6))
-
-
-def test_images_may_be_a_list():
-    images = list(numbered(6))
-    data = FactorDataset(images, "ab", (2, 3))
-    assert data.image_shape == (1, 2, 1)
-    assert numbers(data.images_at([4, 0])) == [4, 0]
-    images[4][:] = 255
-    assert numbers(data.images_at([4])) == [4]
-
-
-@pytest.mark.parametrize("kind", ["grid", "labelled", "packed"])
-def test_no_indices_give_no_images(kind):
-    data = {
-        "grid": lambda: grid(2, 3),
-        "labelled": lambda: labelled(np.zeros((6, 2), int), (2, 3)),
-        "packed": lambda: FactorDataset(
-            np.zeros((6, 2), "uint8"), "ab", (2, 3), packed_shape=(3, 5, 1)
-        ),
-    }[kind]()
-    for none in ([], (), np.array([], int)):
-        images, factors = data.images_at(none), data.factors_at(none)
-        assert images.shape == (0, *data.image_shape)
-        assert images.dtype == np.uint8
-        assert factors.shape == (0, 2)
-        assert factors.dtype.kind == "i"
+    assert data.images_at([]).shape == (0, *SHAPE)
+    assert data.factors_at([]).shape == (0, 1)
 
 
 @pytest.mark.parametrize("kind", ["grid", "labelled"])
@@ -129,11 +88,8 @@ def test_no_indices_give_no_images(kind):
     ("indices", "words"),
     [
         ([-1], r"from 0 to 5, got \[-1\]"),
-        ([0, 6], r"from 0 to 5, got \[0 6\]"),
         (np.array([6], "uint8"), r"from 0 to 5, got \[6\]"),
         ([1.0], "integers, got float64"),
-        ([True] * 6, "integers, got bool"),
-        (["1"], "integers, got <U1"),
         ([[1]], r"a row of integers, got int64 \(1, 1\)"),
     ],
     ids=str,
@@ -194,12 +150,21 @@ def as_function(images):
 
 
 @pytest.mark.parametrize("model", [Encoder(), as_function], ids=["model", "function"])
-@pytest.mark.parametrize("batch_size", [1, 7, 1_000])
-def test_every_image_is_encoded_once_and_in_order(model, batch_size):
+@pytest.mark.parametrize(("n", "batch_size"), [(None, 7), (None, 1_000), (25, 10)])
+def test_every_image_is_encoded_once_and_in_order(model, n, batch_size):
     data = grid(4, 6)
-    factors, codes = data.encode_with(model, batch_size=batch_size)
+    factors, codes = data.encode_with(model, n=n, seed=3, batch_size=batch_size)
     np.testing.assert_array_equal(factors, data.factors_at(np.arange(24)))
     np.testing.assert_array_equal(codes[:, 1], 2.0 * np.arange(24))
+
+
+def test_models_get_bytes_and_codes_keep_their_dtype():
+    def model(images):
+        assert (images.dtype, len(images)) == (np.uint8, 5)
+        return images[:, 0].astype("float16")
+
+    _, codes = grid(25).encode_with(model, batch_size=5)
+    assert (codes.shape, codes.dtype) == ((25, 2, 1), np.float16)
 
 
 def test_drawn_images_keep_their_factors():
@@ -208,28 +173,6 @@ def test_drawn_images_keep_their_factors():
     assert len(factors) == len(codes) == 200
     np.testing.assert_array_equal(2.0 * data.index_of(factors), codes[:, 1])
     np.testing.assert_array_equal(factors, data.sample_factors(200, seed=3))
-
-
-def test_more_images_than_there_are_gives_each_once():
-    data = grid(4, 6)
-    factors, _ = data.encode_with(as_function, n=25, seed=3)
-    np.testing.assert_array_equal(factors, data.factors_at(np.arange(24)))
-
-
-def test_models_are_handed_uint8_images_in_batches():
-    seen = []
-    grid(25).encode_with(lambda x: seen.append((x.dtype, len(x))) or as_function(x), batch_size=10)
-    assert seen == [(np.uint8, 10), (np.uint8, 10), (np.uint8, 5)]
-
-
-@pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "uint8"])
-def test_codes_keep_their_dtype_and_shape(dtype):
-    data = grid(25)
-    for batch_size in (10, 25):
-        _, codes = data.encode_with(lambda x: x[:, 0].astype(dtype), batch_size=batch_size)
-        assert codes.shape == (25, 2, 1)
-        assert codes.dtype == dtype
-        np.testing.assert_array_equal(codes[:, 1, 0], np.arange(25))
 
 
 # Streams.
@@ -254,11 +197,23 @@ def test_the_same_seed_gives_the_same_passes():
 
 
 def test_orders_are_uniform():
-    repeated = grid(3).to_tf_data(3, seed=0, repeat=True)
+    source = grid(3)._images
     counts = dict.fromkeys(itertools.permutations(range(3)), 0)
-    for batch in order_of(repeated.take(1_200)):
-        counts[tuple(batch)] += 1
+    for number in range(1_200):
+        counts[tuple(source.shuffled(np.random.default_rng([0, number])).tolist())] += 1
     assert stats.chisquare(list(counts.values())).pvalue > 1e-4
+
+
+@pytest.mark.parametrize("shuffle", [False, True])
+@pytest.mark.parametrize(
+    ("n", "batch_size", "start", "drop"), [(7, 3, 4, True), (8, 4, 6, False), (5, 1, 11, False)]
+)
+def test_a_stream_that_starts_late_goes_on_as_an_unbroken_one(shuffle, n, batch_size, start, drop):
+    options = {"seed": 7, "repeat": True, "drop_remainder": drop, "shuffle": shuffle}
+    data = grid(n)
+    whole = order_of(data.to_tf_data(batch_size, **options).take(start + 12))
+    late = data.to_tf_data(batch_size, start_step=start, **options)
+    assert order_of(late.take(12)) == whole[start:]
 
 
 def test_without_shuffling_images_come_in_order_every_time():
@@ -267,60 +222,18 @@ def test_without_shuffling_images_come_in_order_every_time():
         assert order_of(dataset) == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
 
 
-@settings(deadline=None, max_examples=25)
-@given(
-    n=st.integers(4, 11),
-    batch_size=st.integers(1, 4),
-    start=st.integers(0, 30),
-    drop=st.booleans(),
-    shuffle=st.booleans(),
-)
-def test_a_stream_that_starts_late_goes_on_as_an_unbroken_one(n, batch_size, start, drop, shuffle):
-    options = {"seed": 7, "repeat": True, "drop_remainder": drop, "shuffle": shuffle}
-    data = grid(n)
-    whole = order_of(data.to_tf_data(batch_size, **options).take(start + 12))
-    late = data.to_tf_data(batch_size, start_step=start, **options)
-    assert order_of(late.take(12)) == whole[start:]
-
-
-def test_a_repeated_stream_is_pass_after_pass():
-    data = grid(10)
-    single = data.to_tf_data(4, seed=2)
-    passes = order_of(single) + order_of(single) + order_of(single)
-    assert order_of(data.to_tf_data(4, seed=2, repeat=True).take(9)) == passes
-
-
 @pytest.mark.parametrize("drop", [False, True])
 def test_the_remainder_is_kept_or_dropped_as_asked(drop):
     dataset = grid(10).to_tf_data(4, drop_remainder=drop)
     assert [len(batch) for batch in dataset] == ([4, 4] if drop else [4, 4, 2])
     assert dataset.cardinality() == (2 if drop else 3)
+    assert grid(10).to_tf_data(4, repeat=True).cardinality() == tf.data.INFINITE_CARDINALITY
     assert dataset.element_spec == tf.TensorSpec((4 if drop else None, 1, 2, 1), "uint8")
 
 
-def test_a_repeated_stream_is_endless():
-    dataset = grid(10).to_tf_data(4, repeat=True)
-    assert dataset.cardinality() == tf.data.INFINITE_CARDINALITY
-
-
-def test_fit_sees_every_image_once_an_epoch():
-    class Recorder(keras.Model):
-        def train_step(self, images):
-            seen.append(numbers(images.numpy()))
-            return {"loss": 0.0}
-
-    seen = []
-    model = Recorder()
-    model.built = True
-    model.compile(run_eagerly=True)
-    model.fit(grid(10).to_tf_data(4, seed=0), epochs=2, verbose=0, shuffle=False)
-    assert sorted(flat(seen[:3])) == sorted(flat(seen[3:])) == list(range(10))
-    assert seen == order_of(grid(10).to_tf_data(4, seed=0, repeat=True).take(6))
-
-
 def test_a_pass_allocates_far_less_than_the_data():
-    packed = np.zeros((20_000, 512), "uint8")  # 10 MB packed, 80 MB unpacked, 320 MB as floats
-    data = FactorDataset(packed, ["f"], [20_000], packed_shape=(64, 64, 1))
+    packed = np.zeros((8_000, 512), "uint8")  # 4 MB packed, 32 MB unpacked, 128 MB as floats
+    data = FactorDataset(packed, ["f"], [8_000], packed_shape=(64, 64, 1))
     tracemalloc.start()
     try:
         n = sum(len(batch) for batch in data.to_tf_data(64, seed=0))
@@ -328,7 +241,7 @@ def test_a_pass_allocates_far_less_than_the_data():
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert n == 20_000
+    assert n == 8_000
     assert peak < 8e6
 
 
@@ -346,6 +259,7 @@ IMAGES = np.zeros((6, 2, 2, 1), "uint8")
             "at least one image",
         ),
         "floats": ({"images": IMAGES.astype("float32")}, "uint8, got float32"),
+        "one name twice": ({"factor_names": ("a", "a")}, "factor_names must differ"),
         "no channels": ({"images": IMAGES[..., 0]}, r"channels\), got \(6, 2, 2\)"),
         "missing name": ({"factor_names": ("a",)}, "pair up"),
         "no factors": ({"factor_names": (), "factor_sizes": ()}, "factor"),

@@ -1,17 +1,16 @@
+import errno
+import os
+import subprocess
 import time
-import warnings
+from pathlib import Path
 
-import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from PIL import Image, ImageOps
-from sklearn.datasets import load_digits, load_sample_images
+from PIL import EpsImagePlugin, Image, ImageOps
 
-from keras_betavae import BetaVAE
-from keras_betavae.datasets import FactorDataset, ImageDataset, from_arrays, from_folder
-from keras_betavae.datasets.user import folder
-from tests.helpers import run_python, tiny_networks
+from keras_betavae.datasets import FactorDataset, ImageDataset, from_folder
+from tests.released_files import exit_code, forked
 
 RED, BLUE = (255, 0, 0), (0, 0, 255)
 
@@ -81,33 +80,19 @@ def test_hidden_and_other_files_are_left_out(tmp_path):
     assert levels(from_folder(tmp_path, 8)) == [20, 10]
 
 
-def test_a_hidden_folder_may_be_asked_for(tmp_path):
-    flat(tmp_path / ".cache" / "a.png", 10)
-    assert levels(from_folder(tmp_path / ".cache", 8)) == [10]
-
-
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
         ({"image_size": 0}, "at least 1, got 0"),
-        ({"image_size": (8, -1)}, r"at least 1, got \(8, -1\)"),
         ({"image_size": (8, 8, 3)}, r"one or two integers, at least 1, got \(8, 8, 3\)"),
         ({"image_size": 8.0}, "one or two integers, at least 1, got 8.0"),
         ({"channels": 2}, "channels must be 1 or 3, got 2"),
-        ({"channels": 4}, "channels must be 1 or 3, got 4"),
     ],
 )
 def test_arguments_out_of_range_are_refused(tmp_path, arguments, words):
     flat(tmp_path / "a.png", 10)
     with pytest.raises(ValueError, match=words):
         from_folder(tmp_path, **arguments)
-
-
-@pytest.mark.parametrize("size", [7, (7, 7), [7, 7], np.int64(7), np.array([7, 7])], ids=str)
-def test_a_size_is_a_side_or_a_height_and_a_width(tmp_path, size):
-    flat(tmp_path / "a.png", 10)
-    assert from_folder(tmp_path, size).images_at([0]).shape == (1, 7, 7, 3)
-    assert from_folder(tmp_path, (7, 9), 1).images_at([0]).shape == (1, 7, 9, 1)
 
 
 def test_folders_without_pictures_are_refused(tmp_path):
@@ -118,6 +103,8 @@ def test_folders_without_pictures_are_refused(tmp_path):
     path = flat(tmp_path / "a.png", 10)
     with pytest.raises(FileNotFoundError, match=r"no folder .*a\.png"):
         from_folder(path)
+    with pytest.raises(FileNotFoundError, match=r"no file .*factors\.csv"):
+        from_folder(tmp_path, factors=tmp_path / "factors.csv")
 
 
 # What is in them.
@@ -125,7 +112,7 @@ def test_folders_without_pictures_are_refused(tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "options"),
-    [("a.png", {}), ("a.bmp", {}), ("a.tiff", {}), ("a.webp", {"lossless": True})],
+    [("a.png", {}), ("a.ppm", {}), ("a.tiff", {}), ("a.webp", {"lossless": True})],
 )
 @pytest.mark.parametrize("channels", [1, 3])
 def test_a_picture_of_the_right_size_stays_as_it_is(tmp_path, name, options, channels):
@@ -136,15 +123,7 @@ def test_a_picture_of_the_right_size_stays_as_it_is(tmp_path, name, options, cha
     np.testing.assert_allclose(decoded(path, (9, 7), channels), pixels, atol=channels == 1)
 
 
-@pytest.mark.parametrize("channels", [1, 3])
-def test_grey_pictures_have_equal_channels(tmp_path, channels):
-    pixels = noise(9, 7, 1)
-    image = decoded(save(tmp_path / "a.png", pixels), (9, 7), channels)
-    np.testing.assert_array_equal(image, np.stack([pixels] * channels, axis=-1))
-
-
-@pytest.mark.parametrize("name", ["a.png", "a.webp", "a.tif"])
-@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize(("name", "channels"), [("a.png", 1), ("a.webp", 3)])
 def test_transparency_shows_a_white_ground(tmp_path, name, channels):
     pixels = noise(9, 7, 4)
     pixels[0, :, 3], pixels[1, :, 3] = 0, 255
@@ -158,13 +137,6 @@ def test_transparency_shows_a_white_ground(tmp_path, name, channels):
     assert (image[0] == 255).all()
 
 
-def test_grey_and_transparent_pictures_have_a_white_ground(tmp_path):
-    pixels = noise(9, 7, 2)
-    image = decoded(save(tmp_path / "a.png", Image.fromarray(pixels, "LA")), (9, 7), 1)
-    share = pixels[..., 1] / 255
-    np.testing.assert_allclose(image[..., 0], share * pixels[..., 0] + (1 - share) * 255, atol=1.5)
-
-
 @pytest.mark.parametrize("name", ["a.png", "a.gif"])
 def test_the_transparent_colour_of_a_palette_is_white(tmp_path, name):
     index = np.array([[0, 1, 2], [2, 1, 0]], "uint8")
@@ -174,21 +146,6 @@ def test_the_transparent_colour_of_a_palette_is_white(tmp_path, name):
     path = save(tmp_path / name, picture, transparency=1)
     palette[1] = 255
     np.testing.assert_array_equal(decoded(path, (2, 3)), palette[index])
-
-
-def test_a_transparent_grey_level_is_white(tmp_path):
-    pixels = noise(4, 4, 1)
-    pixels[0] = 7
-    path = save(tmp_path / "a.png", pixels, transparency=7)
-    expected = np.where(pixels == 7, 255, pixels)
-    np.testing.assert_array_equal(decoded(path, 4, 1)[..., 0], expected)
-
-
-def test_one_bit_is_black_and_white(tmp_path):
-    lit = noise(9, 7, 1) > 127
-    for name in ("a.png", "a.tif"):
-        path = save(tmp_path / name / name, Image.fromarray(lit))
-        np.testing.assert_array_equal(decoded(path, (9, 7), 1)[..., 0], 255 * lit)
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.tif"])
@@ -203,15 +160,6 @@ def test_16_bit_grey_is_scaled_and_not_clipped(tmp_path, name):
     assert image.max() == 255
 
 
-@pytest.mark.parametrize("channels", [1, 3])
-def test_a_cmyk_jpeg_has_its_colours(tmp_path, channels):
-    path = save(tmp_path / "a.jpg", Image.new("CMYK", (16, 16), (0, 200, 255, 30)), quality=95)
-    colour = (255 - np.array([0, 200, 255])) * (255 - 30) / 255
-    expected = colour if channels == 3 else [colour @ [0.299, 0.587, 0.114]]
-    image = decoded(path, 8, channels)
-    np.testing.assert_allclose(image, np.broadcast_to(expected, image.shape), atol=6)
-
-
 TURNS = {
     1: lambda x: x,
     2: np.fliplr,
@@ -224,29 +172,17 @@ TURNS = {
 }
 
 
-@pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.tif", "a.webp"])
+@pytest.mark.parametrize("name", ["a.jpg", "a.png"])
 def test_turned_photographs_are_turned_upright(tmp_path, name):
     stored = np.repeat(np.repeat(np.array([[0, 60, 120], [250, 190, 90]]), 16, 0), 16, 1)
     for orientation, turn in TURNS.items():
         exif = Image.Exif()
         exif[0x0112] = orientation
         path = tmp_path / str(orientation) / name
-        # Pillow 13.0 garbles turned TIFF files of one channel that are not compressed.
-        options = {"compression": "tiff_lzw"} if name == "a.tif" else {"quality": 95}
-        save(path, stored.astype("uint8"), exif=exif, **options)
+        save(path, stored.astype("uint8"), exif=exif, quality=95)
         upright = turn(stored)
         image = decoded(path, upright.shape, 1)
         np.testing.assert_allclose(image[..., 0], upright, atol=8, err_msg=str(orientation))
-
-
-@pytest.mark.parametrize("name", ["a.gif", "a.webp", "a.tif", "a.png"])
-def test_of_several_frames_the_first_is_taken(tmp_path, name):
-    frames = [Image.fromarray(noise(9, 7, 1, seed=seed)) for seed in range(3)]
-    options = {"lossless": True} if name == "a.webp" else {}
-    path = save(tmp_path / name, frames[0], save_all=True, append_images=frames[1:], **options)
-    with Image.open(path) as picture:
-        assert picture.n_frames == 3
-    np.testing.assert_array_equal(decoded(path, (9, 7), 1)[..., 0], np.asarray(frames[0]))
 
 
 # Sizes.
@@ -268,8 +204,6 @@ def test_the_middle_is_kept_and_not_the_left(tmp_path):
     # Height and width of the picture, and the left, top, right and bottom of what is kept.
     [
         ((20, 30), (7, 0, 23, 20)),
-        ((60, 16), (0, 20, 16, 40)),
-        ((10, 8), (0, 0, 8, 10)),
         ((5, 80), (38, 0, 42, 5)),
     ],
     ids=str,
@@ -280,15 +214,6 @@ def test_pictures_are_scaled_as_by_pillow(tmp_path, size, box, crop):
     with Image.open(path) as picture:
         expected = picture.resize((8, 10), Image.Resampling.LANCZOS, box if crop else None)
     np.testing.assert_array_equal(decoded(path, (10, 8), crop=crop), expected)
-
-
-@pytest.mark.parametrize("size", [(1, 1), (1, 50), (50, 1)])
-@pytest.mark.parametrize("crop", [True, False])
-def test_the_smallest_pictures_fill_the_image(tmp_path, size, crop):
-    path = save(tmp_path / "a.png", Image.new("RGB", size, (9, 8, 7)))
-    np.testing.assert_array_equal(
-        decoded(path, 8, crop=crop), np.broadcast_to((9, 8, 7), (8, 8, 3))
-    )
 
 
 @pytest.mark.parametrize("crop", [True, False])
@@ -306,15 +231,6 @@ def test_huge_photographs_are_decoded_small_and_look_the_same(tmp_path, monkeypa
     image = decoded(path, 64, crop=crop)
     assert sizes == [(250, 188)]
     np.testing.assert_allclose(image.astype(int), expected, atol=3)
-
-
-def test_a_turned_photograph_keeps_its_details(tmp_path):
-    stored = np.repeat(np.arange(100) // 10 % 2 * 255, 1600).reshape(100, 1600).astype("uint8")
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    path = save(tmp_path / "a.jpg", stored, exif=exif, quality=95)
-    image = decoded(path, (10, 100), 1)[..., 0]
-    np.testing.assert_allclose(image, np.tile(np.rot90(stored, -1)[0], (10, 1)), atol=8)
 
 
 # Factors.
@@ -345,18 +261,6 @@ def test_numbers_are_sorted_as_numbers_and_text_as_text(tmp_path):
     assert table(data) == [[1, 1, 2], [2, 3, 3], [0, 0, 1], [2, 2, 0], [1, 1, 2]]
 
 
-def test_codes_that_python_reads_as_numbers_stay_apart(tmp_path):
-    data = listed(tmp_path, "path,code\n0.png,1_0\n1.png,10\n2.png,1_0\n")
-    assert table(data) == [[1], [0], [1]]
-
-
-def test_rows_may_come_in_any_order_and_leave_pictures_out(tmp_path):
-    data = listed(tmp_path, "path,a,b\n3.png,y,1\n0.png,x,1\n4.png,x,2\n1.png,y,1\n")
-    assert levels(data) == [0, 10, 30, 40]
-    assert table(data) == [[0, 0], [1, 0], [1, 0], [0, 1]]
-    assert not data.is_grid
-
-
 def test_a_full_grid_is_one_whatever_the_order_of_rows(tmp_path):
     rows = [f"{i}.png,{'ab'[i // 2]},{10 * (i % 2)}" for i in (2, 0, 3, 1)]
     data = listed(tmp_path, "\n".join(["path,letter,number", *rows]))
@@ -381,31 +285,20 @@ def test_csv_as_spreadsheets_write_it(tmp_path):
     assert table(data) == [[2, 1], [1, 0], [0, 0]]
 
 
-def test_names_and_values_lose_their_blanks(tmp_path):
-    data = listed(tmp_path, "path, shape , size\n 0.png , a , 1\n1.png,a,1\n")
-    assert data.factor_names == ("shape", "size")
-    assert data.factor_sizes == (1, 1)
-
-
 @pytest.mark.parametrize(
     ("content", "words"),
     {
         "unknown picture": ("path,a\n0.png,1\n9.png,1\n", r"lists 9\.png, not in"),
-        "hidden picture": ("path,a\n.5.png,1\n", r"lists \.5\.png, not in"),
         "outside": ("path,a\n../pictures/0.png,1\n", "lists ../pictures/0.png, not in"),
         "listed twice": ("path,a\n0.png,1\n1.png,1\n0.png,2\n", r"lists 0\.png twice"),
-        "short row": ("path,a,b\n0.png,1,1\n1.png,1\n", r"1\.png.*has not 3 values"),
-        "long row": ("path,a\n0.png,1,1\n", r"0\.png.*has not 2 values"),
+        "short row": ("path,a,b\n0.png,1,1\n1.png,1\n", r"1\.png.*must have 3 values"),
+        "long row": ("path,a\n0.png,1,1\n", r"0\.png.*must have 2 values"),
         "no rows": ("path,a\n", "and rows"),
-        "blank rows": ("path,a\n\n\n", "and rows"),
         "one column": ("path\n0.png\n", "one or more of factors"),
-        "empty": ("", "no CSV file with a head"),
-        "Latin-1": ("path,a\n0.png,é\n".encode("latin-1"), "no CSV file.*utf-8"),
-        "UTF-16": ("path,a\n0.png,1\n".encode("utf-16"), "no CSV file.*utf-8"),
-        "NUL in a name": (b"path,a\n0.png\0,1\n", "no CSV file.*NUL"),
-        "NUL in a value": (b"path,a\n0.png,x\0\n1.png,x\n", "no CSV file.*NUL"),
-        "NUL in the head": (b"path,a\0\n0.png,x\n", "no CSV file.*NUL"),
-        "open quote": ('path,a\n0.png,"x\n', "no CSV file"),
+        "empty": ("", "not a CSV file with a header"),
+        "Latin-1": ("path,a\n0.png,é\n".encode("latin-1"), "not a CSV file.*utf-8"),
+        "NUL in a value": (b"path,a\n0.png,x\0\n1.png,x\n", "not a CSV file.*NUL"),
+        "open quote": ('path,a\n0.png,"x\n', "not a CSV file"),
         "not a number": ("path,a\n0.png,1\n1.png,nan\n", "a has values that are NaN"),
         "empty cell": ("path,a,b\n0.png,1,2\n1.png, ,3\n", r"factors\.csv.*1\.png.*empty cells"),
         "one name twice": ("path,a,a\n0.png,1,1\n", "2 different ones, got .'a', 'a'"),
@@ -414,12 +307,6 @@ def test_names_and_values_lose_their_blanks(tmp_path):
 def test_csv_files_that_do_not_do_are_refused(tmp_path, content, words):
     with pytest.raises(ValueError, match=f"(?s){words}"):
         listed(tmp_path, content)
-
-
-def test_a_missing_csv_file_is_named(tmp_path):
-    flat(tmp_path / "0.png", 10)
-    with pytest.raises(FileNotFoundError, match=r"no file .*factors\.csv"):
-        from_folder(tmp_path, factors=tmp_path / "factors.csv")
 
 
 # The cache.
@@ -436,7 +323,12 @@ def pictures(tmp_path):
 def opened(monkeypatch):
     """Names of the pictures that are opened."""
     names, open_it = [], Image.open
-    monkeypatch.setattr(folder.Image, "open", lambda path: names.append(path.name) or open_it(path))
+
+    def opening(file, **options):
+        names.append(Path(file.name).name)
+        return open_it(file, **options)
+
+    monkeypatch.setattr(Image, "open", opening)
     return names
 
 
@@ -480,9 +372,7 @@ def change_a_byte(pictures):
         "changed within": (change_a_byte, {}),
         "added": (lambda pictures: flat(pictures / "new" / "9.png", 5), {}),
         "removed": (lambda pictures: (pictures / "0.png").unlink(), {}),
-        "renamed": (lambda pictures: (pictures / "0.png").rename(pictures / "9.png"), {}),
         "another size": (lambda pictures: None, {"image_size": 6}),
-        "grey": (lambda pictures: None, {"channels": 1}),
         "stretched": (lambda pictures: None, {"crop": False}),
     }.values(),
 )
@@ -518,13 +408,6 @@ def test_cached_pictures_have_factors(tmp_path, pictures, opened):
     np.testing.assert_array_equal(images_of(data), images_of(from_folder(pictures, 8))[[2, 4]])
 
 
-def test_more_pictures_than_a_block_are_cached_in_order(tmp_path):
-    for number in range(300):
-        flat(tmp_path / "pictures" / f"{number:03}.bmp", number % 251, (1, 1))
-    data = from_folder(tmp_path / "pictures", 1, 1, cache_dir=tmp_path / "cache")
-    assert levels(data) == [number % 251 for number in range(300)]
-
-
 def test_a_broken_picture_leaves_nothing_in_the_cache(tmp_path, pictures):
     (pictures / "3.png").write_text("no picture")
     with pytest.raises(ValueError, match=r"3\.png cannot be read as a picture"):
@@ -532,28 +415,19 @@ def test_a_broken_picture_leaves_nothing_in_the_cache(tmp_path, pictures):
     assert list((tmp_path / "cache").iterdir()) == []
     save(pictures / "3.png", noise(9, 7))
     assert len(from_folder(pictures, 8, cache_dir=tmp_path / "cache")) == 5
-
-
-def test_a_cut_cache_is_named_and_not_believed(tmp_path, pictures):
-    cache = tmp_path / "cache"
-    from_folder(pictures, 8, cache_dir=cache)
-    (file,) = cache.iterdir()
+    (file,) = (tmp_path / "cache").iterdir()
     file.write_bytes(file.read_bytes()[:-1])
     with pytest.raises(ValueError, match="is damaged; delete it"):
-        from_folder(pictures, 8, cache_dir=cache)
-
-
-def test_a_cache_that_cannot_be_written_is_named(tmp_path, pictures):
-    (tmp_path / "file").write_text("")
-    with pytest.raises(OSError, match="file cannot be written to; choose another"):
-        from_folder(pictures, 8, cache_dir=tmp_path / "file")
+        from_folder(pictures, 8, cache_dir=tmp_path / "cache")
+    with pytest.raises(PermissionError, match=r"3.png cannot be written to; choose another"):
+        from_folder(pictures, 8, cache_dir=pictures / "3.png")
 
 
 # Broken pictures.
 
 
 @pytest.mark.parametrize("suffix", ["png", "jpg", "webp", "bmp", "gif", "tif"])
-@pytest.mark.parametrize("damage", ["half", "text", "empty", "head"])
+@pytest.mark.parametrize("damage", ["half", "text"])
 def test_broken_pictures_are_named(tmp_path, suffix, damage):
     flat(tmp_path / "a.png", 10)
     path = save(tmp_path / f"b.{suffix}", noise(40, 40))
@@ -562,8 +436,6 @@ def test_broken_pictures_are_named(tmp_path, suffix, damage):
         {
             "half": whole[: len(whole) // 2],
             "text": b"This is no picture.\n" * 9,
-            "empty": b"",
-            "head": whole[:12],
         }[damage]
     )
     data = from_folder(tmp_path, 8)
@@ -573,12 +445,85 @@ def test_broken_pictures_are_named(tmp_path, suffix, damage):
     assert (data.images_at([0]) == 10).all()
 
 
-def test_a_picture_that_is_deleted_later_is_named(tmp_path, pictures):
-    data = from_folder(pictures, 8)
-    (pictures / "2.png").unlink()
-    with pytest.raises(FileNotFoundError, match=r"2\.png"):
-        data.images_at([1, 2])
-    assert data.images_at([1, 3]).shape == (2, 8, 8, 3)
+def assert_refused(folder, name, words):
+    """Expects an error that names a picture, with and without a cache."""
+    for options in ({}, {"cache_dir": folder.parent / "cache"}):
+        with pytest.raises(ValueError, match=words) as caught:
+            from_folder(folder, 8, **options).images_at([0])
+        assert str(folder / name) in str(caught.value)
+
+
+@pytest.mark.parametrize("content", [b"%!PS-Adobe-3.0 EPSF-3.0", b"%PDF-1.4", b"8BPS"])
+def test_formats_that_are_not_listed_are_never_decoded(tmp_path, monkeypatch, content):
+    def forbidden(*args, **kwargs):
+        raise AssertionError(f"{args} is started")
+
+    monkeypatch.setattr(subprocess, "Popen", forbidden)
+    monkeypatch.setattr(EpsImagePlugin, "Ghostscript", forbidden)
+    (tmp_path / "p").mkdir()
+    if b"EPSF" in content:
+        Image.new("RGB", (9, 7)).save(tmp_path / "p" / "b.png", format="EPS")
+        with Image.open(tmp_path / "p" / "b.png") as picture:
+            assert picture.format == "EPS"  # Whatever its name.
+    else:
+        (tmp_path / "p" / "b.png").write_bytes(content)
+    assert_refused(tmp_path / "p", "b.png", "cannot identify image file")
+
+
+@pytest.mark.parametrize("kind", ["pipe", "link to a pipe", "link to a device"])
+def test_what_is_not_a_regular_file_is_refused_at_once(tmp_path, kind):
+    (tmp_path / "p").mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    if kind == "pipe":
+        (tmp_path / "pipe").rename(tmp_path / "p" / "a.png")
+    else:
+        target = tmp_path / "pipe" if kind == "link to a pipe" else "/dev/zero"
+        (tmp_path / "p" / "a.png").symlink_to(target)
+    assert_refused(tmp_path / "p", "a.png", "is not a regular file")
+
+
+def test_a_link_to_a_picture_is_followed(tmp_path):
+    path = flat(tmp_path / "elsewhere.png", 50)
+    (tmp_path / "p").mkdir()
+    (tmp_path / "p" / "a.png").symlink_to(path)
+    assert levels(from_folder(tmp_path / "p", 8)) == [50]
+
+
+def test_a_picture_that_unpacks_to_too_many_pixels_is_refused(tmp_path, monkeypatch):
+    flat(tmp_path / "p" / "a.png", 50, size=(90, 70))
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 3_000)
+    assert_refused(tmp_path / "p", "a.png", r"6300 pixels\) exceeds limit of 6000 pixels")
+
+
+def test_pictures_of_no_known_range_are_refused(tmp_path):
+    save(tmp_path / "p" / "0.tif", Image.fromarray(np.full((4, 4), 1, "float32")))
+    assert_refused(tmp_path / "p", "0.tif", "its mode F has no range")
+
+
+@pytest.mark.parametrize(
+    ("number", "kind"),
+    [(errno.EMFILE, OSError), (errno.EACCES, PermissionError), (errno.ENOENT, FileNotFoundError)],
+)
+def test_a_picture_that_cannot_be_read_now_is_not_called_damaged(
+    tmp_path, monkeypatch, number, kind
+):
+    flat(tmp_path / "p" / "a.png", 50)
+
+    def failing(path, flags):
+        raise OSError(number, os.strerror(number), str(path))
+
+    monkeypatch.setattr(os, "open", failing)
+    with pytest.raises(kind, match=os.strerror(number)) as caught:
+        from_folder(tmp_path / "p", 8).images_at([0])
+    assert str(tmp_path / "p" / "a.png") in str(caught.value)
+    monkeypatch.undo()
+
+    def unreadable(file, **options):  # Read errors of the system do not name the file.
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(Image, "open", unreadable)
+    with pytest.raises(OSError, match=r"Input/output error: .*a.png"):
+        from_folder(tmp_path / "p", 8).images_at([0])
 
 
 def test_a_broken_picture_stops_the_stream_by_its_name(tmp_path, pictures):
@@ -587,18 +532,12 @@ def test_a_broken_picture_stops_the_stream_by_its_name(tmp_path, pictures):
         list(from_folder(pictures, 8).to_tf_data(2))
 
 
-def test_every_file_is_closed(pictures):
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", ResourceWarning)
-        images_of(from_folder(pictures, 8))
+# Streams.
 
 
-# Streams and training.
-
-
-def test_a_pass_shows_every_picture_once(tmp_path):
+def test_pictures_are_streamed_and_split_and_decoded_after_a_fork(tmp_path):
     for number in range(25):
-        flat(tmp_path / f"{number}.png", 10 * number)
+        flat(tmp_path / f"{number:02}.png", 10 * number)
     data = from_folder(tmp_path, 4, 1)
     dataset = data.to_tf_data(4, seed=0)
     seen = [[int(image[0, 0, 0]) // 10 for batch in dataset for image in batch] for _ in range(2)]
@@ -606,66 +545,6 @@ def test_a_pass_shows_every_picture_once(tmp_path):
     assert seen[0] != seen[1]
     train, test = data.split(0.2)
     assert sorted(levels(train) + levels(test)) == [10 * number for number in range(25)]
-
-
-def test_pictures_come_in_the_order_asked_for(pictures):
-    data = from_folder(pictures, 8)
-    everything = images_of(data)
-    np.testing.assert_array_equal(data.images_at([4, 0, 4, 2]), everything[[4, 0, 4, 2]])
-    assert data.images_at([]).shape == (0, 8, 8, 3)
-
-
-def photographs(tmp_path):
-    """Tiles of real photographs, as JPEG."""
-    for number, photograph in enumerate(load_sample_images().images):
-        for y in range(0, 400, 40):
-            for x in range(0, 640, 40):
-                tile = photograph[y : y + 40, x : x + 40]
-                save(tmp_path / str(number) / f"{y}-{x}.jpg", tile)
-    data = from_folder(tmp_path, 8)
-    assert len(data) == 320
-    return data
-
-
-def digits(tmp_path):
-    digits = load_digits()
-    data = from_arrays(digits.images / 16, digits.target, ["digit"])
-    assert data.factor_sizes == (10,)
-    np.testing.assert_array_equal(data.factors_at(np.arange(1_797))[:, 0], digits.target)
-    return data
-
-
-@pytest.mark.parametrize("real", [photographs, digits])
-def test_a_model_learns_from_real_pictures(tmp_path, real):
-    data = real(tmp_path)
-    keras.utils.set_random_seed(0)
-    vae = BetaVAE(**tiny_networks(data.image_shape, units=(64,)), seed=0)
-    vae.compile(optimizer=keras.optimizers.Adam(3e-3), jit_compile=False)
-    history = vae.fit(
-        data.to_tf_data(32, seed=0, repeat=True), steps_per_epoch=20, epochs=3, verbose=0
-    ).history["reconstruction_loss"]
-    assert history[0] > history[1] > history[2]
-    assert history[2] < 0.95 * history[0]
-
-
-@pytest.mark.parametrize("dtype", ["float32", "int32"])
-def test_pictures_of_no_known_range_are_refused(tmp_path, dtype):
-    Image.fromarray(np.full((4, 4), 1, dtype)).save(tmp_path / "0.tif")
-    with pytest.raises(ValueError, match=r"0\.tif cannot be read .* has no range"):
-        from_folder(tmp_path, 4).images_at([0])
-
-
-def test_a_forked_process_decodes_too(tmp_path):
-    flat(tmp_path / "0.png", 50)
-    script = """
-import os, sys
-from keras_betavae.datasets import from_folder
-data = from_folder(sys.argv[1], 4)
-data.images_at([0])
-child = os.fork()
-if not child:
-    os._exit(0 if (data.images_at([0]) == 50).all() else 1)
-print(os.waitpid(child, 0)[1])
-"""
-    process = run_python(script, tmp_path)
-    assert process.stdout.split() == ["0"], process.stderr
+    np.testing.assert_array_equal(data.images_at([4, 0, 4])[:, 0, 0, 0], [40, 0, 40])
+    child = forked(lambda: np.testing.assert_array_equal(data.images_at([5]), 50))
+    assert exit_code(child) == 0

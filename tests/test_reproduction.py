@@ -179,7 +179,7 @@ def test_a_folder_keeps_to_its_budget(blobs):
         (("higgins-table", {"budget": "week"}), "budget must be of smoke, hour, day, paper"),
         (("higgins-table", {"data": "sprites"}), "higgins-table takes no data"),
         (("locatello", {"objective": "locatello_vae"}), "objective must be of locatello_beta"),
-        (("locatello", {"data": "moon"}), "no data set 'moon'"),
+        (("locatello", {"data": "moon"}), "unknown data set 'moon'"),
     ],
 )
 def test_wrong_arguments_leave_no_folder(arguments, words, tmp_path):

@@ -8,6 +8,7 @@ import os
 import re
 import tarfile
 import zipfile
+import zlib
 from pathlib import Path
 
 import h5py
@@ -17,10 +18,11 @@ import pytest
 
 import keras_betavae
 from keras_betavae import BetaVAE
+from keras_betavae._utils.archives import check_unpacked_size
 from keras_betavae.experiments import runs
 from keras_betavae.export.served_model import ServedModel
 from tests.helpers import SHAPE, tiny_networks, tiny_vae
-from tests.released_files import small
+from tests.released_files import Payload, small
 
 PACKAGE = Path(keras_betavae.__file__).parent
 
@@ -63,9 +65,13 @@ def test_a_lambda_is_refused_and_never_run(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("module", "name"), [("subprocess", "Popen"), ("builtins", "exec"), ("os", "system")]
+    ("module", "name", "part"),
+    [
+        ("subprocess", "Popen", "encoder"),
+        ("builtins", "exec", "objective"),
+        ("os", "system", "likelihood"),
+    ],
 )
-@pytest.mark.parametrize("part", ["encoder", "objective", "likelihood"])
 def test_a_class_that_is_not_registered_is_refused(saved, tmp_path, module, name, part):
     trap = tmp_path / "trap"
     evil = {
@@ -118,6 +124,46 @@ def test_members_of_a_saved_model_stay_where_they_are(saved, tmp_path):
     assert sorted(tmp_path.rglob("*")) == before
 
 
+def bomb(path, size, method=zipfile.ZIP_DEFLATED):
+    with zipfile.ZipFile(path, "w", method) as archive:
+        archive.writestr("metadata.json", b"{}")
+        archive.writestr("config.json", b" " * size)
+    return path
+
+
+def test_a_small_archive_that_unpacks_to_much_is_refused(saved, tmp_path):
+    check_unpacked_size(saved)
+    assert bomb(tmp_path / "whole.keras", 2**20).stat().st_size < 2_000
+    for size in (0, 1, 2**20 - 2):
+        check_unpacked_size(bomb(tmp_path / "whole.keras", size), limit=2**20)
+    with pytest.raises(ValueError, match=r"unpacks to more than 1,048,576 bytes.*config\.json"):
+        check_unpacked_size(bomb(tmp_path / "bomb.keras", 2**20), limit=2**20)
+    # By default, 64 MiB; a file of which little is packed may be as large as it likes.
+    check_unpacked_size(bomb(tmp_path / "whole.keras", 2**21))
+    check_unpacked_size(bomb(tmp_path / "stored.keras", 2**21, zipfile.ZIP_STORED), limit=1)
+
+
+def test_a_member_that_claims_to_be_small_is_counted(tmp_path):
+    path = bomb(tmp_path / "lie.keras", 2**21)
+    content = bytearray(path.read_bytes())
+    local, central = content.index(b"PK\3\4", 4), content.rindex(b"PK\1\2")
+    claimed = b"\x0a\0\0\0", zlib.crc32(b" " * 10).to_bytes(4, "little")
+    for crc, size in ((local + 14, local + 22), (central + 16, central + 24)):
+        content[crc : crc + 4], content[size : size + 4] = claimed[1], claimed[0]
+    path.write_bytes(content)
+    with zipfile.ZipFile(path) as archive:
+        assert archive.read("config.json") == b" " * 10  # After all of it was unpacked.
+    with pytest.raises(ValueError, match="unpacks to more than"):
+        check_unpacked_size(path, limit=2**20)
+
+
+def test_members_that_are_packed_in_unusual_ways_are_refused(tmp_path):
+    for method in (zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA):
+        path = bomb(tmp_path / "other.keras", 10, method)
+        with pytest.raises(ValueError, match=r"metadata\.json is not compressed by deflate"):
+            check_unpacked_size(path)
+
+
 # Pickles.
 
 
@@ -147,14 +193,6 @@ def test_every_load_of_numpy_refuses_pickles():
     ]
     assert len(calls) >= 2
     assert [call for call in calls if "allow_pickle=False" not in call] == []
-
-
-class Payload:
-    def __init__(self, path):
-        self.path = path
-
-    def __reduce__(self):
-        return open, (str(self.path), "w")
 
 
 def test_a_pickle_in_the_place_of_any_file_is_refused(tmp_path):

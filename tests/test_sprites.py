@@ -49,14 +49,6 @@ def animation():
     return np.array(factors)
 
 
-def test_the_animation_has_320_frames():
-    factors = animation()
-    assert len(factors) == 320
-    assert factors[57].tolist() == [2, 5, 39, 0, 0]
-    assert factors[121].tolist() == [2, 5, 39, 31, 31]
-    assert factors[274].tolist() == [0, 5, 0, 0, 0]
-
-
 @pytest.fixture(scope="module")
 def frames(whole):
     """Returns the shape of each real frame, the frame, and our image of its factors."""
@@ -86,7 +78,7 @@ def test_sprites_are_the_real_frames_pixel_by_pixel(frames):
 # Against polygons tested point by point.
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=25)
 @given(st.tuples(*(st.integers(0, size - 1) for size in SIZES)))
 def test_sprites_are_their_polygons_but_for_boundary_pixels(whole, factors):
     shape, scale, orientation, pos_x, pos_y = factors
@@ -136,46 +128,12 @@ def test_as_many_pixels_are_lit_as_in_the_released_images(whole):
     # The mean of the released images' pixels is published with them.
     published = 0.042494423521889584 * 737_280 * 4_096
     blocks = np.array_split(whole._images.array, 64)
-    lit_pixels = sum(int(np.unpackbits(block).sum(dtype="int64")) for block in blocks)
+    lit_in_byte = np.unpackbits(np.arange(256, dtype="uint8")[:, None], axis=1).sum(axis=1)
+    lit_pixels = sum(
+        int((np.bincount(block.ravel(), minlength=256) * lit_in_byte).sum()) for block in blocks
+    )
     assert abs(lit_pixels - published) <= 2
     assert published == pytest.approx(128_328_862, abs=1e-3)
-
-
-def test_images_are_binary_uint8(whole):
-    images = whole.images_at(np.arange(0, len(whole), 9_973))
-    assert images.dtype == np.uint8
-    assert np.unique(images).tolist() == [0, 255]
-
-
-@given(st.integers(0, 5), st.integers(0, 39), st.integers(0, 31), st.integers(0, 31))
-def test_a_square_has_the_area_of_a_square(whole, scale, orientation, pos_x, pos_y):
-    side = 19.2 * (0.5 + 0.1 * scale)
-    area = lit(whole, (0, scale, orientation, pos_x, pos_y)).sum()
-    # Upright edges may lie anywhere between two lines of pixel centres.
-    assert (side - 1) ** 2 <= area <= (side + 1) ** 2
-
-
-def test_the_mean_area_is_the_polygons():
-    data = load_sprites(orientation=7, scale=1, pos_x=16, pos_y=16)
-    areas = (data.images_at(np.arange(len(data))) > 0).sum(axis=(1, 2, 3)).reshape(3, -1)
-    for shape, name in enumerate(SHAPES):
-        x, y = _polygons.outline(name).T * 64 * 0.5
-        area = abs(np.sum(x * np.roll(y, -1) - y * np.roll(x, -1))) / 2
-        assert areas[shape].mean() == pytest.approx(area, rel=0.01)
-
-
-@given(st.integers(0, 2), st.integers(0, 5), st.integers(0, 31), st.integers(0, 31))
-def test_a_whole_turn_looks_like_none(whole, shape, scale, pos_x, pos_y):
-    start = lit(whole, (shape, scale, 0, pos_x, pos_y))
-    np.testing.assert_array_equal(lit(whole, (shape, scale, 39, pos_x, pos_y)), start)
-
-
-def test_sprites_turn_counter_clockwise():
-    # A quarter turn of the upright ellipse swaps its axes; a bit of one lifts its right end.
-    data = load_sprites(scale=1, orientation=40, pos_x=3, pos_y=3)
-    rows, columns = np.nonzero(lit(data, (1, 0, 3, 1, 1)))
-    right = columns > 36
-    assert rows[right].mean() < 31.5 < rows[columns < 27].mean()
 
 
 def test_the_heart_stands_on_its_tip(whole):
@@ -185,21 +143,6 @@ def test_the_heart_stands_on_its_tip(whole):
     assert np.argmax(widths) < len(widths) / 2
 
 
-@given(st.integers(0, 2), st.integers(0, 5), st.integers(0, 39))
-def test_positions_move_the_centre_of_mass_along_their_own_axis(whole, shape, scale, orientation):
-    centres = np.array(
-        [
-            np.mean(np.nonzero(lit(whole, (shape, scale, orientation, x, y))), axis=1)
-            for x, y in ((0, 0), (31, 0), (0, 31))
-        ]
-    )
-    step = np.round(centres[1:] - centres[0]).astype(int)
-    assert step.tolist() == [[0, 32], [32, 0]]
-    # Only the square and the ellipse are centred on their position.
-    if shape < 2:
-        np.testing.assert_allclose(centres[0], 15.5, atol=0.6)
-
-
 def test_no_sprite_is_cut_off(whole):
     for edge in (0, 31):
         for shape in range(3):
@@ -207,11 +150,6 @@ def test_no_sprite_is_cut_off(whole):
                 image = lit(whole, (shape, 5, orientation, edge, edge))
                 assert not image[[0, -1]].any()
                 assert not image[:, [0, -1]].any()
-
-
-def test_images_of_different_positions_differ(whole):
-    block = whole._images.array.reshape(3, 6, 40, -1, 512)[1, 2, 5]
-    assert len(np.unique(block, axis=0)) == 1_024
 
 
 # Smaller grids.
@@ -230,11 +168,6 @@ def test_a_factor_with_one_value_takes_the_lowest(whole):
     one = load_sprites(1, 1, 1, 1, 1)
     assert len(one) == 1
     np.testing.assert_array_equal(one.images_at([0]), whole.images_at([0]))
-
-
-def test_rendering_is_the_same_every_time():
-    one, other = (load_sprites(3, 2, 3, 4, 4)._images.array for _ in range(2))
-    np.testing.assert_array_equal(one, other)
 
 
 @pytest.mark.parametrize("name", ["shape", "scale", "orientation", "pos_x", "pos_y"])

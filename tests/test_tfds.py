@@ -43,16 +43,10 @@ def examples(monkeypatch):
     ("name", "factor_names", "sizes"),
     [
         (
-            "dsprites",
-            ("orientation", "scale", "shape", "x_position", "y_position"),
-            (40, 6, 3, 32, 32),
-        ),
-        (
             "shapes3d",
             ("floor_hue", "wall_hue", "object_hue", "scale", "shape", "orientation"),
             (10, 10, 10, 8, 4, 15),
         ),
-        ("smallnorb", ("category", "instance", "elevation", "azimuth", "lighting"), None),
         ("mnist", ("label",), (10,)),
     ],
 )
@@ -120,3 +114,20 @@ def test_without_tensorflow_datasets_the_error_says_what_to_install(monkeypatch,
     monkeypatch.setitem(sys.modules, "tensorflow_datasets", None)
     with pytest.raises(ImportError, match="pip install tensorflow-datasets"):
         from_tfds("mnist", cache_dir=tmp_path)
+
+
+def test_black_first_images_do_not_hide_that_images_are_binary(monkeypatch, tmp_path):
+    images = np.zeros((N, 28, 28, 1), "uint8")
+    images[2, 3], images[4, 5] = 1, 1
+    labels = np.arange(N)
+
+    def as_dataset(builder, **options):
+        return tf.data.Dataset.from_tensor_slices({"image": images, "label": labels})
+
+    with tfds.testing.mock_data(as_dataset_fn=as_dataset):
+        data = from_tfds("mnist", cache_dir=tmp_path / "binary")
+        np.testing.assert_array_equal(data.images_at(labels), 255 * images)
+        images[6, 7] = 9
+        with pytest.raises(ValueError, match="0 and 1 only and others up to 9"):
+            from_tfds("mnist", cache_dir=tmp_path / "mixed")
+    assert not [path for path in (tmp_path / "mixed").rglob("*") if path.is_file()]

@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
-from sklearn.datasets import load_sample_images
 
 from keras_betavae.datasets import (
     FactorDataset,
@@ -16,7 +15,6 @@ from keras_betavae.datasets import (
     with_noise,
     with_pictures,
 )
-from tests.helpers import run_python
 
 RNG = np.random.default_rng(0)
 PICTURES = [RNG.integers(0, 256, size, dtype="uint8") for size in ((9, 8, 3), (5, 4, 3))]
@@ -47,7 +45,7 @@ def images_of(data):
 
 
 @variants
-@settings(deadline=None, max_examples=20)
+@settings(deadline=None, max_examples=8)
 @given(st.lists(st.integers(0, 11), max_size=20), st.integers(0, 2**62))
 def test_an_image_is_the_same_whenever_it_is_asked_for(variant, indices, seed):
     data = variant(grey(), seed=seed)
@@ -81,27 +79,6 @@ def test_images_and_seeds_have_draws_of_their_own(variant):
     np.testing.assert_array_equal(first, images)
 
 
-def test_another_process_draws_the_same():
-    script = """
-import hashlib
-import numpy as np
-from keras_betavae.datasets import load_sprites, with_colours, with_noise, with_pictures
-
-np.random.seed(5)
-data = load_sprites(2, 1, 2, 2, 2)
-for variant in (with_colours, with_noise, with_pictures):
-    images = variant(data, seed=3).images_at([9, 2])
-    print(hashlib.sha256(images.tobytes()).hexdigest())
-"""
-    process = run_python(script)
-    assert process.returncode == 0, process.stderr
-    found = process.stdout.split()
-    data = load_sprites(2, 1, 2, 2, 2)
-    for variant, digest in zip((with_colours, with_noise, with_pictures), found, strict=True):
-        images = images_of(variant(data, seed=3))[[9, 2]]
-        assert hashlib.sha256(images.tobytes()).hexdigest() == digest
-
-
 @variants
 def test_factors_stay_as_they_are(variant):
     data = grey()
@@ -109,6 +86,9 @@ def test_factors_stay_as_they_are(variant):
     assert changed.is_grid
     assert (changed.factor_names, changed.factor_sizes) == (data.factor_names, data.factor_sizes)
     rows = np.random.default_rng(0).integers(0, (3, 4), (12, 2))
+    plain = variant(ImageDataset(images_of(data)))
+    assert type(plain) is ImageDataset
+    np.testing.assert_array_equal(images_of(plain), images_of(changed))
     labelled = variant(FactorDataset(images_of(data), "ab", (3, 4), factors=rows))
     np.testing.assert_array_equal(labelled.factors_at(np.arange(12)), rows)
     assert not labelled.is_grid
@@ -130,14 +110,6 @@ def test_packed_and_split_images_change_alike(variant):
 
 
 @variants
-def test_images_without_factors_change_alike(variant):
-    data = grey()
-    changed = variant(ImageDataset(images_of(data)))
-    assert type(changed) is ImageDataset
-    np.testing.assert_array_equal(images_of(changed), images_of(variant(data)))
-
-
-@variants
 def test_images_that_do_not_do_are_refused(variant):
     with pytest.raises(ValueError, match=r"one channel, got the shape \(5, 4, 3\)"):
         variant(FactorDataset(np.zeros((6, 5, 4, 3), "uint8"), ["f"], [6]))
@@ -146,7 +118,20 @@ def test_images_that_do_not_do_are_refused(variant):
             variant(grey(), seed=seed)
 
 
-# Colours.
+@pytest.mark.parametrize(
+    ("variant", "digest"),
+    [
+        (with_colours, "a387098a7aebc8e2"),
+        (with_noise, "1433503a7435a5cc"),
+        (with_pictures, "7ca7fbf65ddd6eed"),
+    ],
+)
+def test_draws_are_those_of_every_process_and_machine(variant, digest):
+    images = variant(load_sprites(2, 1, 2, 2, 2), seed=3).images_at([9, 2])
+    assert hashlib.sha256(images.tobytes()).hexdigest()[:16] == digest
+
+
+# Colors.
 
 
 def test_colours_are_uniform_and_independent_of_each_other():
@@ -230,7 +215,7 @@ def test_behind_an_image_is_a_part_of_a_picture_mixed_with_a_colour():
 
 
 def test_parts_and_pictures_are_uniform():
-    n = 6_000
+    n = 3_000
     # Pictures that tell where their parts are from, and black images, of which any shows it.
     pictures = [np.zeros((3, 2, 3), "uint8"), np.full((3, 2, 3), 128, "uint8")]
     pictures[0][:, :, 0] = pictures[1][:, :, 0] = [[0, 20], [40, 80], [120, 160]]
@@ -242,7 +227,7 @@ def test_parts_and_pictures_are_uniform():
     blue = images[:, 0, 0, 2]
     # Mixed with a colour, 0 and 128 become 0 to 127.5 and 64 to 191.5.
     for one_alone in (blue < 64, blue > 128):
-        assert one_alone.mean() == pytest.approx(1 / 4, abs=0.03)
+        assert one_alone.mean() == pytest.approx(1 / 4, abs=0.04)
 
 
 def test_a_picture_of_one_colour_shows_what_it_is_mixed_with():
@@ -258,29 +243,11 @@ def test_a_picture_of_one_colour_shows_what_it_is_mixed_with():
     np.testing.assert_allclose(half, 0.8 * black + 0.2 * white, atol=1.5)
 
 
-def test_the_default_pictures_are_photographs():
-    image, again = with_pictures(constant(0, 2, 16, 16)).images_at([1, 1]).astype(int)
-    np.testing.assert_array_equal(image, again)
-    found = 0
-    for photograph in load_sample_images().images:
-        height, width = (size - 15 for size in photograph.shape[:2])
-        corner = photograph[:height, :width].astype(int)
-        fits = np.ones((height, width), bool)
-        for y, x in itertools.product(range(0, 16, 3), range(0, 16, 3)):
-            other = photograph[y : y + height, x : x + width].astype(int)
-            error = 2 * (image[y, x] - image[0, 0]) - (other - corner)
-            fits &= (np.abs(error) <= 2).all(axis=-1)
-        found += fits.sum()
-    assert found == 1
-
-
 @pytest.mark.parametrize(
     ("pictures", "words"),
     [
         ([], "at least one picture"),
         ([np.zeros((5, 4, 1), "uint8")], r"at least 5 by 4, got uint8 \(5, 4, 1\)"),
-        ([np.zeros((5, 4), "uint8")], r"got uint8 \(5, 4\)"),
-        ([np.zeros((4, 4, 3), "uint8")], r"at least 5 by 4, got uint8 \(4, 4, 3\)"),
         ([PICTURES[0], np.zeros((5, 3, 3), "uint8")], r"got uint8 \(5, 3, 3\)"),
         ([np.zeros((5, 4, 3))], r"got float64 \(5, 4, 3\)"),
     ],
@@ -288,9 +255,3 @@ def test_the_default_pictures_are_photographs():
 def test_pictures_that_do_not_do_are_refused(pictures, words):
     with pytest.raises(ValueError, match=words):
         with_pictures(grey(), pictures)
-
-
-def test_a_picture_may_be_as_large_as_the_images():
-    (image,) = with_pictures(constant(0, 1, 5, 4), [PICTURES[1]]).images_at([0]).astype(int)
-    colours = 2 * image - PICTURES[1]
-    assert (np.ptp(colours, axis=(0, 1)) <= 2).all()

@@ -102,7 +102,7 @@ class Packed(Source):
         return np.negative(bits, out=bits).reshape(-1, *self.image_shape)
 
 
-class Blocks(Source):
+class Hdf5(Source):
     """Images of an HDF5 data set, read in blocks of whole chunks, of which the latest are kept.
 
     Single images cannot be read for less than their chunk, so a shuffled pass takes the blocks
@@ -224,7 +224,7 @@ def source_of(images: Any, packed_shape: Sequence[int] | None = None) -> Source:
     if isinstance(images, Source):
         return images
     if isinstance(images, h5py.Dataset):
-        return Blocks(images)
+        return Hdf5(images)
     array = np.asanyarray(images)
     return Array(array) if packed_shape is None else Packed(array, packed_shape)
 

@@ -26,7 +26,7 @@ def endless(
     entropy: int,
     start_step: int,
 ) -> tf.data.Dataset:
-    """Returns batches without end, each drawn from the entropy and its own number alone."""
+    """Returns an endless stream of batches, each drawn from the entropy and its number only."""
 
     def numbered(step):
         return batch_of(np.random.default_rng([entropy, int(step)]))
@@ -40,7 +40,7 @@ def as_dataset(
 ) -> tf.data.Dataset:
     """Returns `batch_of` of each element of `numbers`, prefetched.
 
-    Not `from_generator`: under Python 3.11 it makes malloc map large blocks anew each time, which
+    Not `from_generator`: under Python 3.11 it makes malloc map large blocks again each time, which
     slows every later step of the process, by half for the dense networks.
     """
     specs = tf.nest.flatten(signature)
@@ -62,7 +62,7 @@ def as_dataset(
 
 
 def check_numbers(batch_size: int, start_step: int) -> None:
-    """Checks the numbers of a stream without end.
+    """Checks the numbers of an endless stream.
 
     Raises:
         ValueError: If `batch_size` is below 1 or `start_step` below 0.

@@ -1,19 +1,32 @@
-"""The data sets by name, for the command line and the folders of runs."""
+"""The data sets by name, for the command line and run folders."""
 
 import dataclasses
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
+from keras_betavae.datasets._unpacked import cache_folder
 from keras_betavae.datasets.factors import FactorDataset
-from keras_betavae.datasets.released import dsprites
-from keras_betavae.datasets.released.cars3d import CARS3D
-from keras_betavae.datasets.released.mpi3d import MPI3D
-from keras_betavae.datasets.released.release import Release, ReleasedFile, cache_folder
-from keras_betavae.datasets.released.shapes3d import SHAPES3D
-from keras_betavae.datasets.released.small_norb import SMALL_NORB
-from keras_betavae.datasets.rendered import blobs, variants
-from keras_betavae.datasets.rendered.sprites import load_sprites
+
+
+@dataclasses.dataclass(frozen=True)
+class ReleasedFile:
+    """A file as its authors released it.
+
+    Attributes:
+        url: Where it can be fetched.
+        md5: Its MD5; None if it is not known.
+        renamed: Its name here, if not the last part of the address.
+    """
+
+    url: str
+    md5: str | None = None
+    renamed: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The file's name."""
+        return self.renamed or self.url.rsplit("/", 1)[-1]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,22 +34,24 @@ class Entry:
     """A data set that has a name.
 
     Attributes:
-        name: Its name.
+        name: Its name, and that of its folder in the cache.
         summary: What it is, in a line.
         image_shape: (height, width, channels).
         factors: Number of values of each factor, by name.
-        files: The released files, none if it is rendered.
-        unpacked_file: From a cache folder to the file of the unpacked images; None if there
-            is none.
+        loader: Called with the sizes of a smaller grid if the data set is rendered, with the path
+            and `cache_dir` if it is released.
+        files: The released files; none if it is rendered.
+        unpacked: Name of the file in its cache folder that holds the unpacked images; None if
+            they are not unpacked.
     """
 
     name: str
     summary: str
     image_shape: tuple[int, ...]
-    factors: dict[str, int]
+    factors: Mapping[str, int]
+    loader: Callable[..., FactorDataset]
     files: tuple[ReleasedFile, ...] = ()
-    unpacked_file: Callable | None = None
-    loader: Callable[..., FactorDataset] = load_sprites
+    unpacked: str | None = None
 
     def __len__(self) -> int:
         """Returns the number of images."""
@@ -46,35 +61,44 @@ class Entry:
         """Returns "rendered", "unpacked", "fetched" or "not fetched"."""
         if not self.files:
             return "rendered"
-        if self.unpacked_file is not None and self.unpacked_file(cache_dir).is_file():
-            return "unpacked"
         folder = cache_folder(cache_dir) / self.name
+        if self.unpacked is not None and (folder / self.unpacked).is_file():
+            return "unpacked"
         fetched = all((folder / file.name).is_file() for file in self.files)
         return "fetched" if fetched else "not fetched"
 
 
+_CATALOG: dict[str, Entry] = {}
+
+
+def register(entry: Entry) -> Entry:
+    """Adds a data set to the catalog, as each data set's module does when it is imported."""
+    _CATALOG[entry.name] = entry
+    return entry
+
+
 def names() -> tuple[str, ...]:
-    """Returns the data sets' names.
+    """Returns the data sets' names in alphabetical order.
 
     Example:
         >>> "shapes3d" in names()
         True
     """
-    return tuple(_CATALOG)
+    return tuple(sorted(_CATALOG))
 
 
 def get(name: str) -> Entry:
     """Returns what is known of a data set.
 
     Raises:
-        ValueError: If there is none of that name.
+        ValueError: If the name is unknown.
 
     Example:
         >>> get("cars3d").factors
         {'elevation': 4, 'azimuth': 24, 'object': 183}
     """
     if name not in _CATALOG:
-        raise ValueError(f"there is no data set {name!r}; there are {', '.join(_CATALOG)}")
+        raise ValueError(f"unknown data set {name!r}; known are {', '.join(names())}")
     return _CATALOG[name]
 
 
@@ -90,11 +114,11 @@ def load(
     Args:
         name: One of `names()`.
         path: The released file, or the folder that holds the released files.
-        cache_dir: Where data sets are kept; None for that of Keras.
-        grid: Sizes of a smaller grid, of rendered ones alone.
+        cache_dir: Where data sets are kept; None for Keras's own folder.
+        grid: Sizes of a smaller grid, for rendered data sets only.
 
     Raises:
-        ValueError: If there is no such data set, or it takes no path or grid; further
+        ValueError: If the name is unknown, or the data set takes no path or grid; further
             errors as its own loader.
 
     Example:
@@ -109,58 +133,3 @@ def load(
     if grid is not None:
         raise ValueError(f"{name} is released as a whole and takes no grid, got {grid}")
     return entry.loader(path, cache_dir=cache_dir)
-
-
-def _rendered(name: str, summary: str, change: Callable | None = None) -> Entry:
-    def loader(*grid: int) -> FactorDataset:
-        data = load_sprites(*grid)
-        return data if change is None else change(data)
-
-    sizes = dict(zip(dsprites.FACTOR_NAMES, dsprites.FACTOR_SIZES, strict=True))
-    shape = dsprites.IMAGE_SHAPE if change is None else (*dsprites.IMAGE_SHAPE[:2], 3)
-    return Entry(name, summary, shape, sizes, loader=loader)
-
-
-def _released(release: Release, summary: str) -> Entry:
-    return Entry(
-        release.name,
-        summary,
-        release.image_shape,
-        dict(zip(release.factor_names, release.factor_sizes, strict=True)),
-        release.files,
-        release.unpacked_file,
-        release.load,
-    )
-
-
-_CATALOG = {
-    entry.name: entry
-    for entry in (
-        _rendered("sprites", "dSprites, rendered offline in seconds"),
-        _rendered("sprites_colours", "sprites in random colours", variants.with_colours),
-        _rendered("sprites_noise", "sprites before noise", variants.with_noise),
-        _rendered("sprites_pictures", "sprites before photographs", variants.with_pictures),
-        Entry(
-            "dsprites",
-            "dSprites as released (Matthey et al. 2017)",
-            dsprites.IMAGE_SHAPE,
-            dict(zip(dsprites.FACTOR_NAMES, dsprites.FACTOR_SIZES, strict=True)),
-            (dsprites.FILE,),
-            loader=dsprites.load_dsprites,
-        ),
-        Entry(
-            "blobs",
-            "Gaussian blobs by position, rendered (Burgess et al. 2017)",
-            blobs.IMAGE_SHAPE,
-            blobs.FACTORS,
-            loader=blobs.load_blobs,
-        ),
-        _released(SHAPES3D, "3D Shapes (Burgess & Kim 2018)"),
-        _released(CARS3D, "Cars3D (Reed et al. 2015)"),
-        _released(SMALL_NORB, "SmallNORB (LeCun et al. 2004)"),
-        *(
-            _released(release, f"MPI3D, {variant} (Gondal et al. 2019)")
-            for variant, release in MPI3D.items()
-        ),
-    )
-}

@@ -1,13 +1,13 @@
 """Images with the factors that made them."""
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
 import tensorflow as tf
 
-from keras_betavae.datasets._pairs import PairDraw
+from keras_betavae.datasets._draws import LabelledDraw, PairDraw
+from keras_betavae.datasets._factor_tables import FactorTable, Grid, Labels
 from keras_betavae.datasets._sources import Chosen, Source
 from keras_betavae.datasets._streams import check_numbers, endless, entropy_of
 from keras_betavae.datasets.images import ImageDataset
@@ -17,14 +17,13 @@ class FactorDataset(ImageDataset):
     """Images and their ground-truth factors, sampled and streamed by factor.
 
     The images are a full grid (every combination of factor values once, the last
-    factor varying fastest, as the released data sets are) or labelled images that
-    are no grid.
+    factor varying fastest, as in the released data sets) or labeled images in any order.
 
     Args:
         images: As in `ImageDataset`.
         factor_names: One name per factor.
         factor_sizes: Number of values of each factor.
-        factors: Integer classes (n, n_factors) for images that are no grid; None for a
+        factors: Integer classes (n, n_factors) of images that are not a grid; None for a
             full grid.
         packed_shape: As in `ImageDataset`.
 
@@ -49,21 +48,17 @@ class FactorDataset(ImageDataset):
         factors: np.ndarray | None = None,
         packed_shape: Sequence[int] | None = None,
     ):
-        self.factor_names = tuple(factor_names)
-        self.factor_sizes = tuple(int(size) for size in factor_sizes)
-        sizes_fit = len(self.factor_names) == len(self.factor_sizes) > 0
-        if not sizes_fit or min(self.factor_sizes) < 1:
-            raise ValueError(
-                f"factor_names and factor_sizes must pair up, with sizes of at least 1, got "
-                f"{self.factor_names} and {self.factor_sizes}"
-            )
-        if len(set(self.factor_names)) < len(self.factor_names):
-            raise ValueError(f"factor_names must differ, got {self.factor_names}")
-        self._factors = None if factors is None else _checked_factors(factors, self.factor_sizes)
+        self._table: FactorTable = (
+            Grid(factor_names, factor_sizes)
+            if factors is None
+            else Labels(factor_names, factor_sizes, factors)
+        )
+        self.factor_names, self.factor_sizes = self._table.names, self._table.sizes
         super().__init__(images, packed_shape=packed_shape)
-        n = math.prod(self.factor_sizes) if self._factors is None else len(self._factors)
-        if len(self) != n:
-            raise ValueError(f"there are factors for {n} images, but {len(self)} images")
+        if len(self) != len(self._table):
+            raise ValueError(
+                f"there are factors for {len(self._table)} images, but {len(self)} images"
+            )
 
     def __repr__(self) -> str:
         """Returns the sizes in one line."""
@@ -75,22 +70,17 @@ class FactorDataset(ImageDataset):
 
     @property
     def is_grid(self) -> bool:
-        """Whether every combination of factor values is there, in order."""
-        return self._factors is None
+        """Whether the images are every combination of factor values, in order."""
+        return isinstance(self._table, Grid)
 
     @property
     def varying(self) -> tuple[int, ...]:
         """Which factors, by number, have more than one value here."""
-        if self._factors is None:
-            return tuple(k for k, size in enumerate(self.factor_sizes) if size > 1)
-        return tuple(np.flatnonzero(np.ptp(self._factors, axis=0)).tolist())
+        return self._table.varying
 
     def factors_at(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
         """Returns the factors of the given indices, integers (n, n_factors)."""
-        indices = self._checked_indices(indices)
-        if self._factors is not None:
-            return self._factors[indices]
-        return np.stack(np.unravel_index(indices, self.factor_sizes), axis=-1)
+        return self._table.at(self._checked_indices(indices))
 
     def index_of(self, factors: Sequence[Sequence[int]] | np.ndarray) -> np.ndarray:
         """Returns the index of the (first) image with each row of factors.
@@ -101,17 +91,7 @@ class FactorDataset(ImageDataset):
         Raises:
             ValueError: If a value is outside its factor's range, or no image has a row.
         """
-        factors = _checked_factors(np.asarray(factors), self.factor_sizes)
-        cells = np.ravel_multi_index(tuple(factors.T), self.factor_sizes)
-        if self._factors is None:
-            return cells
-        own_cells = np.ravel_multi_index(tuple(self._factors.T), self.factor_sizes)
-        unique_cells, first = np.unique(own_cells, return_index=True)
-        where = np.searchsorted(unique_cells, cells).clip(max=len(unique_cells) - 1)
-        missing = unique_cells[where] != cells
-        if missing.any():
-            raise ValueError(f"no image has the factors {factors[missing][0].tolist()}")
-        return first[where]
+        return self._table.index_of(np.asarray(factors))
 
     def sample_factors(self, n: int, seed: int) -> np.ndarray:
         """Returns the factors of `n` images drawn with replacement, (n, n_factors)."""
@@ -121,26 +101,25 @@ class FactorDataset(ImageDataset):
         """Returns the images that have a combination of factor values.
 
         Args:
-            combination: For each factor that matters, by name, the classes that it may have.
+            combination: For each factor that matters, by name, its class or classes.
 
         Returns:
-            Those images, in the order that they have here, with the factors and sizes as
-            they are.
+            Those images, in the same order, with the same factors and sizes.
 
         Raises:
-            ValueError: If a factor or a class is unknown, or there are no such images.
+            ValueError: If a factor or a class is unknown, or no image is left.
 
         Example:
             >>> data = FactorDataset(np.zeros((6, 8, 8, 1), "uint8"), ("shape", "pos_x"), (2, 3))
             >>> data.only({"shape": 1, "pos_x": (0, 2)}).factors_at([0, 1]).tolist()
             [[1, 0], [1, 2]]
         """
-        return self._at(np.flatnonzero(self._has(combination)))
+        return self._at(np.flatnonzero(self._table.has(combination)))
 
     def without(self, combination: Mapping[str, int | Sequence[int]]) -> Self:
         """Returns all images but those that have a combination of factor values.
 
-        To see whether a model generalises, train it on these and look at what it makes of
+        To see whether a model generalizes, train it on these and evaluate it on
         `only(combination)`.
 
         Args:
@@ -157,34 +136,7 @@ class FactorDataset(ImageDataset):
             >>> len(data.without({"shape": 1, "pos_x": (0, 2)}))
             4
         """
-        return self._at(np.flatnonzero(~self._has(combination)))
-
-    def _has(self, combination: Mapping[str, int | Sequence[int]]) -> np.ndarray:
-        """Returns which images have all of the factor values, booleans (n,)."""
-        unknown = [name for name in combination if name not in self.factor_names]
-        if unknown or not combination:
-            raise ValueError(
-                f"combination must name some of {', '.join(self.factor_names)}, got "
-                f"{list(combination)}"
-            )
-        has = np.ones(len(self), bool)
-        for name, classes in combination.items():
-            k = self.factor_names.index(name)
-            chosen = np.atleast_1d(np.asarray(classes))
-            inside = chosen.dtype.kind in "iu" and chosen.size
-            if not inside or chosen.min() < 0 or chosen.max() >= self.factor_sizes[k]:
-                raise ValueError(
-                    f"the classes of {name} must be integers from 0 to "
-                    f"{self.factor_sizes[k] - 1}, got {classes}"
-                )
-            column = self._factors[:, k] if self._factors is not None else self._grid_column(k)
-            has &= np.isin(column, chosen)
-        return has
-
-    def _grid_column(self, k: int) -> np.ndarray:
-        """Returns the classes of one factor of a grid, (n,)."""
-        before, after = math.prod(self.factor_sizes[:k]), math.prod(self.factor_sizes[k + 1 :])
-        return np.tile(np.repeat(np.arange(self.factor_sizes[k]), after), before)
+        return self._at(np.flatnonzero(~self._table.has(combination)))
 
     def _at(self, indices: np.ndarray) -> Self:
         if not len(indices):
@@ -219,7 +171,7 @@ class FactorDataset(ImageDataset):
             Indices of the first and of the second images, (n,) each.
 
         Raises:
-            ValueError: If the images are no full grid, a name is unknown, or a number is
+            ValueError: If the images are not a full grid, a name is unknown, or a number is
                 outside its range.
 
         References:
@@ -240,14 +192,14 @@ class FactorDataset(ImageDataset):
         among: Sequence[str] | None = None,
         start_step: int = 0,
     ) -> tf.data.Dataset:
-        """Returns pairs of images that differ in a few factors, without end.
+        """Returns an endless stream of pairs of images that differ in a few factors.
 
         Args:
             k_changed: As in `sample_pairs`.
             batch_size: Pairs per batch.
             seed: Seed of the draws; None draws one.
             among: As in `sample_pairs`.
-            start_step: Number of batches to leave out at the start, as in `to_tf_data`.
+            start_step: Number of batches to skip at the start, as in `to_tf_data`.
 
         Returns:
             A `tf.data.Dataset` of `(first, second)`, uint8 `(batch, *image_shape)` each.
@@ -266,7 +218,8 @@ class FactorDataset(ImageDataset):
         return endless(batch_of, (spec, spec), entropy_of(seed), start_step)
 
     def _with(self, images: Source) -> Self:
-        return type(self)(images, self.factor_names, self.factor_sizes, factors=self._factors)
+        factors = None if self.is_grid else self.factors_at(np.arange(len(self)))
+        return type(self)(images, self.factor_names, self.factor_sizes, factors=factors)
 
     def _pair_draw(self, k_changed: int | None, among: Sequence[str] | None) -> PairDraw:
         if not self.is_grid:
@@ -284,7 +237,7 @@ class FactorDataset(ImageDataset):
         labelled_per_batch: int | None = None,
         start_step: int = 0,
     ) -> tf.data.Dataset:
-        """Returns images of which a fixed few have labels, without end.
+        """Returns an endless stream of images of which a fixed few have labels.
 
         Args:
             n_labelled: Number of images that have labels, drawn from the seed.
@@ -293,7 +246,7 @@ class FactorDataset(ImageDataset):
             labelled_per_batch: Number of images, the first of each batch, that are drawn
                 from those with labels; half of the batch by default. The others are drawn
                 from all images. Both are drawn with replacement.
-            start_step: Number of batches to leave out at the start, as in `to_tf_data`.
+            start_step: Number of batches to skip at the start, as in `to_tf_data`.
 
         Returns:
             A `tf.data.Dataset` of `(images, factors)`: uint8 `(batch, *image_shape)`, and
@@ -307,21 +260,13 @@ class FactorDataset(ImageDataset):
             Locatello et al., Disentangling Factors of Variation Using Few Labels, ICLR 2020.
         """
         check_numbers(batch_size, start_step)
-        if not 1 <= n_labelled <= len(self):
-            raise ValueError(f"n_labelled must be from 1 to {len(self)}, got {n_labelled}")
-        n_first = batch_size // 2 if labelled_per_batch is None else labelled_per_batch
-        if not 1 <= n_first <= batch_size:
-            raise ValueError(f"labelled_per_batch must be from 1 to {batch_size}, got {n_first}")
         entropy = entropy_of(seed)
-        # [entropy, 0] alone is the seed of the first batch.
-        subset_rng = np.random.default_rng([entropy, 0, 1])
-        subset = subset_rng.choice(len(self), n_labelled, replace=False)
+        draw = LabelledDraw(len(self), n_labelled, batch_size, labelled_per_batch, entropy)
 
-        def batch_of(rng):
-            labelled = subset[rng.integers(n_labelled, size=n_first)]
-            others = rng.integers(len(self), size=batch_size - n_first)
+        def batch_of(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+            labelled, others = draw(rng)
             factors = np.full((batch_size, len(self.factor_sizes)), -1, "int32")
-            factors[:n_first] = self.factors_at(labelled)
+            factors[: len(labelled)] = self.factors_at(labelled)
             return self.images_at(np.concatenate([labelled, others])), factors
 
         signature = (
@@ -329,15 +274,3 @@ class FactorDataset(ImageDataset):
             tf.TensorSpec((batch_size, len(self.factor_sizes)), "int32"),
         )
         return endless(batch_of, signature, entropy, start_step)
-
-
-def _checked_factors(factors: np.ndarray, sizes: tuple[int, ...]) -> np.ndarray:
-    factors = np.asarray(factors)
-    if factors.ndim != 2 or factors.shape[1] != len(sizes) or factors.dtype.kind not in "iu":
-        raise ValueError(
-            f"factors must be integers of shape (n, {len(sizes)}), got {factors.dtype} "
-            f"{factors.shape}"
-        )
-    if factors.size and ((factors < 0) | (factors >= np.array(sizes))).any():
-        raise ValueError(f"factors must be classes from 0 to below their sizes {sizes}")
-    return factors

@@ -140,19 +140,19 @@ class ImageDataset:
         """Returns batches of uint8 images for `fit`.
 
         Every pass over the data is a fresh permutation of all images (within
-        `shuffle_window`); nothing but that permutation and a few batches is in memory beside
-        the data.
+        `shuffle_window`). Besides the data, only that permutation and a few batches are in
+        memory.
 
         Args:
             batch_size: Images per batch.
             shuffle: Whether the order is random.
             seed: Seed of the order; None draws one.
-            repeat: Whether passes follow each other without end, as `fit` with
+            repeat: Whether passes follow each other endlessly, as `fit` with
                 `steps_per_epoch` wants.
-            start_step: With `repeat`, the number of batches to leave out at the start:
-                with the same seed a resumed training goes on in the order of the one
+            start_step: With `repeat`, the number of batches to skip at the start:
+                with the same seed a resumed training continues in the order of the one
                 that stopped.
-            drop_remainder: Whether a last batch that is short is left out.
+            drop_remainder: Whether a short last batch is dropped.
 
         Returns:
             A `tf.data.Dataset` of uint8 tensors `(batch, *image_shape)`.

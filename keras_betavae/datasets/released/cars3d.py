@@ -11,8 +11,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from keras_betavae.datasets._unpacked import Blocks
+from keras_betavae.datasets.catalog import ReleasedFile, register
 from keras_betavae.datasets.factors import FactorDataset
-from keras_betavae.datasets.released.release import Blocks, Release, ReleasedFile
+from keras_betavae.datasets.released.release import Release
 
 # In a MATLAB 5 file: types of elements; an array's type, and one of its flags.
 _UINT8, _MATRIX, _COMPRESSED = 2, 14, 15
@@ -24,21 +26,19 @@ def load_cars3d(
 ) -> FactorDataset:
     """Loads Cars3D, 17,568 images, scaled from 128×128×3 to 64×64×3 (Lanczos).
 
-    The factors are elevation, azimuth and object, a number for each car in the order of the
-    released files' names. The images are unpacked once into a memory map in the cache
-    (206 MiB).
+    The factors are elevation, azimuth and object (the cars in the order of the released
+    files' names). The images are unpacked once into a memory map in the cache (206 MiB).
 
     Args:
         path: The released `nips2015-analogy-data.tar.gz`; None downloads it once to the cache.
-        cache_dir: Where data sets are kept; None for that of Keras.
+        cache_dir: Where data sets are kept; None for Keras's own folder.
 
     Returns:
         The full grid.
 
     Raises:
         FileNotFoundError: If the file is missing and cannot be fetched.
-        PermissionError: If it may not be read, or the cache may not be written.
-        OSError: If the cache has no room.
+        OSError: If it cannot be read now, or the cache cannot be written or has no room.
         ValueError: If the file is truncated, damaged or another one.
 
     References:
@@ -83,11 +83,11 @@ def read_mat(content: bytes, name: str) -> np.ndarray:
     SciPy's reader crashes the whole process on some damaged bytes.
 
     Raises:
-        ValueError: If it is no such file, or holds no such array.
-        EOFError: If it ends before.
+        ValueError: If it is not such a file, or does not hold such an array.
+        EOFError: If it ends too early.
     """
     if content[124:128] != b"\x00\x01IM":
-        raise ValueError("it is no little-endian MATLAB 5 file")
+        raise ValueError("it is not a little-endian MATLAB 5 file")
     for kind, element in _elements(content[128:]):
         if kind == _COMPRESSED:
             ((kind, element),) = _elements(zlib.decompress(element))
@@ -98,10 +98,10 @@ def read_mat(content: bytes, name: str) -> np.ndarray:
             continue
         kinds = [kind for kind, _ in values]
         if flags[0] != _UINT8_ARRAY or flags[1] & _LOGICAL or kinds != [_UINT8]:
-            raise ValueError(f"{name} is no array of uint8")
+            raise ValueError(f"{name} is not an array of uint8")
         shape = np.frombuffer(dims, "<i4").tolist()
         return np.frombuffer(values[0][1], np.uint8).reshape(shape, order="F")
-    raise ValueError(f"it holds no {name}")
+    raise ValueError(f"it does not hold {name}")
 
 
 def _elements(content: bytes) -> Iterator[tuple[int, bytes]]:
@@ -123,14 +123,15 @@ def _elements(content: bytes) -> Iterator[tuple[int, bytes]]:
 
 CARS3D = Release(
     "cars3d",
+    "Cars3D (Reed et al. 2015)",
     (
         ReleasedFile(
             "http://www.scottreed.info/files/nips2015-analogy-data.tar.gz",
             "4e866a7919c1beedf53964e6f7a23686",
         ),
     ),
-    ("elevation", "azimuth", "object"),
-    (4, 24, 183),
+    {"elevation": 4, "azimuth": 24, "object": 183},
     (64, 64, 3),
     _read,
 )
+register(CARS3D.entry(load_cars3d))

@@ -7,9 +7,11 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from keras_betavae.datasets import _sources
+from keras_betavae.datasets._sources import Hdf5
+from keras_betavae.datasets._unpacked import Blocks
+from keras_betavae.datasets.catalog import ReleasedFile, register
 from keras_betavae.datasets.factors import FactorDataset
-from keras_betavae.datasets.released.release import Blocks, Release, ReleasedFile
+from keras_betavae.datasets.released.release import Release
 
 
 def load_shapes3d(
@@ -22,15 +24,14 @@ def load_shapes3d(
 
     Args:
         path: The released `3dshapes.h5`; None downloads it once to the cache.
-        cache_dir: Where data sets are kept; None for that of Keras.
+        cache_dir: Where data sets are kept; None for Keras's own folder.
 
     Returns:
         The full grid, in the released order.
 
     Raises:
         FileNotFoundError: If the file is missing and cannot be fetched.
-        PermissionError: If it may not be read, or the cache may not be written.
-        OSError: If the cache has no room.
+        OSError: If it cannot be read now, or the cache cannot be written or has no room.
         ValueError: If the file is truncated, damaged or another one.
 
     References:
@@ -50,21 +51,29 @@ def _read(release: Release, files: Sequence[Path]) -> Blocks:
         cells = np.ravel_multi_index(classes, release.factor_sizes)
         if not np.array_equal(cells, np.arange(len(images))):
             raise ValueError("its labels do not count through the factors, the last one fastest")
-        size = _sources.Blocks(images).block
+        size = Hdf5(images).block
         for start in range(0, len(images), size):
             yield images[start : start + size]
 
 
 SHAPES3D = Release(
     "shapes3d",
+    "3D Shapes (Burgess & Kim 2018)",
     (
         ReleasedFile(
             "https://storage.googleapis.com/3d-shapes/3dshapes.h5",
             "099a2078d58cec4daad0702c55d06868",
         ),
     ),
-    ("floor_hue", "wall_hue", "object_hue", "scale", "shape", "orientation"),
-    (10, 10, 10, 8, 4, 15),
+    {
+        "floor_hue": 10,
+        "wall_hue": 10,
+        "object_hue": 10,
+        "scale": 8,
+        "shape": 4,
+        "orientation": 15,
+    },
     (64, 64, 3),
     _read,
 )
+register(SHAPES3D.entry(load_shapes3d))

@@ -10,8 +10,11 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image
 
+from keras_betavae._utils.reading import damage_named
+from keras_betavae.datasets._unpacked import Blocks
+from keras_betavae.datasets.catalog import ReleasedFile, register
 from keras_betavae.datasets.factors import FactorDataset
-from keras_betavae.datasets.released.release import Blocks, Release, ReleasedFile
+from keras_betavae.datasets.released.release import Release
 
 _MAGIC = {"|u1": 0x1E3D4C55, "<i4": 0x1E3D4C54}
 
@@ -19,26 +22,25 @@ _MAGIC = {"|u1": 0x1E3D4C55, "<i4": 0x1E3D4C54}
 def load_small_norb(
     path: str | os.PathLike | None = None, *, cache_dir: str | os.PathLike | None = None
 ) -> FactorDataset:
-    """Loads SmallNORB, 48,600 grey images, scaled from 96×96 to 64×64×1 (Lanczos).
+    """Loads SmallNORB, 48,600 gray images, scaled from 96×96 to 64×64×1 (Lanczos).
 
-    The factors are category, instance, elevation, azimuth and lighting. Of the two cameras
-    it takes the left, as Locatello et al. do; the released training set (instances 4, 6, 7,
-    8, 9) and test set (0, 1, 2, 3, 5) together are the full grid, and
-    `data.only({"instance": (4, 6, 7, 8, 9)})` is the former. The images are unpacked once
+    The factors are category, instance, elevation, azimuth and lighting. The images are those of
+    the left camera, as in Locatello et al. 2019. The released training set (instances 4, 6, 7,
+    8, 9) and test set (0, 1, 2, 3, 5) together are the full grid;
+    `data.only({"instance": (4, 6, 7, 8, 9)})` is the training set. The images are unpacked once
     into a memory map in the cache (190 MiB).
 
     Args:
         path: The folder with the six released `.mat.gz` files; None downloads them once to
             the cache.
-        cache_dir: Where data sets are kept; None for that of Keras.
+        cache_dir: Where data sets are kept; None for Keras's own folder.
 
     Returns:
         The full grid.
 
     Raises:
         FileNotFoundError: If a file is missing and cannot be fetched.
-        PermissionError: If one may not be read, or the cache may not be written.
-        OSError: If the cache has no room.
+        OSError: If one cannot be read now, or the cache cannot be written or has no room.
         ValueError: If a file is truncated, damaged or another one.
 
     References:
@@ -72,12 +74,8 @@ def _read(release: Release, files: Sequence[Path]) -> Blocks:
 
 
 def _read_file(path: Path, dtype: str, shape: tuple[int, ...]) -> np.ndarray:
-    try:
-        with gzip.open(path, "rb") as file:
-            return read_matrix(file, dtype, shape)
-    except Exception as error:
-        error.add_note(f"in {path}")
-        raise ValueError(f"{path.name}: {error}") from error
+    with damage_named(path, path.name), gzip.open(path, "rb") as file:
+        return read_matrix(file, dtype, shape)
 
 
 def read_matrix(file: BinaryIO | gzip.GzipFile, dtype: str, shape: tuple[int, ...]) -> np.ndarray:
@@ -87,8 +85,8 @@ def read_matrix(file: BinaryIO | gzip.GzipFile, dtype: str, shape: tuple[int, ..
     those past the number of dimensions mean nothing.
 
     Raises:
-        ValueError: If it is no such matrix, or of another type or shape, or goes on after it.
-        EOFError: If it ends before.
+        ValueError: If it is not such a matrix, of another type or shape, or followed by more.
+        EOFError: If it ends too early.
     """
     header = np.frombuffer(file.read(8), "<i4")
     if len(header) < 2 or header[0] != _MAGIC[dtype]:
@@ -103,7 +101,7 @@ def read_matrix(file: BinaryIO | gzip.GzipFile, dtype: str, shape: tuple[int, ..
         raise EOFError(f"it ends after {len(content)} of {n_bytes} bytes")
     # Reading to the end makes gzip compare the checksum.
     if file.read(1):
-        raise ValueError("it goes on after the last value")
+        raise ValueError("there are bytes after the last value")
     return np.frombuffer(content, dtype).reshape(shape)
 
 
@@ -111,6 +109,7 @@ _URL = "https://cs.nyu.edu/~ylclab/data/norb-v1.0-small/smallnorb-"
 _TRAINING, _TESTING = "5x46789x9x18x6x2x96x96-training", "5x01235x9x18x6x2x96x96-testing"
 SMALL_NORB = Release(
     "small_norb",
+    "SmallNORB (LeCun et al. 2004)",
     (
         ReleasedFile(f"{_URL}{_TRAINING}-dat.mat.gz", "66054832f9accfe74a0f4c36a75bc0a2"),
         ReleasedFile(f"{_URL}{_TRAINING}-cat.mat.gz", "23c8b86101fbf0904a000b43d3ed2fd9"),
@@ -119,8 +118,8 @@ SMALL_NORB = Release(
         ReleasedFile(f"{_URL}{_TESTING}-cat.mat.gz", "5aa791cd7e6016cf957ce9bdb93b8603"),
         ReleasedFile(f"{_URL}{_TESTING}-info.mat.gz", "a9454f3864d7fd4bb3ea7fc3eb84924e"),
     ),
-    ("category", "instance", "elevation", "azimuth", "lighting"),
-    (5, 10, 9, 18, 6),
+    {"category": 5, "instance": 10, "elevation": 9, "azimuth": 18, "lighting": 6},
     (64, 64, 1),
     _read,
 )
+register(SMALL_NORB.entry(load_small_norb))

@@ -1,7 +1,8 @@
-"""Gaussian blobs that differ by their position alone."""
+"""Gaussian blobs that differ only in position."""
 
 import numpy as np
 
+from keras_betavae.datasets.catalog import Entry, register
 from keras_betavae.datasets.factors import FactorDataset
 
 FACTORS = {"pos_x": 32, "pos_y": 32}
@@ -50,3 +51,14 @@ def load_blobs(pos_x: int = 32, pos_y: int = 32, *, width: float = 8.0) -> Facto
     images = rows[None, :, :, None] * columns[:, None, None, :]
     levels = np.rint(255.0 * images).astype(np.uint8).reshape(-1, *IMAGE_SHAPE)
     return FactorDataset(levels, tuple(FACTORS), (pos_x, pos_y))
+
+
+register(
+    Entry(
+        "blobs",
+        "Gaussian blobs by position, rendered (Burgess et al. 2017)",
+        IMAGE_SHAPE,
+        FACTORS,
+        load_blobs,
+    )
+)

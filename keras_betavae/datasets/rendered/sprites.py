@@ -4,9 +4,10 @@ import itertools
 
 import numpy as np
 
+from keras_betavae.datasets._dsprites import FACTORS, IMAGE_SHAPE
 from keras_betavae.datasets._sources import packed_bytes
+from keras_betavae.datasets.catalog import Entry, register
 from keras_betavae.datasets.factors import FactorDataset
-from keras_betavae.datasets.released.dsprites import FACTOR_NAMES, IMAGE_SHAPE
 from keras_betavae.datasets.rendered import _polygons
 
 SHAPES = ("square", "ellipse", "heart")
@@ -48,7 +49,7 @@ def load_sprites(
         FactorDataset(1,536 images (64, 64, 1); shape 3, scale 2, orientation 4, pos_x 8, pos_y 8)
     """
     sizes = (shape, scale, orientation, pos_x, pos_y)
-    for name, size in zip(FACTOR_NAMES, sizes, strict=True):
+    for name, size in zip(FACTORS, sizes, strict=True):
         if size < 1 or (name == "shape" and size > len(SHAPES)):
             raise ValueError(f"{name} must be at least 1 (and at most 3 shapes), got {size}")
     packed = np.empty((*sizes, packed_bytes(IMAGE_SHAPE)), np.uint8)
@@ -58,4 +59,9 @@ def load_sprites(
     for i, j, k in itertools.product(range(shape), range(scale), range(orientation)):
         packed[i, j, k] = _polygons.render_packed(SHAPES[i], scales[j], angles[k], x, y)
     images = packed.reshape(-1, packed.shape[-1])
-    return FactorDataset(images, FACTOR_NAMES, sizes, packed_shape=IMAGE_SHAPE)
+    return FactorDataset(images, tuple(FACTORS), sizes, packed_shape=IMAGE_SHAPE)
+
+
+register(
+    Entry("sprites", "dSprites, rendered offline in seconds", IMAGE_SHAPE, FACTORS, load_sprites)
+)

@@ -1,4 +1,4 @@
-"""Images made harder: random colours, noise and pictures behind, as studies do with dSprites."""
+"""Images made harder by random colors, noise and photographs, as studies do with dSprites."""
 
 import operator
 from collections.abc import Callable, Sequence
@@ -6,28 +6,32 @@ from typing import TypeVar
 
 import numpy as np
 
+from keras_betavae.datasets._dsprites import FACTORS, IMAGE_SHAPE
 from keras_betavae.datasets._sources import Changed
+from keras_betavae.datasets.catalog import Entry, register
+from keras_betavae.datasets.factors import FactorDataset
 from keras_betavae.datasets.images import ImageDataset
+from keras_betavae.datasets.rendered.sprites import load_sprites
 
 Data = TypeVar("Data", bound=ImageDataset)
 
 
 def with_colours(data: Data, seed: int = 0) -> Data:
-    """Gives each image a random colour (Color-dSprites).
+    """Gives each image a random color (Color-dSprites).
 
     Each channel of an image is multiplied by a number drawn from [0.5, 1]. The draws depend
-    on the seed and the image's index alone: an image is the same whenever it is asked for.
-    So change a data set before it is split, or images of both parts have the same draws.
+    on the seed and the image's index only, so an image is the same whenever it is asked for.
+    Apply this before a split, or images of both parts have the same draws.
 
     Args:
-        data: Grey images, such as `load_sprites()`.
-        seed: Seed of the colours, at least 0.
+        data: Gray images, such as `load_sprites()`.
+        seed: Seed of the colors, at least 0.
 
     Returns:
         The same data set, with images of three channels.
 
     Raises:
-        ValueError: If the images are not grey, or the seed is negative.
+        ValueError: If the images are not gray, or the seed is negative.
 
     References:
         Locatello et al., Challenging Common Assumptions in the Unsupervised Learning of
@@ -52,14 +56,14 @@ def with_noise(data: Data, seed: int = 0) -> Data:
     stays white and black becomes noise. Draws as in `with_colours`.
 
     Args:
-        data: Grey images, such as `load_sprites()`.
+        data: Gray images, such as `load_sprites()`.
         seed: Seed of the noise, at least 0.
 
     Returns:
         The same data set, with images of three channels.
 
     Raises:
-        ValueError: If the images are not grey, or the seed is negative.
+        ValueError: If the images are not gray, or the seed is negative.
 
     References:
         Locatello et al. 2019, as in `with_colours`.
@@ -76,23 +80,23 @@ def with_noise(data: Data, seed: int = 0) -> Data:
 def with_pictures(data: Data, pictures: Sequence[np.ndarray] | None = None, seed: int = 0) -> Data:
     """Puts a part of a picture behind each image (as Scream-dSprites does).
 
-    A random part of a random picture is mixed in halves with a random colour; where the image
+    A random part of a random picture is mixed in equal parts with a random color; where the image
     is white, the result is inverted. Draws as in `with_colours`.
 
     Args:
-        data: Grey images, such as `load_sprites()`.
+        data: Gray images, such as `load_sprites()`.
         pictures: uint8 pictures (height, width, 3), each at least as large as the images;
             the two photographs that come with scikit-learn by default.
-        seed: Seed of the parts and colours, at least 0.
+        seed: Seed of the parts and colors, at least 0.
 
     Returns:
         The same data set, with images of three channels.
 
     Raises:
-        ValueError: If the images are not grey, a picture does not do, or the seed is negative.
+        ValueError: If the images are not gray, a picture does not fit, or the seed is negative.
 
     References:
-        Locatello et al. 2019, as in `with_colours`, who take Munch's The Scream.
+        Locatello et al. 2019, as in `with_colours`; they use Munch's The Scream.
     """
     if pictures is None:
         from sklearn.datasets import load_sample_images
@@ -140,3 +144,15 @@ def _changed(
         return changed
 
     return data._with(Changed(data._images, shape, change_all))
+
+
+def _register(name: str, summary: str, change: Callable[[FactorDataset], FactorDataset]) -> None:
+    def loader(*grid: int) -> FactorDataset:
+        return change(load_sprites(*grid))
+
+    register(Entry(name, summary, (*IMAGE_SHAPE[:2], 3), FACTORS, loader))
+
+
+_register("sprites_colours", "sprites in random colors", with_colours)
+_register("sprites_noise", "sprites in front of noise", with_noise)
+_register("sprites_pictures", "sprites in front of photographs", with_pictures)

@@ -1,5 +1,6 @@
 """Images that a user already holds."""
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,20 +20,26 @@ def from_arrays(
     """Makes a data set of arrays.
 
     Args:
-        images: (n, height, width, channels) or, but in HDF5, (n, height, width): uint8 (an
-            array, a memory map or an `h5py.Dataset`, none of which is copied), booleans (0
-            and 255), or floats from 0 to 1, which are rounded to 256 values.
+        images: (n, height, width, channels) or, except in HDF5, (n, height, width): uint8 (an
+            array, a memory map or an `h5py.Dataset`, none of which is copied), other integers
+            from 0 to 255, booleans (0 and 255), or floats from 0 to 1, which are rounded to 256
+            levels.
         factors: What is known of each image, (n,) or (n, n_factors): integers, floats or
-            strings, one column a factor. Each column's distinct values in their sorted
-            order are its classes. None where nothing is known.
+            strings, one column per factor. The distinct values of a column, sorted, are its
+            classes. None if nothing is known.
         names: A name for each factor; "factor_0" and so on by default.
 
     Returns:
-        A `FactorDataset` where factors are given, which is a grid if they count through all
+        A `FactorDataset` if factors are given, which is a grid if they count through all
         combinations in order; else an `ImageDataset`.
 
     Raises:
-        ValueError: If the images' type, range or shape, or the factors do not do.
+        ValueError: If the type, range or shape of the images, or the factors, do not fit. Integers
+            of which all are 0 or 1 are refused, since a model would see them as nearly black.
+
+    Warns:
+        UserWarning: If integers are not all 0, but all below 32: such images may have less than
+            8 bits, and a model would see them as nearly black.
 
     Example:
         >>> images = np.random.default_rng(0).random((6, 8, 8))
@@ -42,7 +49,10 @@ def from_arrays(
     """
     if not isinstance(images, h5py.Dataset):
         images = np.asanyarray(images)
-    _check_range(images)
+    if not len(images):
+        raise ValueError("images must hold at least one image, got none")
+    if images.dtype.kind in "iu":
+        _check_levels(images)
     if not isinstance(images, h5py.Dataset):
         images = _as_uint8(images)
         if images.ndim == 3:
@@ -50,7 +60,7 @@ def from_arrays(
     source = source_of(images)
     if factors is None:
         if names is not None:
-            raise ValueError("names are those of factors, and none are given")
+            raise ValueError(f"names need factors, which are not given, got {list(names)}")
         return ImageDataset(source)
     return labelled(source, factors, names)
 
@@ -59,7 +69,7 @@ def labelled(images: Any, factors: Any, names: Sequence[str] | None = None) -> F
     """Returns images with factors of any values as a data set.
 
     Raises:
-        ValueError: If the factors do not do.
+        ValueError: If the factors do not fit.
     """
     columns = _columns(factors)
     if names is None:
@@ -117,21 +127,32 @@ def _as_uint8(images: np.ndarray) -> np.ndarray:
         if not 0 <= low <= high <= highest:  # A comparison with NaN is false.
             raise ValueError(
                 f"images must be uint8, booleans, integers from 0 to 255 or floats from 0 to 1, "
-                f"got {images.dtype} from {low} to {high}"
+                f"got {images.dtype} from {low} to {high}; scale them to floats from 0 to 1"
             )
         np.rint(block * (255.0 / highest), out=converted[start : start + _BLOCK], casting="unsafe")
     return converted
 
 
-def _check_range(images: Any) -> None:
-    """Refuses binary images that the model would see as nearly black."""
-    if not len(images):
-        raise ValueError("images must hold at least one image, got none")
-    if images.dtype.kind in "iu" and np.max(images[:_BLOCK], initial=0) == 1:
+def _check_levels(images: Any) -> None:
+    """Finds integers that are not 8-bit pixels: a model would see them as nearly black."""
+    highest = 0
+    for start in range(0, len(images), _BLOCK):
+        highest = max(highest, int(np.max(images[start : start + _BLOCK], initial=0)))
+        if highest >= _FEW_LEVELS:
+            return
+    if highest == 1:
         raise ValueError(
-            "images must be integers from 0 to 255, but the first hold 0 and 1 alone; pass "
+            "images must be integers from 0 to 255, but all are 0 or 1; pass "
             "images.astype(bool) if they are black and white"
+        )
+    if highest:
+        warnings.warn(
+            f"images are integers from 0 to {highest}, where 255 is white, so they are nearly "
+            f"black; pass images / {highest} if {highest} is white",
+            stacklevel=3,
         )
 
 
 _BLOCK = 1_024
+_FEW_LEVELS = 32
+"""Below this, the highest of all values is unlikely to be that of 8-bit images."""

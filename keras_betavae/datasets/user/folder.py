@@ -4,18 +4,15 @@ import csv
 import hashlib
 import os
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
 
 from keras_betavae.datasets._sources import Source, source_of
+from keras_betavae.datasets._unpacked import fill, mapped
 from keras_betavae.datasets.images import ImageDataset
-from keras_betavae.datasets.released.release import fill, mapped
+from keras_betavae.datasets.user._pictures import SUFFIXES, Pictures
 from keras_betavae.datasets.user.arrays import labelled
-
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 
 
 def from_folder(
@@ -29,35 +26,36 @@ def from_folder(
 ) -> ImageDataset:
     """Makes a data set of the pictures in a folder and the folders in it.
 
-    Pictures are PNG, JPEG, WebP, BMP, GIF or TIFF (of several frames the first), in the order
-    of their paths. They are decoded anew whenever they are asked for, in parallel threads, or,
-    with `cache_dir`, once. Turned photographs are turned upright, transparent ones get a white
-    ground, and 16-bit grey is scaled to 8.
+    Pictures are PNG, JPEG, WebP, BMP, GIF, TIFF or PPM files (of several frames the first), in
+    the order of their paths. They are decoded whenever they are asked for, in parallel threads,
+    or, with `cache_dir`, once. Turned photographs are turned upright, transparent pictures get a
+    white background, and 16-bit grays are scaled to 8 bits.
 
     Args:
-        path: The folder. Files and folders whose names begin with a dot, and folders
-            that are links, are left out.
+        path: The folder. Files and folders whose names begin with a dot, and links to
+            folders, are left out.
         image_size: Side of the images, or their height and width; pictures are scaled to
             it by Lanczos' filter.
-        channels: 1 for grey, 3 for RGB.
-        crop: Whether what does not fit the images' proportions is cut off evenly at both ends;
-            otherwise the pictures are stretched.
-        factors: A CSV file: a head with the factors' names, then a row for each picture, its
-            path below the folder first and then its factors' values (numbers, or any text).
+        channels: 1 for gray, 3 for RGB.
+        crop: Whether pictures of other proportions are cropped evenly at both ends; otherwise
+            they are stretched.
+        factors: A CSV file: a header with the factors' names, then a row for each picture, its
+            path relative to the folder first and then its factors' values (numbers or text).
             Pictures that it does not list are left out.
-        cache_dir: A folder for the decoded images, one byte a value. Pictures that are added,
-            removed or changed are decoded anew.
+        cache_dir: A folder for the decoded images, one byte per value. If a picture is added,
+            removed or changed, all are decoded again.
 
     Returns:
-        A `FactorDataset` where factors are given, else an `ImageDataset`. A picture that cannot
-        be decoded raises a ValueError that names it when it is asked for (in a stream,
-        TensorFlow's error with that message).
+        A `FactorDataset` if factors are given, else an `ImageDataset`. When a picture is asked
+        for that is damaged, has too many pixels for Pillow or is not a regular file, a
+        ValueError names it; one that cannot be read now raises an OSError. (A stream raises
+        TensorFlow's error with the same message.)
 
     Raises:
         FileNotFoundError: If there is no such folder or CSV file.
         ValueError: If there are no pictures, an argument is outside its range, the CSV file
-            does not do or, with `cache_dir`, a picture cannot be decoded.
-        OSError: If the cache cannot be written.
+            does not fit or, with `cache_dir`, a picture cannot be decoded.
+        OSError: If a file cannot be read now, or the cache cannot be written.
     """
     folder = Path(path)
     sides = np.asarray(image_size)
@@ -84,66 +82,6 @@ def from_folder(
         return labelled(source, rows, head)
     except ValueError as error:
         raise ValueError(f"{factors}: {error}") from error
-
-
-class Pictures(Source):
-    """Picture files, decoded whenever they are asked for."""
-
-    def __init__(self, paths: Sequence[Path], image_shape: tuple[int, int, int], crop: bool):
-        self.paths = paths
-        self.image_shape = image_shape
-        self.crop = crop
-
-    def __len__(self):
-        return len(self.paths)
-
-    def take(self, indices: np.ndarray) -> np.ndarray:
-        """Returns the decoded pictures of valid indices, uint8 `(n, *image_shape)`."""
-        images = np.empty((len(indices), *self.image_shape), np.uint8)
-        # A pool of its own for each batch: one that is kept would not outlive a fork.
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
-            decoded = pool.map(self._decode, [self.paths[index] for index in indices])
-            for number, image in enumerate(decoded):
-                images[number] = image
-        return images
-
-    def _decode(self, path: Path) -> np.ndarray:
-        # Twice either side, for a photograph may be turned.
-        side = 2 * max(self.image_shape[:2])
-        try:
-            with Image.open(path) as picture:
-                if picture.mode == "F" or (picture.mode == "I" and picture.format != "PNG"):
-                    raise ValueError(f"its mode {picture.mode} has no range of its own")
-                # JPEG decodes large photographs at a fraction of their size.
-                picture.draft(None, (side, side))
-                return scaled(ImageOps.exif_transpose(picture), self.image_shape, self.crop)
-        except FileNotFoundError:
-            raise
-        except Exception as error:
-            # On damaged bytes Pillow's plugins raise many kinds.
-            raise ValueError(f"{path} cannot be read as a picture: {error}") from error
-
-
-def scaled(picture: Image.Image, image_shape: tuple[int, ...], crop: bool) -> np.ndarray:
-    """Returns a picture at another size as uint8 (height, width, channels)."""
-    height, width, channels = image_shape
-    plain = _plain(picture, "L" if channels == 1 else "RGB")
-    if crop:
-        image = ImageOps.fit(plain, (width, height), Image.Resampling.LANCZOS)
-    else:
-        image = plain.resize((width, height), Image.Resampling.LANCZOS)
-    return np.asarray(image).reshape(image_shape)
-
-
-def _plain(picture: Image.Image, mode: str) -> Image.Image:
-    """Returns a picture without transparency, at 8 bits."""
-    if picture.mode.startswith("I"):
-        values = np.asarray(picture).astype(np.int64).clip(0, 65_535)
-        picture = Image.fromarray((values // 257).astype(np.uint8))
-    if picture.has_transparency_data:
-        white = Image.new("RGBA", picture.size, "white")
-        picture = Image.alpha_composite(white, picture.convert("RGBA"))
-    return picture.convert(mode)
 
 
 def _listed(folder: Path) -> list[str]:
@@ -173,13 +111,13 @@ def _read_factors(
         if any("\0" in value for row in (head, *rows) for value in row):
             raise ValueError("it holds NUL bytes")
     except (UnicodeDecodeError, csv.Error, ValueError) as error:
-        raise ValueError(f"{path} is no CSV file with a head: {error}") from error
+        raise ValueError(f"{path} is not a CSV file with a header: {error}") from error
     if len(head) < 2 or not rows:
         raise ValueError(f"{path} must have a column of paths, one or more of factors, and rows")
     known, names = set(there), []
     for row in rows:
         if len(row) != len(head):
-            raise ValueError(f"{path}: the row {row} has not {len(head)} values as the head has")
+            raise ValueError(f"{path}: the row {row} must have {len(head)} values, like the header")
         if not all(value.strip() for value in row):
             raise ValueError(f"{path}: the row {row} has empty cells")
         name = Path(row[0].strip().replace("\\", "/")).as_posix()
@@ -199,7 +137,7 @@ def _read_factors(
 
 
 def _numbers(column: list[str]) -> list[float] | list[str]:
-    """Returns a column as numbers, so that 10 comes after 9, if it is one of numbers."""
+    """Returns a column as numbers if all of it are numbers, so that 10 comes after 9."""
     if any("_" in value for value in column):  # Python would read 1_0 as 10.
         return column
     try:
@@ -209,12 +147,13 @@ def _numbers(column: list[str]) -> list[float] | list[str]:
 
 
 def _cached(pictures: Pictures, folder: Path, cache_dir: Path, which: str) -> Source:
-    """Returns the decoded pictures as a memory map, written at the first time."""
+    """Returns the decoded pictures as a memory map, which is written the first time."""
     states = [(path, path.stat()) for path in pictures.paths]
     state = _digest(
         [(str(path.relative_to(folder)), s.st_size, s.st_mtime_ns) for path, s in states]
     )
-    target = cache_dir / f"{folder.resolve().name}-{which}-{state}.npy"
+    name = folder.resolve().name[:40]  # File systems take 255 bytes.
+    target = cache_dir / f"{name}-{which}-{state}.npy"
     shape = (len(pictures), *pictures.image_shape)
     if not target.is_file():
 

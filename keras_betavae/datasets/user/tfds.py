@@ -1,18 +1,20 @@
-"""Data sets of TensorFlow Datasets, where that is installed."""
+"""Data sets of TensorFlow Datasets, if it is installed."""
 
 import hashlib
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 from PIL import Image
 
 from keras_betavae._utils.files import moved_into_place
+from keras_betavae.datasets._unpacked import cache_folder, fill, mapped
 from keras_betavae.datasets.factors import FactorDataset
 from keras_betavae.datasets.images import ImageDataset
-from keras_betavae.datasets.released.release import cache_folder, fill, mapped
-from keras_betavae.datasets.user.folder import scaled
+from keras_betavae.datasets.user._pictures import scaled
 
 
 def from_tfds(
@@ -26,27 +28,27 @@ def from_tfds(
 ) -> ImageDataset:
     """Makes a data set of one of TensorFlow Datasets' (`dsprites`, `shapes3d`, `celeb_a`, ...).
 
-    Its feature `image` gives the images, and its class labels and booleans the factors (a name
-    that begins with `label_` loses that). The images are decoded once, into a memory map in the
+    Its feature `image` gives the images, and its class labels and booleans the factors (without
+    the prefix `label_` in their names). The images are decoded once, into a memory map in the
     cache.
 
     Args:
-        name: As `tfds.builder` takes it, with a configuration or version if need be.
+        name: As `tfds.builder` takes it, with a configuration or version if needed.
         split: As `tfds.load` takes it: "train", "test[:1000]", ...
         image_size: Side of the images, or their height and width, to which they are scaled as
-            in `from_folder`; None for that of the data set.
+            in `from_folder`; None for the data set's own.
         crop: As in `from_folder`.
         data_dir: Where TensorFlow Datasets keeps its files; None for its own default.
-        cache_dir: Where the decoded images are kept; None for where Keras keeps data sets.
+        cache_dir: Where the decoded images are kept; None for Keras's own folder.
 
     Returns:
-        A `FactorDataset`, in the order of the files (which is no grid's), or an `ImageDataset`
-        where there are no such labels.
+        A `FactorDataset`, in the order of the files (not that of a grid), or an `ImageDataset`
+        if there are no such labels.
 
     Raises:
         ImportError: If tensorflow-datasets is not installed.
         ValueError: If the data set has no feature `image` of uint8, its images differ in size and
-            no `image_size` is given, or there are none.
+            no `image_size` is given, or some are binary and others are not.
         OSError: If the cache cannot be written.
     """
     try:
@@ -73,31 +75,47 @@ def from_tfds(
     factors_file = target.with_suffix(".factors.npy")
     if not target.is_file():
         builder.download_and_prepare()
-        dataset = builder.as_dataset(split=split, shuffle_files=False)
-        factors: list[list[int]] = []
-
-        def blocks() -> Iterator[np.ndarray]:
-            scale = 0
-            for example in dataset.as_numpy_iterator():
-                factors.append([int(_at(example, path)) for path in labels.values()])
-                # Binary images may come as 0 and 1, as those of dsprites do.
-                scale = scale or (255 if example["image"].max() == 1 else 1)
-                image = example["image"] * np.uint8(scale)
-                if shape != own_shape:
-                    picture = Image.fromarray(image[..., 0] if shape[2] == 1 else image)
-                    image = scaled(picture, shape, crop)
-                yield image[np.newaxis]
-            # The images are moved into place after this, so that they never lack their factors.
-            with moved_into_place(factors_file) as aside, aside.open("wb") as file:
-                np.save(file, np.array(factors, np.int64).reshape(len(factors), len(labels)))
-
-        fill(target, (int(dataset.cardinality()), *shape), blocks())
+        examples = builder.as_dataset(split=split, shuffle_files=False)
+        blocks = _decoded(name, examples, tuple(labels.values()), shape, crop, factors_file)
+        fill(target, (int(examples.cardinality()), *shape), blocks)
     images = mapped(target, (None, *shape))
     if not labels:
         return ImageDataset(images)
     sizes = [_size(features, path) for path in labels.values()]
     values = np.load(factors_file, allow_pickle=False)
     return FactorDataset(images, list(labels), sizes, factors=values)
+
+
+def _decoded(
+    name: str,
+    examples: tf.data.Dataset,
+    labels: tuple[tuple[str, ...], ...],
+    shape: tuple[int, int, int],
+    crop: bool,
+    factors_file: Path,
+) -> Iterator[np.ndarray]:
+    """Yields the images of a data set, then writes its factors."""
+    factors, scale = [], 0
+    for example in examples.as_numpy_iterator():
+        factors.append([int(_at(example, path)) for path in labels])
+        image = example["image"]
+        # Binary images may come as 0 and 1, as those of dsprites do. The first image that is not
+        # black tells.
+        highest = int(image.max())
+        scale = scale or {0: 0, 1: 255}.get(highest, 1)
+        if scale == 255 and highest > 1:
+            raise ValueError(
+                f"the images of {name} must be all binary or all of 256 levels, but some hold 0 "
+                f"and 1 only and others up to {highest}"
+            )
+        image = image * np.uint8(scale)
+        if image.shape != shape:
+            picture = Image.fromarray(image[..., 0] if shape[2] == 1 else image)
+            image = scaled(picture, shape, crop)
+        yield image[np.newaxis]
+    # The images are moved into place after this, so that they never lack their factors.
+    with moved_into_place(factors_file) as aside, aside.open("wb") as file:
+        np.save(file, np.array(factors, np.int64).reshape(len(factors), len(labels)))
 
 
 def _labels(features: Any, tfds: Any) -> Iterator[tuple[str, tuple[str, ...]]]:

@@ -1,4 +1,4 @@
-"""Pairs of images of a grid that differ in a few factors."""
+"""How pairs of images, and images with few labels, are drawn."""
 
 import math
 from collections.abc import Sequence
@@ -37,7 +37,7 @@ class PairDraw:
             ],
             dtype=int,
         )
-        # A pair shares something, or nothing can be learnt from it.
+        # A pair shares something, or nothing can be learned from it.
         n_varying = sum(size > 1 for size in sizes)
         self._highest = min(len(self._changing), n_varying - 1)
         if k_changed is None and self._highest < 1:
@@ -63,3 +63,42 @@ class PairDraw:
         shifts = rng.integers(1, sizes, size=ranks.shape) * (ranks < ks[:, None])
         factors[:, changing] = (factors[:, changing] + shifts) % sizes
         return first, np.ravel_multi_index(tuple(factors.T), self._sizes)
+
+
+class LabelledDraw:
+    """How images are drawn of which a fixed few have labels.
+
+    Args:
+        n: Number of images.
+        n_labelled: Number of those that have labels.
+        batch_size: Images per batch.
+        labelled_per_batch: Number of images, the first of each batch, that are drawn from those
+            with labels; None for half of the batch.
+        entropy: Seed of the labeled images.
+
+    Raises:
+        ValueError: If a number is outside its range.
+    """
+
+    def __init__(
+        self,
+        n: int,
+        n_labelled: int,
+        batch_size: int,
+        labelled_per_batch: int | None,
+        entropy: int,
+    ):
+        if not 1 <= n_labelled <= n:
+            raise ValueError(f"n_labelled must be from 1 to {n}, got {n_labelled}")
+        n_first = batch_size // 2 if labelled_per_batch is None else labelled_per_batch
+        if not 1 <= n_first <= batch_size:
+            raise ValueError(f"labelled_per_batch must be from 1 to {batch_size}, got {n_first}")
+        # [entropy, 0] alone is the seed of the first batch.
+        subset_rng = np.random.default_rng([entropy, 0, 1])
+        self._subset = subset_rng.choice(n, n_labelled, replace=False)
+        self._n, self._n_first, self._n_others = n, n_first, batch_size - n_first
+
+    def __call__(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """Returns the indices of a batch's labeled images and of its others."""
+        labelled = self._subset[rng.integers(len(self._subset), size=self._n_first)]
+        return labelled, rng.integers(self._n, size=self._n_others)
