@@ -1,6 +1,8 @@
-"""Set before TensorFlow and NumPy are imported."""
+"""Variables that are set before TensorFlow and NumPy are imported, and a run that tests share."""
 
 import os
+
+import pytest
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # Test processes run side by side; thread pools in each would fight over the cores.
@@ -14,3 +16,19 @@ for variable in (
 # keras_betavae sets it where it is imported before TensorFlow, as in the processes that tests
 # start; with other convolutions the last digits differ.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+
+
+@pytest.fixture(scope="session")
+def finished_run(tmp_path_factory):
+    """A finished run of few steps, with pictures and controls; copy it to change it."""
+    from keras_betavae.experiments import runs
+    from tests.helpers import no_graphs, quick_scores
+
+    settings = runs.Settings.from_preset(
+        "burgess_dsprites", grid=(3, 2, 4, 4, 4), batch_size=16, n_images=200, steps=5, every=2
+    )
+    folder = runs.create(tmp_path_factory.mktemp("finished") / "one", settings)
+    data = settings.load_data()
+    with quick_scores(), no_graphs():
+        runs.finish(folder, runs.train(folder, data, verbose=0), data)
+    return folder
