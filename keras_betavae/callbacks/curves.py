@@ -10,6 +10,13 @@ from keras_betavae.callbacks._summary import SummaryCallback
 from keras_betavae.objectives import Capacity
 from keras_betavae.objectives.schedules import weight_at
 
+_TERMS = {"loss": "loss", "reconstruction_loss": "reconstruction", "kl_loss": "kl"}
+
+
+def tag_of(log_name: str) -> str:
+    """Returns TensorBoard's tag of what `fit` logs under a name."""
+    return f"loss/{_TERMS[log_name]}" if log_name in _TERMS else f"objective/{log_name}"
+
 
 class LossCurves(SummaryCallback):
     """Shows the terms of the loss in TensorBoard.
@@ -39,7 +46,6 @@ class LossCurves(SummaryCallback):
         """Writes the summaries if `every_n_epochs` says so."""
         if not self.is_due(epoch):
             return
-        short = {"loss": "loss", "reconstruction_loss": "reconstruction", "kl_loss": "kl"}
         scalars = {
             "optimizer/learning_rate": float(
                 tf.convert_to_tensor(self.model.optimizer.learning_rate)
@@ -47,10 +53,9 @@ class LossCurves(SummaryCallback):
         }
         # Other callbacks have put their own into `logs`.
         for name in self.model.get_metrics_result():
-            group = "loss" if name in short else "objective"
-            scalars[f"{group}/{short.get(name, name)}"] = logs[name]
+            scalars[tag_of(name)] = logs[name]
             if f"val_{name}" in logs:
-                scalars[f"validation/{short.get(name, name)}"] = logs[f"val_{name}"]
+                scalars[f"validation/{_TERMS.get(name, name)}"] = logs[f"val_{name}"]
         self.write(scalars)
 
 
