@@ -32,6 +32,7 @@ setup(
         "scikit-learn>=1.8",
         "scipy>=1.15",
         "joblib>=1.3",
+        "jinja2>=3.1",
         "tensorboard>=2.18",
         "pillow>=10.1",
         "threadpoolctl>=3.2",

@@ -1,4 +1,4 @@
-"""Set before TensorFlow and NumPy are imported."""
+"""Variables that are set before TensorFlow and NumPy are imported, and a run that tests share."""
 
 import os
 import subprocess
@@ -51,3 +51,19 @@ def quick_tests_are_quick(request, monkeypatch):
         if "keras" in sys.modules:
             monkeypatch.setattr(sys.modules["keras"].Model, "fit", refuse)
         monkeypatch.setattr(subprocess.Popen, "__init__", refuse)
+
+
+@pytest.fixture(scope="session")
+def finished_run(tmp_path_factory):
+    """A finished run of few steps, with pictures and controls; copy it to change it."""
+    from keras_betavae.experiments import runs
+    from tests.helpers import no_graphs, quick_scores
+
+    settings = runs.Settings.from_preset(
+        "burgess_dsprites", grid=(3, 2, 4, 4, 4), batch_size=16, n_images=200, steps=5, every=2
+    )
+    folder = runs.create(tmp_path_factory.mktemp("finished") / "one", settings)
+    data = settings.load_data()
+    with quick_scores(), no_graphs():
+        runs.finish(folder, runs.train(folder, data, verbose=0), data)
+    return folder

@@ -16,7 +16,7 @@ import tensorflow as tf
 
 from keras_betavae import BetaVAE, callbacks, metrics, networks
 from keras_betavae.evaluation import scoring
-from keras_betavae.experiments import runs
+from keras_betavae.experiments.runs import _finishing
 from keras_betavae.metrics import _linear
 
 SHAPE = (8, 8, 1)
@@ -69,7 +69,7 @@ def quick_scores():
 def quick_runs():
     """Runs with quick scores, and without the pictures, which other tests look at."""
     with quick_scores(), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(runs, "draw", lambda *_: None)
+        patch.setattr(_finishing, "draw", lambda *_: None)
         patch.setattr(callbacks.LatentPictures, "draw", lambda _: None)
         yield
 

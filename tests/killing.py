@@ -1,6 +1,10 @@
 """A training that is killed again and again; run as a program by tests/test_survival.py.
 
 The children are forked before TensorFlow has started anything, which saves each its imports.
+The plan says: `moved`, names of files whose move into place kills the process, one after the
+other; `kills`, how often it is killed at random moments drawn by `seed`; `steps` and `every`; and
+`unbroken`, a run of these settings that was never killed, made by `train_quickly`. Without that
+one is trained, and the runs have all their pictures and graphs.
 """
 
 import csv
@@ -17,7 +21,8 @@ import keras
 import numpy as np
 
 from keras_betavae import cli
-from tests.helpers import quick_scores, weights_of
+from keras_betavae._utils.steps import training_step
+from tests.helpers import no_graphs, quick_runs, quick_scores, weights_of
 
 OPTIONS = ["--preset=burgess_dsprites", "--grid=3,2,4,4,4", "--batch-size=16"]
 OPTIONS += ["--n-images=100", "--seed=2", "--verbose=0"]
@@ -25,27 +30,25 @@ OPTIONS += ["--n-images=100", "--seed=2", "--verbose=0"]
 
 def main():
     folder, plan = Path(sys.argv[1]), json.loads(sys.argv[2])
-    options = [*OPTIONS, "--deterministic", f"--steps={plan['steps']}", f"--every={plan['every']}"]
+    numbers = [f"--steps={plan['steps']}", f"--every={plan['every']}"]
 
     def train(run, kill_before=None):
-        """Trains as a user would: anew if there is no run, or on from what there is."""
-        made = (run / "config.json").is_file()
-        if made:
+        """Trains as a user would: a new run, or what there is of one."""
+        if (run / "config.json").is_file():
             check_whole(run, plan["every"])
         if kill_before:
             die_before_moving(kill_before)
+        if plan["unbroken"]:
+            return train_quickly(run, *numbers)
         with quick_scores():
-            return cli.main(
-                ["train", "--resume", str(run), "--verbose=0"]
-                if made
-                else ["train", *options, "--out", str(run)]
-            )
+            return resume_or_train(run, "--deterministic", *numbers)
 
-    killed, unbroken = folder / "killed", folder / "unbroken"
-    start = time.monotonic()
-    assert wait(fork(train, unbroken)) == 0
-    length = time.monotonic() - start
-    found = []
+    killed, found = folder / "killed", []
+    unbroken, length = Path(plan["unbroken"] or folder / "unbroken"), 0.0
+    if not plan["unbroken"]:
+        start = time.monotonic()
+        assert wait(fork(train, unbroken)) == 0
+        length = time.monotonic() - start
     for name in plan["moved"]:
         assert wait(fork(train, killed, name)) == -signal.SIGKILL, name
     moments = random.Random(plan["seed"])
@@ -60,6 +63,19 @@ def main():
     assert wait(fork(train, killed)) == 0
     assert wait(fork(compare, killed, unbroken)) == 0
     print(json.dumps(found))
+
+
+def train_quickly(run, *numbers):
+    """Trains without graphs, pictures and controls."""
+    with quick_runs(), no_graphs():
+        return resume_or_train(run, *numbers, "--no-controls")
+
+
+def resume_or_train(run, *options):
+    if (run / "config.json").is_file():
+        own = [option for option in options if option == "--no-controls"]
+        return cli.main(["train", "--resume", str(run), "--verbose=0", *own])
+    return cli.main(["train", *OPTIONS, *options, "--out", str(run)])
 
 
 def newest(run):
@@ -112,7 +128,7 @@ def check_whole(run, every):
     """Raises if what a killed training left is not whole or does not fit together."""
     step = 0
     for path in (*sorted((run / "checkpoints").glob("step-*")), *run.glob("model.keras")):
-        step = int(keras.saving.load_model(path).optimizer.iterations)
+        step = training_step(keras.saving.load_model(path))
         assert path.stem in (f"step-{step:09d}", "model"), path
     if (run / "metrics.csv").is_file():
         with open(run / "metrics.csv", newline="") as file:

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from keras_betavae import cli
-from keras_betavae.experiments import report, runs
-from tests.helpers import quick_scores
+from keras_betavae.experiments import report
+from keras_betavae.experiments.report._drawing import chart
+from keras_betavae.experiments.report._shown_run import read_curves
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 
@@ -18,24 +19,14 @@ pytestmark = pytest.mark.filterwarnings("ignore:by step .* from the capacity")
 
 
 @pytest.fixture(scope="module")
-def folders(tmp_path_factory):
-    """Two finished runs."""
+def folders(finished_run, tmp_path_factory):
+    """Two finished runs that differ in their seeds; their names look like HTML and formulas."""
     parent = tmp_path_factory.mktemp("runs")
-    with quick_scores():
-        for seed in (0, 1):
-            settings = runs.Settings.from_preset(
-                "burgess_dsprites",
-                grid=(3, 2, 4, 4, 4),
-                steps=4,
-                every=2,
-                batch_size=16,
-                n_images=200,
-                seed=seed,
-            )
-            folder = runs.create(parent / f"seed <{seed}>", settings)
-            data = settings.load_data()
-            runs.finish(folder, runs.train(folder, data, verbose=0), data)
-    return [parent / "seed <0>", parent / "seed <1>"]
+    for seed in (0, 1):
+        folder = shutil.copytree(finished_run, parent / f"seed <{seed}> & $_$")
+        config = json.loads((folder / "config.json").read_text())
+        (folder / "config.json").write_text(json.dumps({**config, "seed": seed}))
+    return sorted(parent.iterdir())
 
 
 @pytest.fixture(scope="module")
@@ -62,12 +53,18 @@ class Outline(HTMLParser):
 
 
 def test_the_page_holds_all_of_both_runs(page, folders):
-    outline = Outline(page.read_text("utf-8"))
+    text = page.read_text("utf-8")
+    outline = Outline(text)
     words = outline.words
-    assert words.count("seed <0>") > 1
-    assert words.count("seed <1>") > 1
+    for number, folder in enumerate(folders):
+        assert words.count(folder.name) > 1
+        assert f"<{number}>" not in text
     for heading in ("Side by side", "Settings", "What each latent does", "Training", "Pictures"):
         assert heading in words
+    # Two runs side by side; for each the model and its four controls.
+    assert sum(cell["scope"] == "col" for cell in outline.of("th")) == 3 + 2 * 6
+    differing = words[words.index("seed") :]
+    assert differing[:3] == ["seed", "0", "1"]
     scores = json.loads((folders[0] / "scores.json").read_text())
     for name in scores["trained"]:
         assert any(word.startswith(name) for word in words)
@@ -77,6 +74,8 @@ def test_the_page_holds_all_of_both_runs(page, folders):
     assert len(sliders) >= 2
     assert {slider["id"] for slider in sliders} == labels
     assert all(image["alt"] for image in outline.of("img"))
+    # Five charts side by side, and of each run three terms, the KL of the latents, and scores.
+    assert len(outline.of("svg")) == 5 + 2 * 5
     identities = [each["id"] for _, each in outline.tags if "id" in each]
     assert len(identities) == len(set(identities))
 
@@ -101,7 +100,7 @@ def test_runs_without_scores_or_logs_show_what_they_have(folders, tmp_path):
     shutil.rmtree(tmp_path / "bare" / "logs")
     words = Outline(report.write_report(tmp_path / "r.html", [tmp_path / "bare"]).read_text()).words
     assert "What each latent does" in words
-    assert "Scores, beside their controls" not in words
+    assert "Scores and their controls" not in words
     assert "Side by side" not in words
 
 
@@ -111,7 +110,7 @@ def test_the_command_line_writes_it(folders, tmp_path, capsys):
     assert str(target) in capsys.readouterr().out
     assert target.read_text("utf-8").startswith("<!doctype html>")
     assert cli.main(["report", str(tmp_path), "--out", str(tmp_path / "other.html")]) == 1
-    assert "no run" in capsys.readouterr().err
+    assert "is not a run folder" in capsys.readouterr().err
     assert not (tmp_path / "other.html").exists()
 
 
@@ -168,8 +167,46 @@ def test_sliders_move_the_pictures_in_a_browser(page, tmp_path, width):
 
 
 def test_curves_are_those_of_the_run(folders):
-    curves = report._read_curves(folders[0] / "metrics.csv")
+    curves = read_curves(folders[0] / "metrics.csv")
     steps, values = curves["loss"]
     rows = np.genfromtxt(folders[0] / "metrics.csv", delimiter=",", names=True)
     np.testing.assert_array_equal(steps, rows["step"])
     np.testing.assert_allclose(values, rows["loss"])
+
+
+def test_a_curve_leaves_out_steps_without_a_number(tmp_path):
+    path = tmp_path / "metrics.csv"
+    path.write_text("epoch,step,loss,new\n0,10,3.0,NA\n1,20,nan,0.5\n2,30,1.0,0.25\n3,")
+    curves = read_curves(path)
+    assert {name: np.stack(curve).tolist() for name, curve in curves.items()} == {
+        "loss": [[10.0, 30.0], [3.0, 1.0]],
+        "new": [[20.0, 30.0], [0.5, 0.25]],
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("scores.json", "[1, 2]"),
+        ("scores.json", '{"trained": {"mig_score": "high"}}'),
+        ("metrics.csv", "epoch;step;loss\n0;2;1.5\n"),
+        ("metrics.csv", "epoch,step,loss\n0,2,low\n"),
+        ("metrics.csv", "epoch,step\n0,2,1.5\n"),
+    ],
+)
+def test_a_file_that_holds_something_else_is_named(folders, tmp_path, name, content):
+    folder = shutil.copytree(folders[0], tmp_path / "run")
+    (folder / name).write_text(content)
+    with pytest.raises(ValueError, match=rf"{name} (does not hold|must)"):
+        report.write_report(tmp_path / "report.html", [folder])
+    assert not (tmp_path / "report.html").exists()
+
+
+def test_a_chart_takes_names_as_they_are():
+    curve = np.array([1.0, 2.0]), np.array([0.5, 0.25])
+    svg = chart({"<b>": curve, "cost$1_vs_$2^{": curve}, "a & b", "nats", "here")
+    assert "&lt;b&gt;" in svg
+    assert "cost$1_vs_$2^{" in svg
+    assert 'aria-label="a &amp; b"' in svg
+    assert "<b>" not in svg
+    assert chart({}, "nothing", "", "here") == ""

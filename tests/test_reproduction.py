@@ -1,4 +1,5 @@
 import csv
+import dataclasses
 import math
 import re
 import shutil
@@ -7,13 +8,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keras_betavae import cli, metrics, presets
+from keras_betavae import callbacks, cli, metrics, presets
 from keras_betavae.datasets import load_blobs
+from keras_betavae.evaluation import evaluate
 from keras_betavae.experiments import reproduction, runs, sweeps
 from keras_betavae.experiments.reproduction import burgess, higgins, locatello
 from keras_betavae.experiments.reproduction._page import mean_and_spread, write_csv
+from keras_betavae.experiments.sweeps import Sweep
 from keras_betavae.visualization import plot_capacity, plot_heat_map
-from tests.helpers import quick_runs
+from tests.helpers import no_graphs, quick_runs
 
 # In few steps the KL does not reach the capacity.
 pytestmark = pytest.mark.filterwarnings("ignore:by step .* from the capacity")
@@ -21,8 +24,23 @@ pytestmark = pytest.mark.filterwarnings("ignore:by step .* from the capacity")
 
 @pytest.fixture(scope="module", autouse=True)
 def quick():
-    with quick_runs():
+    with quick_runs(), no_graphs():
         yield
+
+
+@pytest.fixture(scope="module")
+def few_steps():
+    """The smoke runs of the blobs with a quarter of their steps, as few as their warm-up takes."""
+    experiment = reproduction.EXPERIMENTS["burgess-blobs"]
+
+    def shorter(budget):
+        sweep = experiment.sweep(budget)
+        return Sweep({**sweep.base, "steps": 10, "every": 5}, sweep.axes)
+
+    with pytest.MonkeyPatch.context() as patch:
+        changed = dataclasses.replace(experiment, sweep=shorter)
+        patch.setitem(reproduction.EXPERIMENTS, "burgess-blobs", changed)
+        yield shorter
 
 
 def smaller_side(path):
@@ -35,14 +53,17 @@ def rows_of(path):
         return list(csv.DictReader(file))
 
 
+FIGURES = ("response_maps", "curves_scale", "curves_orientation", "traversal")
+
+
 # What the experiments are.
 
 
 @pytest.mark.parametrize("name", reproduction.EXPERIMENTS)
-@pytest.mark.parametrize("budget", reproduction.BUDGETS)
-def test_every_experiment_has_runs_for_every_budget(name, budget):
-    trials = reproduction.EXPERIMENTS[name].sweep(budget).trials()
-    assert len(trials) == len(set(map(str, trials.values())))  # No run is made twice.
+def test_every_experiment_has_runs_for_every_budget(name):
+    for budget in reproduction.BUDGETS:
+        trials = reproduction.EXPERIMENTS[name].sweep(budget).trials()
+        assert len(trials) == len(set(map(str, trials.values())))  # No run is made twice.
 
 
 @pytest.mark.parametrize("name", reproduction.EXPERIMENTS)
@@ -76,11 +97,12 @@ def test_every_cell_is_a_grid_of_six_that_can_be_built(objective):
     assert built.latent_dim == 10
 
 
-@pytest.mark.parametrize("cell", reproduction.cells(), ids=lambda cell: "-".join(cell.values()))
-def test_every_cell_has_a_smoke_run(cell):
-    for settings in locatello.cell_sweep("smoke", **cell).trials().values():
-        assert settings.data == cell["data"]
-        assert (settings.grid is None) == (not cell["data"].startswith("sprites"))
+@pytest.mark.parametrize("data", locatello.DATA)
+def test_every_cell_has_a_smoke_run(data):
+    for objective in locatello.GRIDS:
+        for settings in locatello.cell_sweep("smoke", data, objective).trials().values():
+            assert settings.data == data
+            assert (settings.grid is None) == (not data.startswith("sprites"))
 
 
 def test_dip_i_has_ten_times_the_weight_on_the_diagonal():
@@ -100,7 +122,7 @@ def test_all_cells_are_those_of_the_study():
 
 
 @pytest.fixture(scope="module")
-def blobs(tmp_path_factory):
+def blobs(few_steps, tmp_path_factory):
     folder = tmp_path_factory.mktemp("reproduction") / "blobs"
     given = ["--out", str(folder), "--budget", "smoke", "--jobs", "1"]
     assert cli.main(["reproduce", "burgess-blobs", *given]) == 0
@@ -136,10 +158,10 @@ def test_the_blobs_table_is_what_the_models_say(blobs):
             np.testing.assert_allclose(found, information[int(row["latent"])], rtol=1e-4, atol=1e-6)
 
 
-def test_killed_in_between_it_goes_on_and_gives_the_same_tables(blobs, tmp_path):
+def test_killed_in_between_it_resumes_and_gives_the_same_tables(blobs, few_steps, tmp_path):
     """One run is finished, the other has its first checkpoint, as a kill would leave them."""
     folder = tmp_path / "again"
-    sweep = burgess.blobs_sweep("smoke")
+    sweep = few_steps("smoke")
     sweeps.create(folder, sweep)
     (first, second), settings = zip(*sweep.trials().items(), strict=True)
     shutil.copytree(blobs / "runs" / first, folder / "runs" / first)
@@ -149,13 +171,13 @@ def test_killed_in_between_it_goes_on_and_gives_the_same_tables(blobs, tmp_path)
     class Killed(Exception):
         pass
 
-    class KilledAfterTheFirstCheckpoint(runs.callbacks.Checkpoint):
+    class KilledAfterTheFirstCheckpoint(callbacks.Checkpoint):
         def on_epoch_end(self, epoch, logs=None):
             super().on_epoch_end(epoch, logs)
             raise Killed
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(runs.callbacks, "Checkpoint", KilledAfterTheFirstCheckpoint)
+        patch.setattr(callbacks, "Checkpoint", KilledAfterTheFirstCheckpoint)
         with pytest.raises(Killed):
             runs.train(folder / "runs" / second, data, verbose=0)
     (left,) = (folder / "runs" / second / "checkpoints").iterdir()
@@ -168,15 +190,15 @@ def test_killed_in_between_it_goes_on_and_gives_the_same_tables(blobs, tmp_path)
 
 
 def test_a_folder_keeps_to_its_budget(blobs):
-    with pytest.raises(FileExistsError, match="no sweep of these settings"):
+    with pytest.raises(FileExistsError, match="does not hold a sweep of these settings"):
         reproduction.reproduce("burgess-blobs", blobs, budget="hour")
 
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("nothing",), "no experiment 'nothing'; there are higgins-table"),
-        (("higgins-table", {"budget": "week"}), "budget must be of smoke, hour, day, paper"),
+        (("nothing",), "unknown experiment 'nothing'; choose one of higgins-table"),
+        (("higgins-table", {"budget": "week"}), "budget must be one of smoke, hour, day, paper"),
         (("higgins-table", {"data": "sprites"}), "higgins-table takes no data"),
         (("locatello", {"objective": "locatello_vae"}), "objective must be of locatello_beta"),
         (("locatello", {"data": "moon"}), "unknown data set 'moon'"),
@@ -207,29 +229,37 @@ def test_all_is_every_cell_in_a_folder_of_its_own(tmp_path, monkeypatch, capsys)
 # The numbers on the pages.
 
 
-def fake_runs(tmp_path, sweep, encode, **columns):
-    """Finished runs of models that were never trained, and whose codes are known."""
+def untrained(tmp_path, monkeypatch, sweep):
+    """Finished runs of models that were never trained."""
     found = []
     for labels in sweep.labels():
         folder = tmp_path / sweeps.run_name(labels)
         runs.create(folder, sweep.trials()[sweeps.run_name(labels)])
         write_csv(folder / "metrics.csv", ["step", "seconds"], [[1, 1.5], [2, 2.0]])
         found.append(reproduction.FinishedRun(labels, folder))
-    return found
-
-
-def test_seconds_are_those_of_all_intervals(tmp_path):
-    (run,) = fake_runs(tmp_path, higgins.figure_sweep("smoke"), None)
-    assert run.seconds == 3.5
-
-
-def test_the_table_drops_the_worse_half_and_keeps_its_order(tmp_path, monkeypatch):
-    found = fake_runs(tmp_path, higgins.table_sweep("smoke"), None)
-    given = iter(np.linspace(0.3, 0.9, 42).tolist())
-    monkeypatch.setattr(metrics, "beta_vae_score", lambda *_, **__: next(given))
     monkeypatch.setattr(
         reproduction.FinishedRun, "model", lambda self: self.settings.build_model(self.data())
     )
+    return found
+
+
+def test_seconds_are_those_of_all_intervals(tmp_path, monkeypatch):
+    (run,) = untrained(tmp_path, monkeypatch, higgins.figure_sweep("smoke"))
+    assert run.seconds == 3.5
+
+
+def test_a_table_of_something_else_is_named(tmp_path, monkeypatch):
+    (run,) = untrained(tmp_path, monkeypatch, higgins.figure_sweep("smoke"))
+    path = run.folder / "metrics.csv"
+    path.write_text("step;seconds\n1;2.0\n")
+    with pytest.raises(ValueError, match=rf"{path} must have the columns step"):
+        _ = run.seconds
+
+
+def test_the_table_drops_the_worse_half_and_keeps_its_order(tmp_path, monkeypatch):
+    found = untrained(tmp_path, monkeypatch, higgins.table_sweep("smoke"))
+    given = iter(np.linspace(0.3, 0.9, 42).tolist())
+    monkeypatch.setattr(metrics, "beta_vae_score", lambda *_, **__: next(given))
     page = higgins.show_table(tmp_path, found)
     rows = rows_of(tmp_path / "scores.csv")
     # Ground truth, pixels, PCA, ICA, untrained, VAE, β-VAE: three evaluations of two protocols.
@@ -272,6 +302,38 @@ def test_a_mean_has_its_spread():
     assert mean_and_spread(np.array([0.5])) == "0.500"
     assert mean_and_spread(np.array([0.4, 0.6])) == f"0.500 ± {math.sqrt(0.02):.3f}"
     assert mean_and_spread(np.array([0.4, 0.6]), percent=True) == "50.0 ± 14.1"
+
+
+def test_the_figures_table_is_what_the_model_says(tmp_path, monkeypatch):
+    found = untrained(tmp_path, monkeypatch, higgins.figure_sweep("smoke"))
+    page = higgins.show_figure(tmp_path, found)
+    rows = rows_of(tmp_path / "latents.csv")
+    kl = [float(row["kl"]) for row in rows]
+    assert kl == sorted(kl, reverse=True)
+    data, model = found[0].data(), found[0].model()
+    assert list(rows[0]) == ["latent", "kl", *data.factor_names]
+    mean, log_var = (np.asarray(part, float) for part in model.encode(data.images_at(range(1_296))))
+    expected = 0.5 * (mean**2 + np.exp(log_var) - 1 - log_var).mean(axis=0)
+    np.testing.assert_allclose(kl, [expected[int(row["latent"])] for row in rows], rtol=1e-3)
+    shown = re.findall(r"!\[[^]]*\]\((.*?)\)", page)
+    assert shown == [f"{n}.png" for n in FIGURES]
+    assert all(smaller_side(tmp_path / name) > 100 for name in shown)
+
+
+def test_a_cells_table_is_what_evaluate_says(tmp_path, monkeypatch):
+    monkeypatch.setattr(locatello, "_SCORES", ("mig_score", "modularity_score"))
+    monkeypatch.setattr(  # Processes of its own take longer to start than these scores.
+        locatello, "evaluate", lambda *given, n_jobs, **options: evaluate(*given, **options)
+    )
+    found = untrained(tmp_path, monkeypatch, locatello.cell_sweep("smoke"))
+    page = locatello.show_cell(tmp_path, found)
+    rows = rows_of(tmp_path / "scores.csv")
+    assert [(row["weight"], row["seed"]) for row in rows] == [("β 1", "0"), ("β 16", "0")]
+    factors, codes = found[0].data().encode_with(found[0].model(), 400, seed=0)
+    for row in rows:  # The two differ in their objectives only, which an untrained one never met.
+        assert float(row["mig_score"]) == pytest.approx(metrics.mig_score(factors, codes), rel=1e-4)
+    assert smaller_side(tmp_path / "scores.png") > 100
+    assert re.search(r"^\| β 16 ", page, re.MULTILINE)
 
 
 # Figures.

@@ -14,26 +14,19 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_betavae import cli, networks
+from keras_betavae import networks
 from keras_betavae._utils.files import clear_left_aside, moved_into_place
 from keras_betavae.callbacks import LossCurves
 from keras_betavae.datasets import FactorDataset
-from keras_betavae.experiments.metrics_file import MetricsFile
+from keras_betavae.experiments.runs._metrics_file import MetricsFile
 from keras_betavae.models.beta_vae import BetaVAE
 from tests import killing
-from tests.helpers import (
-    SHAPE,
-    no_graphs,
-    patterns,
-    quick_runs,
-    tiny_vae,
-    weights_of,
-)
+from tests.helpers import SHAPE, patterns, tiny_vae, weights_of
 
 
 def kill(folder, **plan):
     """Runs tests/killing.py, which checks the runs; returns the moments."""
-    plan = {"steps": 10, "every": 4, "moved": [], "kills": 0, "seed": 0, **plan}
+    plan = {"moved": [], "kills": 0, "seed": 0, "unbroken": None, **plan}
     process = subprocess.run(
         [sys.executable, "-m", "tests.killing", str(folder), json.dumps(plan)],
         cwd=Path(__file__).parents[1],
@@ -45,13 +38,14 @@ def kill(folder, **plan):
     return json.loads(process.stdout.splitlines()[-1])
 
 
-def test_a_run_survives_kills_at_the_hard_places(tmp_path):
-    kill(tmp_path, moved=["step-000000008.keras", "1", "scores.json"])
+def test_a_run_survives_kills_at_the_hard_places(tmp_path, unbroken):
+    moved = ["step-000000004.keras", "1", "scores.json"]
+    kill(tmp_path, steps=6, every=2, moved=moved, unbroken=str(unbroken))
 
 
 @pytest.mark.slow
 def test_a_run_survives_twenty_kills_at_random_moments(tmp_path):
-    moments = kill(tmp_path, steps=120, kills=20, seed=1)
+    moments = kill(tmp_path, steps=120, every=4, kills=20, seed=1)
     print(moments)
     assert [status for _, status, _ in moments].count(-signal.SIGKILL) >= 15
     # They came before the first checkpoint, and after many others.
@@ -68,12 +62,8 @@ def unbroken(tmp_path_factory):
 
 
 def train(folder):
-    """Trains in this process, on from what there is, without pictures."""
-    with quick_runs(), no_graphs():
-        if folder.exists():
-            return cli.main(["train", "--resume", str(folder), "--verbose=0", "--no-controls"])
-        options = [*killing.OPTIONS, "--steps=6", "--every=2", "--no-controls"]
-        return cli.main(["train", *options, "--out", str(folder)])
+    """Trains in this process, or resumes."""
+    return killing.train_quickly(folder, "--steps=6", "--every=2")
 
 
 def test_a_disk_that_is_full_in_between_stops_it_and_nothing_is_lost(
@@ -185,7 +175,7 @@ def test_a_resumed_run_deletes_nothing_that_a_link_points_to(tmp_path, unbroken,
     for name in ("events.out.tfevents.0", ".hidden", "saved_model.pb"):
         (deployed / name).write_text("precious")
     link.symlink_to(deployed)
-    status = cli.main(["train", "--resume", str(run), "--verbose=0", "--no-controls"])
+    status = train(run)
     if linked != "logs/loss":
         assert status == 1
         assert "symbolic link" in capsys.readouterr().err
@@ -218,3 +208,12 @@ def test_metrics_hold_each_interval_once_with_all_columns(tmp_path):
     assert path.read_text().split() == ["epoch,loss,old,new", "0,3.0,1,NA", "1,1.5,NA,7"]
     with pytest.warns(UserWarning, match="rows of 2 of the 3 intervals"):
         MetricsFile(path, 3)
+
+
+@pytest.mark.parametrize("content", ["epoch;loss\n0;3.0\n", "epoch,loss\nfirst,3.0\n", ""])
+def test_metrics_of_another_kind_are_named_and_kept(tmp_path, content):
+    path = tmp_path / "metrics.csv"
+    path.write_text(content)
+    with pytest.raises(ValueError, match=rf"{path} must"):
+        MetricsFile(path, 1)
+    assert path.read_text() == content

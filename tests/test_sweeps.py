@@ -2,6 +2,7 @@ import csv
 import itertools
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -88,6 +89,13 @@ def test_a_preset_may_be_an_axis_and_brings_its_own_batch():
         ({"beta": sweeps.axis("beta", ["-1"])}, "beta must be .* got -1"),
         ({"steps": {"0": {"steps": 0}}}, "steps must be at least 1"),
         ({"beta": {"1": {"beta": 1.0, "beta_norm": 1.0}}}, "exclude each other"),
+        ({"/elsewhere": {"0": {"seed": 0}}}, "must be text without .* got '/elsewhere'"),
+        ({"seed": {"../../x": {"seed": 0}}}, r"must be text without .* got '\.\./\.\./x'"),
+        ({"C:": {"0": {"seed": 0}}}, "must be text without .* got 'C:'"),
+        ({"seed": {"a\\b": {"seed": 0}}}, "must be text without"),
+        ({"seed": {"a\0b": {"seed": 0}}}, "must be text without"),
+        ({"seed": {"..": {"seed": 0}}}, "must be text without"),
+        ({"seed": {0: {"seed": 0}}}, "must be text without .* got 0"),
     ],
 )
 def test_bad_sweeps_leave_no_folder(axes, words, tmp_path):
@@ -106,11 +114,11 @@ def test_a_folder_holds_one_sweep(tmp_path):
     folder = sweeps.create(tmp_path / "sweep", Sweep(BASE, AXES))
     assert sweeps.create(folder, Sweep(BASE, AXES)) == folder
     assert sweeps.load(folder).trials() == Sweep(BASE, AXES).trials()
-    with pytest.raises(FileExistsError, match="no sweep of these settings"):
+    with pytest.raises(FileExistsError, match="does not hold a sweep of these settings"):
         sweeps.create(folder, Sweep({**BASE, "steps": 3}, AXES))
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "letter.txt").write_text("dear")
-    with pytest.raises(FileExistsError, match="no sweep of these settings"):
+    with pytest.raises(FileExistsError, match="does not hold a sweep of these settings"):
         sweeps.create(tmp_path / "other", Sweep(BASE, AXES))
 
 
@@ -120,6 +128,8 @@ def test_a_folder_holds_one_sweep(tmp_path):
         *("", "[]", "{}", "{", '{"base": 1}', '{"base": 1, "axes": 2}', '{"base": {}, "axes": {}}'),
         '{"base": {"preset": "sprites_quick"}, "axes": {"seed": [0, 1]}}',
         '{"base": {"preset": "sprites_quick", "weights": 1}, "axes": {}}',
+        '{"base": {"preset": "sprites_quick"}, "axes": {"/x": {"0": {"seed": 0}}}}',
+        '{"base": {"preset": "sprites_quick"}, "axes": {"seed": {"../../../x": {"seed": 0}}}}',
     ],
 )
 def test_a_damaged_sweep_is_named(text, tmp_path):
@@ -152,21 +162,11 @@ def test_beta_may_rise_from_0(chosen):
     assert isinstance(vae.objective, Beta)
     betas = [float(vae.objective.beta(step)) for step in (0, 50, 100, 500)]
     assert betas == pytest.approx([0.0, 3.0, 6.0, 6.0])
-    shown = runs._hyperparameters(settings, vae, data)
-    assert shown["warm_up"] == 100
-    assert shown["objective/beta"] == pytest.approx(6.0)
 
 
 def test_weights_reach_the_model_too():
     assert model_of(preset="locatello_factor", weights={"gamma": 7.0}).gamma == 7.0
     assert model_of(preset="locatello_beta", weights={"beta": 3.0}).objective.beta == 3.0
-
-
-def test_hparams_show_the_weight_that_was_given():
-    chosen = {**BASE, "preset": "locatello_factor", "weights": {"gamma": 7.0}}
-    settings = runs.Settings.from_preset(**chosen)
-    data = settings.load_data()
-    assert runs._hyperparameters(settings, settings.build_model(data), data)["model/gamma"] == 7.0
 
 
 @pytest.mark.parametrize(
@@ -249,11 +249,15 @@ def test_a_finished_sweep_trains_nothing_again(finished, monkeypatch, capsys):
 
 
 def test_a_run_that_fails_leaves_the_others_and_its_reason(finished, tmp_path, monkeypatch, capsys):
+    """All but two runs are finished: one will fail, and one comes after it."""
     folder = sweeps.create(tmp_path / "sweep", Sweep(BASE, AXES))
+    fails, last = (folder / "runs" / name for name in ("beta=1,seed=1", "beta=4,seed=1"))
+    for name in ("beta=1,seed=0", "beta=4,seed=0"):
+        shutil.copytree(finished / "runs" / name, folder / "runs" / name)
     train = runs.train
 
     def sometimes(where, *arguments, **options):
-        if "beta=1,seed=1" in str(where):
+        if where == fails:
             raise FloatingPointError("the loss became NaN")
         return train(where, *arguments, **options)
 
@@ -262,15 +266,28 @@ def test_a_run_that_fails_leaves_the_others_and_its_reason(finished, tmp_path, m
     said = capsys.readouterr().err
     assert "1 of 4 runs are not finished" in said
     assert "beta=1,seed=1" in said
-    assert "the loss became NaN" in (folder / "runs" / "beta=1,seed=1" / "error.txt").read_text()
-    with pytest.raises(FileNotFoundError, match="is not finished; go on with the sweep"):
-        sweeps.scores(folder)
-    monkeypatch.undo()
-    assert len(sweeps.run(folder, verbose=False)) == 4
-    assert not (folder / "runs" / "beta=1,seed=1" / "error.txt").exists()
+    assert "the loss became NaN" in (fails / "error.txt").read_text()
     # A run is the same, whatever came before it in its process.
-    both = [each / "runs" / "beta=4,seed=1" / "scores.json" for each in (finished, folder)]
-    assert both[0].read_text() == both[1].read_text()
+    expected = finished / "runs" / last.name / "scores.json"
+    assert (last / "scores.json").read_text() == expected.read_text()
+    with pytest.raises(FileNotFoundError, match="beta=1,seed=1 is not finished; resume the sweep"):
+        sweeps.scores(folder)
+    monkeypatch.setattr(runs, "train", lambda *_, **__: None)
+    monkeypatch.setattr(runs, "finish", lambda where, *_, controls: shutil.copy(expected, where))
+    assert len(sweeps.run(folder, verbose=False)) == 4
+    assert not (fails / "error.txt").exists()
+
+
+@pytest.mark.parametrize("content", ["[]", "{}", '{"trained": [1]}', "half"])
+def test_scores_that_are_something_else_are_named(finished, tmp_path, content):
+    folder = sweeps.create(tmp_path / "sweep", Sweep(BASE, AXES))
+    for name in Sweep(BASE, AXES).trials():
+        (folder / "runs" / name).mkdir(parents=True)
+        shutil.copy(finished / "runs" / name / "scores.json", folder / "runs" / name)
+    path = folder / "runs" / "beta=1,seed=1" / "scores.json"
+    path.write_text(content)
+    with pytest.raises(ValueError, match=rf"{path} does not hold a run's scores"):
+        sweeps.scores(folder)
 
 
 def test_a_folder_of_another_run_is_not_touched(tmp_path):
@@ -290,7 +307,7 @@ def test_a_folder_of_another_run_is_not_touched(tmp_path):
         (["--out", "x", "--over", "seed=zero"], "seed must be numbers, got zero"),
         (["--resume", "x", "--over", "seed=0"], "leave out --over"),
         (["--resume", "x", "--beta", "1"], "leave out beta"),
-        (["--resume", "x"], "x is no sweep"),
+        (["--resume", "x"], "x is not a sweep folder"),
     ],
 )
 def test_wrong_arguments_are_named(arguments, words, tmp_path, monkeypatch, capsys):

@@ -24,31 +24,27 @@ from keras_betavae import metrics
 from keras_betavae.callbacks import Checkpoint
 from keras_betavae.datasets import FactorDataset, ImageDataset
 from keras_betavae.experiments import runs, tensorboard
-from keras_betavae.objectives import Beta
-from tests.helpers import SHAPE, quick_scores, run_python, tiny_vae
+from keras_betavae.experiments.runs._finishing import hyperparameters
+from keras_betavae.objectives import Beta, BetaTC
+from tests.helpers import SHAPE, no_graphs, quick_runs, quick_scores, run_python, tiny_vae
 
 # In few steps the KL does not reach the capacity.
 pytestmark = pytest.mark.filterwarnings("ignore:by step .* from the capacity")
 
 LOOPBACK = ["--host=127.0.0.1", "--port=0"]
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
-SETTINGS = {"grid": (3, 2, 4, 4, 4), "batch_size": 16, "n_images": 200, "steps": 5, "every": 2}
 
 
 @pytest.fixture(scope="module", autouse=True)
 def quick():
-    with quick_scores():
+    with quick_scores(), no_graphs():
         yield
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory):
+def run(finished_run, tmp_path_factory):
     """A finished run, in a folder of runs."""
-    settings = runs.Settings.from_preset("burgess_dsprites", **SETTINGS)
-    folder = runs.create(tmp_path_factory.mktemp("runs") / "one", settings)
-    data = settings.load_data()
-    runs.finish(folder, runs.train(folder, data, verbose=0), data)
-    return folder
+    return shutil.copytree(finished_run, tmp_path_factory.mktemp("runs") / "one")
 
 
 def events_of(folder):
@@ -93,7 +89,7 @@ def test_importing_the_package_leaves_tensorboard_alone():
 
 def test_every_chart_shows_curves_that_are_there(run):
     layout, tags = charts_of(layout_of(run / "logs")), tags_of(run / "logs")
-    assert list(layout) == ["loss", "latents", "capacity", "scores"]
+    assert list(layout) == ["loss", "latents", "objective", "scores"]
     shown = set()
     for charts in layout.values():
         for patterns in charts.values():
@@ -101,9 +97,20 @@ def test_every_chart_shows_curves_that_are_there(run):
                 matching = {tag for tag in tags if re.match(pattern, tag)}
                 assert matching, pattern
                 shown |= matching
-    wanted = ("loss/", "kl/", "capacity/", "disentanglement/")
+    wanted = ("loss/", "kl/", "objective/", "disentanglement/")
     assert shown == {tag for tag in tags if tag.startswith(wanted)} - {"kl/latents"}
-    assert layout["capacity"]["KL and capacity, nats"] == ["loss/kl$", "capacity/target$"]
+    assert layout["objective"]["KL and capacity, nats"] == ["loss/kl$", "objective/capacity$"]
+
+
+def test_every_objective_has_its_own_charts(tmp_path):
+    tensorboard.write_layout(tmp_path, BetaTC(n_data=9), {})
+    assert charts_of(layout_of(tmp_path))["objective"] == {
+        "parts of the KL, nats": [
+            "objective/mutual_information$",
+            "objective/total_correlation$",
+            "objective/dimension_wise_kl$",
+        ]
+    }
 
 
 def test_scores_stand_beside_those_of_their_kind(tmp_path):
@@ -182,22 +189,24 @@ def killed_after(run, step, folder):
 
 
 @pytest.mark.parametrize("step", [4, 0])
-def test_a_killed_run_goes_on_without_a_trace_in_the_curves(run, tmp_path, step):
+def test_a_killed_run_resumes_without_a_trace_in_the_curves(run, tmp_path, step):
     folder = killed_after(run, step, tmp_path / "killed")
     latest = Checkpoint.latest(folder / "checkpoints")
     assert (latest is not None) == (step > 0)
-    data = runs.load_settings(folder).load_data()
-    vae = runs.train(folder, data, verbose=0)
+    runs.train(folder, runs.load_settings(folder).load_data(), verbose=0)
     expected = points_of(run / "logs")
     same_points(
         points_of(folder / "logs"),
         {key: values for key, values in expected.items() if key[0] != "hparams"},
     )
-    # To train a run that is at its end is nothing, and to finish it again changes nothing.
-    runs.train(folder, data, verbose=0)
-    for _ in range(2):
-        runs.finish(folder, vae, data)
-    same_points(points_of(folder / "logs"), expected)
+
+
+def test_a_finished_run_that_is_trained_and_finished_again_stays_as_it_is(run, tmp_path):
+    folder = shutil.copytree(run, tmp_path / "again")
+    data = runs.load_settings(folder).load_data()
+    with quick_runs():
+        runs.finish(folder, runs.train(folder, data, verbose=0), data, controls=False)
+    same_points(points_of(folder / "logs"), points_of(run / "logs"))
     assert len(list((folder / "logs" / "projector").iterdir())) == 5
     assert not list(folder.rglob("saving-*"))
 
@@ -266,18 +275,25 @@ def test_a_run_is_compared_by_its_settings_and_its_scores(run):
             {"beta": 2.0, "learning_rate": 1e-3, "latent_dim": 3},
             {"objective/beta": 2.0, "learning_rate": pytest.approx(1e-3), "latent_dim": 3},
         ),
-        ("locatello_factor", {}, {"model": "FactorVAE", "model/gamma": 30.0}),
+        ("higgins_quick", {"beta": 2.0, "warm_up": 9}, {"objective/beta": 2.0, "warm_up": 9}),
+        ("capacity_quick", {}, {"objective": "Capacity", "objective/gamma": 60.0}),
+        (
+            "locatello_factor",
+            {"weights": {"gamma": 7.0}},
+            {"model": "FactorVAE", "model/gamma": 7.0},
+        ),
         ("locatello_tc", {}, {"objective/n_data": 384}),
         ("locatello_dip_ii", {}, {"objective/kind": "ii", "objective/lambda_od": 10.0}),
     ],
 )
 def test_settings_are_those_of_the_model_that_they_build(preset, options, expected):
-    settings = runs.Settings.from_preset(preset, grid=SETTINGS["grid"], **options)
+    settings = runs.Settings.from_preset(preset, grid=(3, 2, 4, 4, 4), **options)
     data = settings.load_data()
-    found = runs._hyperparameters(settings, settings.build_model(data), data)
+    found = hyperparameters(settings, settings.build_model(data), data)
     assert found | expected == found
     # The rate of the quick recipe is a schedule.
-    assert ("learning_rate" in found) == (preset != "higgins_quick" or bool(options))
+    is_scheduled = preset == "higgins_quick" and "learning_rate" not in options
+    assert ("learning_rate" in found) != is_scheduled
 
 
 def test_pictures_of_ones_own_go_by_the_name_of_their_folder(tmp_path):
@@ -285,7 +301,7 @@ def test_pictures_of_ones_own_go_by_the_name_of_their_folder(tmp_path):
         "higgins_quick", 4, 1, 1, data="folder", data_path=str(tmp_path / "me")
     )
     data = ImageDataset(np.zeros((6, 64, 64, 1), "uint8"))
-    assert runs._hyperparameters(settings, settings.build_model(data), data)["data"] == "me"
+    assert hyperparameters(settings, settings.build_model(data), data)["data"] == "me"
 
 
 def test_scores_that_are_not_finite_are_left_out(tmp_path):
@@ -534,7 +550,7 @@ def test_tensorboard_shows_the_curves(board, run):
 
 def test_tensorboard_shows_the_layout(board):
     tabs = board("custom_scalars/layout")["category"]
-    assert [tab["title"] for tab in tabs] == ["loss", "latents", "capacity", "scores"]
+    assert [tab["title"] for tab in tabs] == ["loss", "latents", "objective", "scores"]
     (pattern,) = tabs[1]["chart"][0]["multiline"]["tag"]
     found = board("custom_scalars/scalars", run="one/logs/latents", tag=pattern)
     assert found["regex_valid"]
@@ -612,8 +628,8 @@ def browser(tmp_path_factory):
 @pytest.mark.parametrize(
     ("tab", "words"),
     [
-        ("timeseries", ["capacity /distance", "disentanglement /active_units", "one/logs/loss"]),
-        ("scalars", ["capacity/target", "disentanglement/beta_vae_score"]),
+        ("timeseries", ["objective /capacity", "disentanglement /active_units", "one/logs/loss"]),
+        ("scalars", ["objective/capacity", "disentanglement/beta_vae_score"]),
         ("custom_scalars", ["KL of each latent, nats", "KL and capacity, nats"]),
         ("images", ["pictures/traversal", "pictures/response_maps", "step 5"]),
         ("histograms", ["kl/latents", "posterior/latent_"]),

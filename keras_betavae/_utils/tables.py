@@ -1,7 +1,8 @@
-"""Tables as Markdown and as CSV."""
+"""Tables as Markdown and CSV, and the text files that hold them."""
 
 import csv
 import io
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -56,10 +57,59 @@ def csv_text(header: Sequence[str], rows: Iterable[Sequence[Any] | Mapping[str, 
     return out.getvalue()
 
 
+def read_rows(path: Path, needed: Sequence[str]) -> list[dict[str, str]]:
+    """Returns the rows of a CSV file by column, without those that a killed process left short.
+
+    Args:
+        path: The file.
+        needed: Columns that it must have.
+
+    Raises:
+        ValueError: If it is not such a file.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            reader = csv.DictReader(file)
+            rows, header = list(reader), reader.fieldnames or ()
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is not a CSV file: {error}") from error
+    if not set(needed) <= set(header) or any(None in row for row in rows):
+        raise ValueError(
+            f"{path} must have the columns {', '.join(needed)}, separated by commas, and no row "
+            "longer than its header"
+        )
+    return [row for row in rows if None not in row.values()]
+
+
+def read_columns(path: Path, needed: Sequence[str]) -> dict[str, np.ndarray]:
+    """Returns the columns of a CSV file of numbers as floats, NaN where there is no number.
+
+    Args:
+        path: The file.
+        needed: Columns that it must have.
+
+    Raises:
+        ValueError: If it is not such a file.
+    """
+    rows = read_rows(path, needed)
+    try:
+        return {
+            name: np.array([float("nan" if row[name] in ("", "NA") else row[name]) for row in rows])
+            for name in (rows[0] if rows else needed)
+        }
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{path} must hold numbers: {error}") from error
+
+
 def write_text(path: Path, text: str) -> None:
     """Writes a text file that is complete whenever it exists; a line break ends it."""
     with moved_into_place(path) as aside:
         aside.write_text(text.rstrip("\n") + "\n", encoding="utf-8")
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Writes a JSON file that is complete whenever it exists."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False))
 
 
 def finite_or_none(value: float | None) -> float | None:

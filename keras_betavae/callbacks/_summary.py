@@ -10,17 +10,9 @@ import keras
 import tensorflow as tf
 
 from keras_betavae._utils.replicas import is_chief
+from keras_betavae._utils.steps import training_step
 
 _EVENTS = "events.out.tfevents.*"
-
-
-def training_step(model: keras.Model) -> int:
-    """Returns the number of training steps that a model has done.
-
-    A `train_step` that does not call `compute_terms` leaves the model's own count at 0; then the
-    optimizer's counts.
-    """
-    return max(int(model.step), int(tf.convert_to_tensor(model.optimizer.iterations)))
 
 
 class SummaryCallback(keras.callbacks.Callback):

@@ -8,7 +8,7 @@ import keras
 
 from keras_betavae._utils.files import left_aside, moved_into_place
 from keras_betavae._utils.replicas import is_chief
-from keras_betavae.callbacks._summary import training_step
+from keras_betavae._utils.steps import training_step
 
 
 class Checkpoint(keras.callbacks.Callback):

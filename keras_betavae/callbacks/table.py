@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_betavae._utils.files import moved_into_place
 from keras_betavae._utils.replicas import is_chief
+from keras_betavae._utils.tables import csv_text, write_text
 from keras_betavae.callbacks._summary import SummaryCallback
 from keras_betavae.datasets import ImageDataset
 from keras_betavae.evaluation.inspection import inspect
@@ -75,7 +75,5 @@ class LatentTable(SummaryCallback):
             [self.step, latent, *(f"{value:.5g}" for value in row)]
             for latent, row in enumerate(carried)
         ]
-        with moved_into_place(self.path) as aside, aside.open("w", encoding="utf-8") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(["step", "latent", "kl", *found.factor_names])
-            writer.writerows(self._lines)
+        header = ["step", "latent", "kl", *found.factor_names]
+        write_text(self.path, csv_text(header, self._lines))

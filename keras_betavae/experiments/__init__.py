@@ -6,7 +6,7 @@ Its submodules are imported when they are first used.
 import importlib
 import types
 
-__all__ = ["metrics_file", "report", "reproduction", "runs", "settings", "sweeps", "tensorboard"]
+__all__ = ["report", "reproduction", "runs", "settings", "sweeps", "tensorboard"]
 
 
 def __getattr__(name: str) -> types.ModuleType:

@@ -1,4 +1,4 @@
-"""What TensorBoard shows of a run beside its curves: a layout, its settings, its codes."""
+"""What TensorBoard shows of a run in addition to its curves: a layout, its settings, its codes."""
 
 import contextlib
 import math
@@ -12,8 +12,7 @@ import tensorflow as tf
 
 from keras_betavae import visualization
 from keras_betavae._utils.files import moved_into_place, written_files
-from keras_betavae.callbacks import LossCurves
-from keras_betavae.callbacks.curves import tag_of
+from keras_betavae.callbacks.curves import LossCurves, tag_of
 from keras_betavae.datasets import ImageDataset
 from keras_betavae.metrics import Score
 from keras_betavae.objectives import Objective
@@ -36,7 +35,7 @@ def write_layout(
 
     Args:
         log_dir: TensorBoard's folder.
-        objective: What the model is trained with, which may have charts of its own.
+        objective: What the model is trained with; its `charts` get a tab of their own.
         scores: Those of `DisentanglementMetric`, by name.
     """
     from tensorboard.plugins.custom_scalar import layout_pb2, summary
@@ -48,9 +47,9 @@ def write_layout(
 
     tabs = {
         "loss": [
-            chart("loss, nats", "loss/loss"),
-            chart("reconstruction, nats", "loss/reconstruction"),
-            chart("KL, nats", "loss/kl"),
+            chart("loss, nats", tag_of("loss")),
+            chart("reconstruction, nats", tag_of("reconstruction_loss")),
+            chart("KL, nats", tag_of("kl_loss")),
         ],
         "latents": [
             chart("KL of each latent, nats", r"kl/latent_\d+"),
@@ -68,7 +67,9 @@ def write_layout(
         if names:
             tabs["scores"].append(chart(title, *(f"disentanglement/{name}" for name in names)))
     layout = layout_pb2.Layout(
-        category=[layout_pb2.Category(title=tab, chart=charts) for tab, charts in tabs.items()]
+        category=[
+            layout_pb2.Category(title=tab, chart=charts) for tab, charts in tabs.items() if charts
+        ]
     )
     with _writer(Path(log_dir) / LossCurves.folder):
         tf.summary.experimental.write_raw_pb(summary.pb(layout).SerializeToString(), step=0)

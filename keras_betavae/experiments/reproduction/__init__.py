@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-from keras_betavae._utils.files import moved_into_place
+from keras_betavae._utils.tables import write_text
 from keras_betavae.experiments import sweeps
 from keras_betavae.experiments.reproduction import burgess, higgins, locatello
 from keras_betavae.experiments.reproduction._page import FinishedRun, origin
@@ -86,9 +86,8 @@ def reproduce(
 ) -> Path:
     """Makes a paper's table or figure again.
 
-    Trains what is not trained yet (called again after a kill, it goes on where it was) and writes
-    tables as CSV, figures as PNG, and a page in Markdown with settings, seeds, versions and
-    seconds.
+    Trains what is not trained yet (called again after a kill, it resumes) and writes tables as
+    CSV, figures as PNG, and a page in Markdown with settings, seeds, versions and seconds.
 
     Args:
         name: One of `EXPERIMENTS`.
@@ -107,9 +106,9 @@ def reproduce(
         RuntimeError: If runs failed.
     """
     if name not in EXPERIMENTS:
-        raise ValueError(f"there is no experiment {name!r}; there are {', '.join(EXPERIMENTS)}")
+        raise ValueError(f"unknown experiment {name!r}; choose one of {', '.join(EXPERIMENTS)}")
     if budget not in BUDGETS:
-        raise ValueError(f"budget must be of {', '.join(BUDGETS)}, got {budget!r}")
+        raise ValueError(f"budget must be one of {', '.join(BUDGETS)}, got {budget!r}")
     if options and name != "locatello":
         raise ValueError(f"{name} takes no {', '.join(options)}")
     experiment = EXPERIMENTS[name]
@@ -130,8 +129,7 @@ def reproduce(
         ]
     )
     page = folder / "index.md"
-    with moved_into_place(page) as aside:
-        aside.write_text(text + "\n", encoding="utf-8")
+    write_text(page, text)
     return page
 
 

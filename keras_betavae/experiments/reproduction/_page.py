@@ -1,9 +1,7 @@
 """What the pages of all experiments have in common."""
 
-import csv
 import dataclasses
 import importlib.metadata
-import io
 import os
 import platform
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from keras_betavae import visualization
-from keras_betavae._utils.files import moved_into_place
-from keras_betavae._utils.tables import markdown_table
+from keras_betavae._utils.tables import csv_text, markdown_table, read_columns, write_text
 from keras_betavae.experiments import runs
+from keras_betavae.experiments._fields import values_of
 from keras_betavae.experiments.settings import Settings
 
 if TYPE_CHECKING:
@@ -61,11 +59,7 @@ class FinishedRun:
 
     def table(self, name: str) -> dict[str, np.ndarray]:
         """Returns the columns of one of its CSV files as floats, NaN for what is none."""
-        with (self.folder / name).open(encoding="utf-8", newline="") as file:
-            rows = list(csv.DictReader(file))
-        # NA stands where there is no number.
-        values = {c: [row[c] for row in rows] for c in rows[0]}
-        return {c: np.array([v.replace("NA", "nan") for v in values[c]], float) for c in values}
+        return read_columns(self.folder / name, ["step"])
 
     @property
     def seconds(self) -> float:
@@ -75,13 +69,8 @@ class FinishedRun:
 
 def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     """Writes a table; floats get six digits."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(header)
-    for row in rows:
-        writer.writerow(f"{v:.6g}" if isinstance(v, float | np.floating) else v for v in row)
-    with moved_into_place(path) as aside:
-        aside.write_text(out.getvalue(), encoding="utf-8")
+    lines = ([f"{v:.6g}" if isinstance(v, float | np.floating) else v for v in row] for row in rows)
+    write_text(path, csv_text(header, lines))
 
 
 def picture(path: Path, what: Any, caption: str) -> str:
@@ -93,7 +82,7 @@ def picture(path: Path, what: Any, caption: str) -> str:
 
 def origin(found: Sequence[FinishedRun]) -> str:
     """Returns what the runs were made from and with: settings, seeds, versions, seconds."""
-    every = [dataclasses.asdict(each.settings) for each in found]
+    every = [values_of(each.settings) for each in found]
     same = {k: v for k, v in every[0].items() if all(other[k] == v for other in every)}
     shown = [f"`{name}` {value}" for name, value in same.items() if value is not None]
     differ = [name for name in every[0] if name not in same]

@@ -13,7 +13,6 @@ from keras_betavae.evaluation.inspection import inspect, showcase
 from keras_betavae.experiments.reproduction._page import FinishedRun, picture, write_csv
 from keras_betavae.experiments.reproduction._plans import SMOKE, seeds
 from keras_betavae.experiments.sweeps import Axes, Sweep
-from keras_betavae.objectives import Capacity
 
 ON_NATS = 0.5
 """A latent is on while its KL is above this."""
@@ -54,8 +53,7 @@ def _show_rise(folder: Path, run: FinishedRun) -> list[str]:
     seed, data, vae = run.labels["seed"], run.data(), run.model()
     table = run.table("latents.csv")
     steps = np.unique(table["step"])
-    objective = vae.objective
-    assert isinstance(objective, Capacity)
+    objective: Any = vae.objective  # With C as its attribute `capacity`.
     capacity = np.array([float(objective.capacity(step)) for step in steps])
     shape = len(steps), -1
     kl = table["kl"].reshape(shape)

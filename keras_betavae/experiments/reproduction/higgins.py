@@ -79,6 +79,16 @@ def show_table(folder: Path, found: Sequence[FinishedRun]) -> str:
         for name, seed, model in models:
             score(name, seed, evaluation, *data.encode_with(model, n, seed=evaluation))
     write_csv(folder / "scores.csv", ["row", "seed", "evaluation", *_PROTOCOLS], rows)
+    explanation = (
+        "The score of Higgins et al. in percent, mean ± standard deviation over models and "
+        f"{N_EVALUATIONS} evaluations of each; four factors, the shape left out, but for the last "
+        "column but one (Locatello et al.'s protocol)."
+    )
+    return "\n\n".join([explanation, *_beside_published(rows)])
+
+
+def _beside_published(rows: list[tuple]) -> tuple[str, str]:
+    """Returns the table of the scores beside the paper's, and whether they are in its order."""
     means: dict[str, float] = {}
     lines = []
     for name, published in PUBLISHED.items():
@@ -98,18 +108,7 @@ def show_table(folder: Path, found: Sequence[FinishedRun]) -> str:
         "five factors, worse half dropped",
         "scores",
     ]
-    explanation = (
-        "The score of Higgins et al. in percent, mean ± standard deviation over models and "
-        f"{N_EVALUATIONS} evaluations of each; four factors, the shape left out, but for the last "
-        "column but one (Locatello et al.'s protocol)."
-    )
-    return "\n\n".join(
-        [
-            explanation,
-            markdown_table(header, lines, numbers=False),
-            _order(means),
-        ]
-    )
+    return markdown_table(header, lines, numbers=False), _order(means)
 
 
 def _order(means: dict[str, float]) -> str:

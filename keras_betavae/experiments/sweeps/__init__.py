@@ -1,15 +1,19 @@
 """Grids of runs: KerasTuner's grid search hands them out, each becomes a run's folder."""
 
-import csv
 import dataclasses
-import io
 import json
 import os
 from pathlib import Path
 
 from keras_betavae import metrics
-from keras_betavae._utils.files import left_aside, moved_into_place
-from keras_betavae._utils.tables import markdown_table, number_text
+from keras_betavae._utils.files import left_aside
+from keras_betavae._utils.tables import (
+    csv_text,
+    markdown_table,
+    number_text,
+    write_json,
+    write_text,
+)
 from keras_betavae.evaluation.inspection import inspect
 from keras_betavae.experiments import runs
 from keras_betavae.experiments.sweeps._plan import Axes, Sweep, axis, run_name
@@ -21,9 +25,16 @@ __all__ = ["Axes", "Sweep", "axis", "create", "leads", "load", "run", "run_name"
 def create(folder: str | os.PathLike, sweep: Sweep) -> Path:
     """Makes a sweep's folder and writes its `sweep.json`; leaves one that is there already.
 
+    Args:
+        folder: A folder that does not exist yet, is empty, or holds this sweep.
+        sweep: What is trained.
+
+    Returns:
+        The folder.
+
     Raises:
         FileExistsError: If the folder holds another sweep, or something else.
-        ValueError: If the settings are out of range.
+        ValueError: If the settings are out of range, or a name cannot be part of a folder's.
     """
     folder = Path(folder)
     sweep.trials()
@@ -32,12 +43,12 @@ def create(folder: str | os.PathLike, sweep: Sweep) -> Path:
     if folder.exists() and any(folder.iterdir()):
         if not (folder / "sweep.json").is_file() or load(folder) != _as_read(sweep):
             raise FileExistsError(
-                f"{folder} is not empty and holds no sweep of these settings; choose another folder"
+                f"{folder} is not empty and does not hold a sweep of these settings; choose "
+                "another folder"
             )
         return folder
     folder.mkdir(parents=True, exist_ok=True)
-    with moved_into_place(folder / "sweep.json") as aside:
-        aside.write_text(_as_json(sweep) + "\n", encoding="utf-8")
+    write_json(folder / "sweep.json", dataclasses.asdict(sweep))
     return folder
 
 
@@ -46,11 +57,11 @@ def load(folder: str | os.PathLike) -> Sweep:
 
     Raises:
         FileNotFoundError: If there is none.
-        ValueError: If its `sweep.json` is damaged.
+        ValueError: If its `sweep.json` is damaged, or names a run outside the folder.
     """
     path = Path(folder) / "sweep.json"
     if not path.is_file():
-        raise FileNotFoundError(f"{folder} is no sweep: there is no {path}")
+        raise FileNotFoundError(f"{folder} is not a sweep folder: there is no {path}")
     try:
         sweep = Sweep(**json.loads(path.read_text(encoding="utf-8")))
         sweep.trials()
@@ -63,7 +74,7 @@ def run(folder: str | os.PathLike, *, jobs: int = 1, verbose: bool = True) -> di
     """Trains and scores every run of a sweep that is not finished.
 
     Each run is a folder in `runs/`, as `runs.train` and `runs.finish` make it, without the
-    controls. Which is next is KerasTuner's to say. A run that was killed goes on from its latest
+    controls. KerasTuner says which is next. A run that was killed resumes from its latest
     checkpoint.
 
     With more than one job, KerasTuner's chief and as many workers are started as processes of
@@ -117,24 +128,20 @@ def scores(folder: str | os.PathLike, *, n_images: int = 10_000) -> str:
 
     Raises:
         FileNotFoundError: If a run is not finished.
+        ValueError: If a run's `scores.json` is damaged.
     """
     folder, sweep = Path(folder), load(folder)
     rows = []
     for labels in sweep.labels():
-        path = folder / "runs" / run_name(labels) / "scores.json"
-        if not path.is_file():
-            raise FileNotFoundError(f"{path.parent} is not finished; go on with the sweep")
-        rows.append({**labels, **json.loads(path.read_text(encoding="utf-8"))["trained"]})
+        each = folder / "runs" / run_name(labels)
+        if not runs.is_finished(each):
+            raise FileNotFoundError(f"{each} is not finished; resume the sweep with --resume")
+        rows.append({**labels, **runs.load_scores(each)["trained"]})
     if "seed" in sweep.axes and len(sweep.axes["seed"]) > 1:
         for row, score in zip(rows, _udr(folder, sweep, n_images), strict=True):
             row["udr_score"] = score
     names = list(dict.fromkeys(name for row in rows for name in row))
-    out = io.StringIO()
-    writer = csv.DictWriter(out, names, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    with moved_into_place(folder / "scores.csv") as aside:
-        aside.write_text(out.getvalue(), encoding="utf-8")
+    write_text(folder / "scores.csv", csv_text(names, rows))
     # Runs are few and scores many, so that runs are the columns.
     lines = [[name, *(_cell(row.get(name)) for row in rows)] for name in names]
     return markdown_table(lines[0], lines[1:])
@@ -159,12 +166,8 @@ def _udr(folder: Path, sweep: Sweep, n_images: int) -> list[float]:
     return [found[run_name(labels)] for labels in sweep.labels()]
 
 
-def _as_json(sweep: Sweep) -> str:
-    return json.dumps(dataclasses.asdict(sweep), indent=2, ensure_ascii=False)
-
-
 def _as_read(sweep: Sweep) -> Sweep:
-    return Sweep(**json.loads(_as_json(sweep)))
+    return Sweep(**json.loads(json.dumps(dataclasses.asdict(sweep))))
 
 
 def _check_tuner() -> None:

@@ -5,6 +5,7 @@ import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from keras_betavae.experiments._fields import defaults
 from keras_betavae.experiments.settings import Settings
 
 Axes = Mapping[str, Mapping[str, Mapping[str, Any]]]
@@ -32,11 +33,14 @@ class Sweep:
         """Returns the settings of each run by its name, the last axis varying fastest.
 
         Raises:
-            ValueError: If an axis is empty, or settings are unknown or out of range.
+            ValueError: If an axis is empty, settings are unknown or out of range, or the name of
+                an axis or a value cannot be part of a folder's name.
         """
         for name, values in self.axes.items():
             if not values:
                 raise ValueError(f"the axis {name} has no values")
+            for part in (name, *values):
+                _check_name(part)
         return {run_name(labels): self._settings(labels) for labels in self.labels()}
 
     def labels(self) -> Iterator[dict[str, str]]:
@@ -67,6 +71,15 @@ def run_name(labels: Mapping[str, str]) -> str:
     return ",".join(f"{axis}={label}" for axis, label in labels.items())
 
 
+def _check_name(part: Any) -> None:
+    # A colon follows a drive's letter.
+    if not isinstance(part, str) or ".." in part or any(c in part for c in "/\\:\0"):
+        raise ValueError(
+            "the names of axes and of their values become folders, and must be text without '/', "
+            f"'\\', ':' and '..', got {part!r}"
+        )
+
+
 def axis(name: str, values: Sequence[str]) -> dict[str, dict[str, Any]]:
     """Returns an axis of values that are given as text.
 
@@ -91,5 +104,5 @@ def axis(name: str, values: Sequence[str]) -> dict[str, dict[str, Any]]:
     except ValueError:
         raise ValueError(f"{name} must be numbers, got {', '.join(values)}") from None
     numbers = {v: int(n) if n.is_integer() else n for v, n in numbers.items()}
-    is_setting = name in {field.name for field in dataclasses.fields(Settings)}
+    is_setting = name in defaults()
     return {v: {name: n} if is_setting else {"weights": {name: n}} for v, n in numbers.items()}

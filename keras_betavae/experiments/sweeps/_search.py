@@ -1,6 +1,5 @@
 """How the runs of a sweep are trained: KerasTuner gives them out, to one process or to many."""
 
-import json
 import os
 import socket
 import subprocess
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import keras
 
+from keras_betavae._utils.tables import write_text
 from keras_betavae.experiments import runs
 from keras_betavae.experiments.settings import Settings
 from keras_betavae.experiments.sweeps._plan import Sweep, run_name
@@ -98,12 +98,12 @@ def _run_one(folder: Path, settings: Settings) -> dict[str, float]:
             data = settings.load_data()
             runs.finish(folder, runs.train(folder, data, verbose=0), data, controls=False)
             keras.backend.clear_session()
-        found = json.loads((folder / "scores.json").read_text(encoding="utf-8"))["trained"]
+        found = runs.load_scores(folder)["trained"]
     except Exception:
         folder.mkdir(parents=True, exist_ok=True)
-        error_file.write_text(traceback.format_exc(), encoding="utf-8")
+        write_text(error_file, traceback.format_exc())
         raise
-    return {"judged": next(found[name] for name in _JUDGES if name in found)}
+    return {"judged": next((v for name in _JUDGES if (v := found.get(name)) is not None), 0.0)}
 
 
 def search_in_processes(folder: Path, jobs: int, verbose: bool) -> None:

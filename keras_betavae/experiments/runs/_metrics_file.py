@@ -1,12 +1,12 @@
 """The rows of a run's `metrics.csv`."""
 
-import csv
 import warnings
 from pathlib import Path
+from typing import Any
 
 import keras
 
-from keras_betavae._utils.files import moved_into_place
+from keras_betavae._utils.tables import csv_text, read_rows, write_text
 
 
 class MetricsFile(keras.callbacks.Callback):
@@ -18,7 +18,11 @@ class MetricsFile(keras.callbacks.Callback):
 
     Args:
         path: The file.
-        n_epochs: Of the rows that it holds those of the first epochs stay, as many as this.
+        n_epochs: The number of epochs that are trained already; the rows of later ones are
+            dropped.
+
+    Raises:
+        ValueError: If the file is there and is not such a table.
     """
 
     def __init__(self, path: Path, n_epochs: int = 0):
@@ -28,7 +32,7 @@ class MetricsFile(keras.callbacks.Callback):
         if len(self._rows) < n_epochs:
             warnings.warn(
                 f"{path} has rows of {len(self._rows)} of the {n_epochs} intervals that are "
-                "trained; what is missing was deleted, and cannot be had again",
+                "trained; the missing rows were deleted and cannot be restored",
                 stacklevel=2,
             )
 
@@ -36,16 +40,15 @@ class MetricsFile(keras.callbacks.Callback):
         """Adds a row."""
         self._rows[epoch] = {"epoch": epoch, **dict(sorted((logs or {}).items()))}
         columns = list(dict.fromkeys(name for row in self._rows.values() for name in row))
-        with moved_into_place(self.path) as aside, aside.open("w", newline="") as file:
-            writer = csv.DictWriter(file, columns, restval="NA")
-            writer.writeheader()
-            writer.writerows(self._rows.values())
+        blank = dict.fromkeys(columns, "NA")
+        write_text(self.path, csv_text(columns, [blank | row for row in self._rows.values()]))
 
 
-def _read(path: Path) -> dict[int, dict]:
+def _read(path: Path) -> dict[int, dict[str, Any]]:
     if not path.is_file():
         return {}
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    # A row that lacks values was never written to its end.
-    return {int(row["epoch"]): row for row in rows if None not in row.values()}
+    rows = read_rows(path, ["epoch"])
+    try:
+        return {int(row["epoch"]): row for row in rows}
+    except ValueError as error:
+        raise ValueError(f"{path} must number its epochs: {error}") from error

@@ -1,0 +1,14 @@
+"""The count of training steps."""
+
+from typing import Any
+
+import tensorflow as tf
+
+
+def training_step(model: Any) -> int:
+    """Returns the number of training steps that a model has done.
+
+    A `train_step` that does not call `compute_terms` leaves the model's own count at 0; then the
+    optimizer's counts.
+    """
+    return max(int(model.step), int(tf.convert_to_tensor(model.optimizer.iterations)))

@@ -1,0 +1,167 @@
+"""What the sections of a report show; `page.html` says how."""
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from markupsafe import Markup
+
+from keras_betavae import visualization
+from keras_betavae._utils.tables import number_text
+from keras_betavae.evaluation.inspection import Inspection, inspect, showcase
+from keras_betavae.experiments.report._drawing import chart, data_uri
+from keras_betavae.experiments.report._shown_run import ShownRun
+from keras_betavae.metrics import SCORES
+
+_CAPTIONS = {
+    "reconstructions": "Images and their reconstructions.",
+    "traversal": "Each row varies one latent from -3 to 3, by falling KL; the others are fixed.",
+    "samples": "Images of codes drawn from the prior.",
+    "interpolation": "Straight lines between the codes of two images each.",
+    "mutual_information": "Mutual information of each latent with each factor, in nats.",
+    "response_maps": "The mean of each active latent over the positions of the sprite.",
+    "histograms": "The codes of each active latent, and the prior.",
+    "posterior_pairs": "The aggregated posterior: the codes of two latents each.",
+}
+_TERMS = {"loss": "loss", "reconstruction_loss": "reconstruction", "kl_loss": "KL"}
+_COMPARED = ("beta_vae_score", "mig_score")
+_WATCHED = ("beta_vae_score", "beta_vae_score_locatello", "factor_vae_score", "mig_score")
+_N_FRAMES = 21
+
+
+@dataclasses.dataclass(frozen=True)
+class Table:
+    """A table of text; the first cell of a row is its name."""
+
+    header: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Picture:
+    """An image as a data URI, with its caption."""
+
+    image: str
+    caption: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Slider:
+    """The frames of a latent's traversal in one strip, and the frame where the image itself is."""
+
+    identity: str
+    label: str
+    strip: str
+    start: int
+    last: int
+    low: float
+    high: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+    """What differs between runs."""
+
+    table: Table
+    charts: Sequence[Markup]
+
+
+@dataclasses.dataclass(frozen=True)
+class RunSection:
+    """All that is shown of one run."""
+
+    name: str
+    anchor: str
+    settings: dict[str, str]
+    sliders: Sequence[Slider]
+    traversal: Picture
+    scores: Table | None
+    charts: Sequence[Markup]
+    pictures: Sequence[Picture]
+
+
+def comparison(shown: Sequence[ShownRun]) -> Comparison:
+    """Returns the settings that differ, the scores, and the curves in common charts."""
+    settings = [run.chosen for run in shown]
+    rows = []
+    for name in dict.fromkeys(name for each in settings for name in each):
+        values = [each.get(name, "") for each in settings]
+        if len(set(values)) > 1:
+            rows.append([name, *values])
+    rows += _score_rows([run.scores.get("trained", {}) for run in shown])
+
+    def together(column: str, title: str, unit: str) -> Markup:
+        curves = {run.name: run.curves[column] for run in shown if column in run.curves}
+        return chart(curves, title, unit, "comparison")
+
+    charts = [together(column, label, "nats per image") for column, label in _TERMS.items()]
+    charts += [together(name, _score_name(name), "") for name in _COMPARED]
+    return Comparison(Table(["", *(run.name for run in shown)], rows), list(filter(None, charts)))
+
+
+def run_section(run: ShownRun) -> RunSection:
+    """Returns what is shown of a run."""
+    inspection, images = inspect(run.model, run.data), showcase(run.data)
+    pictures = {
+        name: Picture(data_uri(image), _caption(name))
+        for name, image in inspection.pictures(run.model, images).items()
+    }
+    scores = Table(["score", *run.scores], _score_rows(list(run.scores.values())))
+    charts = [
+        chart({label: run.curves[column]}, label, "nats per image", run.anchor)
+        for column, label in _TERMS.items()
+        if column in run.curves
+    ]
+    watched = {name: run.curves[name] for name in _WATCHED if name in run.curves}
+    charts += [
+        chart(run.latent_kl, "KL of each latent", "nats", run.anchor),
+        chart(watched, "scores during training", "score", run.anchor),
+    ]
+    return RunSection(
+        name=run.name,
+        anchor=run.anchor,
+        settings=run.chosen,
+        sliders=_sliders(run, inspection, images[:1]),
+        traversal=pictures.pop("traversal"),
+        scores=scores if run.scores else None,
+        charts=list(filter(None, charts)),
+        pictures=list(pictures.values()),
+    )
+
+
+def _sliders(run: ShownRun, inspection: Inspection, image: np.ndarray) -> list[Slider]:
+    """Returns a slider for each active latent."""
+    code = np.asarray(run.model.encode(image)[0])[0]
+    latents = inspection.active
+    values = visualization.traversal_values("limit", _N_FRAMES)
+    rows = visualization.traverse(run.model, code, latents=latents, values=values)
+    return [
+        Slider(
+            identity=f"{run.anchor}-z{latent}",
+            label=label,
+            strip=data_uri(visualization.image_grid(row[np.newaxis], padding=0)),
+            start=int(np.argmin(np.abs(values - code[latent]))),
+            last=_N_FRAMES - 1,
+            low=float(values[0]),
+            high=float(values[-1]),
+        )
+        for row, latent, label in zip(rows, latents, inspection.labels_of(latents), strict=True)
+    ]
+
+
+def _caption(name: str) -> str:
+    return _CAPTIONS.get(name, f"{name.replace('_', ' ')}: the mean of each active latent.")
+
+
+def _score_rows(tables: Sequence[dict[str, float | None]]) -> list[list[str]]:
+    names: Iterable[str] = dict.fromkeys(name for table in tables for name in table)
+    return [[_score_name(name), *(_number(table.get(name)) for table in tables)] for name in names]
+
+
+def _score_name(name: str) -> str:
+    better = SCORES[name].larger_is_better if name in SCORES else None
+    return name + {True: " ↑", False: " ↓", None: ""}[better]
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else number_text(value)

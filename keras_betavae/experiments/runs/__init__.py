@@ -1,0 +1,20 @@
+"""One folder per training run: settings, logs, checkpoints, pictures, models, scores."""
+
+from keras_betavae.experiments.runs._finishing import draw, finish
+from keras_betavae.experiments.runs._folder import create, is_finished, load_scores, load_settings
+from keras_betavae.experiments.runs._models import load_model, open_model
+from keras_betavae.experiments.runs._training import train
+from keras_betavae.experiments.settings import FOLDER as FOLDER
+from keras_betavae.experiments.settings import Settings as Settings
+
+__all__ = [
+    "create",
+    "draw",
+    "finish",
+    "is_finished",
+    "load_model",
+    "load_scores",
+    "load_settings",
+    "open_model",
+    "train",
+]

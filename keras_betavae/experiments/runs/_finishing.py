@@ -1,0 +1,114 @@
+"""What a trained run is made into: pictures, a SavedModel, scores."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from keras.optimizers.schedules import LearningRateSchedule
+
+from keras_betavae import datasets, presets, visualization
+from keras_betavae._utils.files import moved_into_place
+from keras_betavae._utils.steps import training_step
+from keras_betavae._utils.tables import finite_or_none, write_json, write_text
+from keras_betavae.evaluation import evaluate, evaluate_with_controls
+from keras_betavae.evaluation.inspection import inspect, showcase
+from keras_betavae.evaluation.score_table import ScoreTable, side_by_side
+from keras_betavae.experiments import tensorboard
+from keras_betavae.experiments.runs._folder import load_settings
+from keras_betavae.experiments.settings import FOLDER, Settings
+from keras_betavae.models.beta_vae import BetaVAE
+
+
+def draw(folder: str | os.PathLike, vae: BetaVAE, data: datasets.ImageDataset) -> Path:
+    """Draws a run's `pictures/`: those of `Inspection`, and the traversal as GIF.
+
+    Returns:
+        The folder of the pictures.
+    """
+    pictures = Path(folder) / "pictures"
+    pictures.mkdir(exist_ok=True)
+    images = showcase(data)
+    inspection = inspect(vae, data)
+    for name, picture in inspection.pictures(vae, images).items():
+        with moved_into_place(pictures / f"{name}.png") as aside:
+            visualization.write_png(aside, picture)
+    code = np.asarray(vae.encode(images[:1])[0])[0]
+    rows = visualization.traverse(vae, code, latents=inspection.by_kl)
+    with moved_into_place(pictures / "traversal.gif") as aside:
+        visualization.write_traversal(aside, rows)
+    return pictures
+
+
+def finish(
+    folder: str | os.PathLike,
+    vae: BetaVAE,
+    data: datasets.ImageDataset,
+    *,
+    controls: bool = True,
+) -> dict[str, ScoreTable]:
+    """Draws, exports and scores a trained run.
+
+    Writes `pictures/` and `saved_model/1/`, to TensorBoard's `logs/` the settings and the
+    scores, and codes for its projector, and last `scores.md` and `scores.json`.
+
+    Args:
+        folder: The run.
+        vae: Its trained model.
+        data: Its data.
+        controls: Whether the controls are scored too, which takes longer than the model.
+
+    Returns:
+        The tables of `evaluate_with_controls` for the scores of the group "fast"; without
+        controls only that of the trained model.
+    """
+    folder, settings = Path(folder), load_settings(folder)
+    draw(folder, vae, data)
+    (folder / "saved_model").mkdir(exist_ok=True)
+    vae.export(folder / "saved_model" / "1", verbose=False)
+    options: dict[str, Any] = {"scores": "fast", "n": settings.n_images, "seed": settings.seed}
+    if controls:
+        tables = evaluate_with_controls(vae, settings.build_model(data), data, **options)
+    else:
+        tables = {"trained": evaluate(vae, data, **options)}
+    logs, step = folder / "logs", training_step(vae)
+    tensorboard.write_projector(logs, vae, data)
+    chosen = hyperparameters(settings, vae, data)
+    tensorboard.write_hyperparameters(logs, chosen, tables["trained"], step)
+    write_text(folder / "scores.md", side_by_side(tables))
+    values = {
+        name: {score: finite_or_none(value) for score, value in table.items()}
+        for name, table in tables.items()
+    }
+    write_json(folder / "scores.json", values)
+    return tables
+
+
+def hyperparameters(
+    settings: Settings, vae: BetaVAE, data: datasets.ImageDataset
+) -> dict[str, bool | float | str]:
+    """Returns what TensorBoard compares runs by; of a scheduled weight, what it comes to."""
+    recipe, weights = presets.get(settings.preset), settings.weights or {}
+    folder_name = Path(settings.data_path or "").name
+    found: dict[str, Any] = {
+        "preset": settings.preset,
+        "batch_size": settings.batch_size,
+        "steps": settings.steps,
+        "seed": settings.seed,
+        "data": folder_name if settings.data == FOLDER else settings.data,
+        "data_size": len(data),
+        "latent_dim": vae.latent_dim,
+        "learning_rate": vae.optimizer.get_config()["learning_rate"],
+        "model": type(vae).__name__,
+        "objective": type(vae.objective).__name__,
+        **{f"model/{name}": weights.get(name, v) for name, v in recipe.options.items()},
+    }
+    if settings.warm_up is not None:
+        found["warm_up"] = settings.warm_up
+    objective = keras.saving.deserialize_keras_object(vae.objective.get_config())
+    for name, weight in objective.items():
+        scheduled = isinstance(weight, LearningRateSchedule)
+        found[f"objective/{name}"] = float(weight(settings.steps)) if scheduled else weight
+    # A learning rate that is a schedule is a dictionary here.
+    return {name: v for name, v in found.items() if isinstance(v, bool | int | float | str)}

@@ -1,0 +1,82 @@
+"""The files of a run's folder that say what it is made from and what came out."""
+
+import json
+import os
+from pathlib import Path
+
+from keras_betavae._utils.files import left_aside
+from keras_betavae._utils.tables import write_json
+from keras_betavae.experiments._fields import values_of
+from keras_betavae.experiments.settings import Settings
+
+
+def create(folder: str | os.PathLike, settings: Settings) -> Path:
+    """Makes a run's folder and writes its `config.json`.
+
+    Args:
+        folder: A folder that does not exist yet or is empty.
+        settings: What the run is made from.
+
+    Returns:
+        The folder.
+
+    Raises:
+        FileExistsError: If the folder is not empty.
+    """
+    folder = Path(folder)
+    for left in left_aside(folder, "config.json"):
+        left.unlink()  # Of a process that was killed while it made the folder.
+    if folder.exists() and any(folder.iterdir()):
+        raise FileExistsError(
+            f"{folder} is not empty; choose another folder, or resume the run in it with --resume"
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / "config.json", values_of(settings))
+    return folder
+
+
+def load_settings(folder: str | os.PathLike) -> Settings:
+    """Returns the settings of a run.
+
+    Raises:
+        FileNotFoundError: If `folder` is not a run folder.
+        ValueError: If its `config.json` is damaged.
+    """
+    path = Path(folder) / "config.json"
+    if not path.is_file():
+        raise FileNotFoundError(f"{folder} is not a run folder: there is no {path}")
+    try:
+        return Settings(**json.loads(path.read_text(encoding="utf-8")))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ValueError(f"{path} does not hold a run's settings: {error}") from error
+
+
+def is_finished(folder: str | os.PathLike) -> bool:
+    """Returns whether a run is trained and scored: `finish` writes the scores last."""
+    return (Path(folder) / "scores.json").is_file()
+
+
+def load_scores(folder: str | os.PathLike) -> dict[str, dict[str, float | None]]:
+    """Returns the scores of a finished run.
+
+    Returns:
+        The scores by name, None where one is not finite, of the model as "trained" and of each
+        control by its name.
+
+    Raises:
+        FileNotFoundError: If the run is not finished.
+        ValueError: If its `scores.json` is damaged.
+    """
+    path = Path(folder) / "scores.json"
+    if not path.is_file():
+        raise FileNotFoundError(f"{folder} is not finished: there is no {path}")
+    try:
+        tables = json.loads(path.read_text(encoding="utf-8"))
+        for table in tables.values():
+            for score, value in table.items():
+                if not isinstance(value, float | int | None):
+                    raise TypeError(f"{score} must be a number, got {value!r}")
+        tables["trained"]
+    except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
+        raise ValueError(f"{path} does not hold a run's scores: {error}") from error
+    return tables

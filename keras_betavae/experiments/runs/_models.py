@@ -1,0 +1,96 @@
+"""The models in a run's folder."""
+
+import os
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from keras_betavae import callbacks
+from keras_betavae.export.served_model import ServedModel
+from keras_betavae.models.beta_vae import BetaVAE
+
+
+def load_model(folder: str | os.PathLike) -> BetaVAE:
+    """Returns a run's trained model, or that of its latest checkpoint that is whole.
+
+    Raises:
+        FileNotFoundError: If the run has neither.
+        ValueError: If model.keras or all checkpoints are damaged.
+    """
+    folder = Path(folder)
+    if (folder / "model.keras").is_file():
+        return _load(folder / "model.keras")
+    vae, _ = _first_whole(callbacks.Checkpoint.newest_first(folder / "checkpoints"))
+    if vae is None:
+        raise FileNotFoundError(f"{folder} holds no model.keras and no checkpoint")
+    return vae
+
+
+def open_model(path: str | os.PathLike) -> Any:
+    """Returns the model of a run, of a `.keras` file or of a SavedModel.
+
+    Raises:
+        FileNotFoundError: If there is none of the three.
+        ValueError: If it is damaged.
+    """
+    path = Path(path)
+    if path.suffix == ".keras":
+        if not path.is_file():
+            raise FileNotFoundError(f"there is no file {path}")
+        return _load(path)
+    return ServedModel(path) if (path / "saved_model.pb").is_file() else load_model(path)
+
+
+def newest_whole(folder: Path) -> BetaVAE | None:
+    """Returns the model that a run's training resumes from, None if there is none.
+
+    Damaged files are passed over with a warning, and get "damaged-" before their names.
+
+    Raises:
+        ValueError: If there are models, and all are damaged.
+    """
+    paths = callbacks.Checkpoint.newest_first(folder / "checkpoints")
+    if (folder / "model.keras").is_file():
+        paths.insert(0, folder / "model.keras")
+    vae, damaged = _first_whole(paths)
+    for path in damaged:
+        path.rename(path.with_name(f"damaged-{path.name}"))
+    return vae
+
+
+def _load(path: Path) -> BetaVAE:
+    try:
+        return keras.saving.load_model(path, safe_mode=True)
+    except Exception as error:
+        # From damaged files, Keras lets out what zipfile, HDF5 and JSON raise.
+        raise ValueError(
+            f"{path} is damaged or not a saved model; `train --resume` makes a run's model again "
+            f"from its latest checkpoint that is whole. Code in a file is never run ({error})"
+        ) from error
+
+
+def _first_whole(paths: Sequence[Path]) -> tuple[BetaVAE | None, list[Path]]:
+    """Returns the model of the first file that is whole, and the damaged ones before it.
+
+    Raises:
+        ValueError: If there are files, and none is whole.
+    """
+    damaged: list[tuple[Path, ValueError]] = []
+    for path in paths:
+        try:
+            vae = _load(path)
+        except ValueError as error:
+            damaged.append((path, error))
+            continue
+        for other, reason in damaged:
+            warnings.warn(f"{reason}; {path} is taken for {other.name}", stacklevel=4)
+        return vae, [other for other, _ in damaged]
+    if damaged:
+        raise ValueError(
+            f"{damaged[0][1]}, and no older one is whole; to start the run again, delete "
+            f"{', '.join(str(path) for path, _ in damaged)}"
+        )
+    return None, []

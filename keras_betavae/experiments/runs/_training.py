@@ -1,0 +1,129 @@
+"""How a run is trained."""
+
+import os
+import time
+from pathlib import Path
+
+import keras
+import tensorflow as tf
+
+from keras_betavae import callbacks, datasets
+from keras_betavae._utils.files import check_replaceable, clear_left_aside, moved_into_place
+from keras_betavae._utils.steps import training_step
+from keras_betavae.evaluation import choose
+from keras_betavae.experiments import tensorboard
+from keras_betavae.experiments.runs._folder import load_settings
+from keras_betavae.experiments.runs._metrics_file import MetricsFile
+from keras_betavae.experiments.runs._models import newest_whole
+from keras_betavae.experiments.settings import Settings
+from keras_betavae.export.saved_model import SAVED_MODEL_FILES
+from keras_betavae.models.beta_vae import BetaVAE
+
+
+def train(
+    folder: str | os.PathLike, data: datasets.ImageDataset, verbose: int | str = "auto"
+) -> BetaVAE:
+    """Trains a run to its last step, from its model or latest checkpoint if there is one.
+
+    Writes `metrics.csv`, `latents.csv`, TensorBoard's `logs/`, `checkpoints/` and `model.keras`. A
+    file that is damaged is passed over with a warning, and kept with "damaged-" before its name.
+
+    Args:
+        folder: A folder that `create` has made.
+        data: The data of its settings.
+        verbose: As in `keras.Model.fit`.
+
+    Returns:
+        The trained model.
+
+    Raises:
+        FileExistsError: If `saved_model/1` is a link, or holds what no export wrote.
+        OSError: If something could not be written, named in the message.
+        ValueError: If every model that the training could resume from is damaged, or
+            `metrics.csv` is.
+        FloatingPointError: As `BetaVAE.fit`.
+    """
+    folder, settings = Path(folder), load_settings(folder)
+    if settings.deterministic:
+        tf.config.experimental.enable_op_determinism()
+    clear_left_aside(folder)
+    check_replaceable(folder / "saved_model" / "1", SAVED_MODEL_FILES)
+    found = newest_whole(folder)
+    vae = settings.build_model(data) if found is None else found
+    remains = training_step(vae) < settings.steps
+    if remains:
+        _prepare_logs(folder / "logs", vae, data, resumes=found is not None)
+        _fit(folder, settings, vae, data, verbose)
+    if remains or not (folder / "model.keras").is_file():
+        with moved_into_place(folder / "model.keras") as aside:
+            vae.save(aside)
+    return vae
+
+
+def _prepare_logs(logs: Path, vae: BetaVAE, data: datasets.ImageDataset, resumes: bool) -> None:
+    """Leaves in TensorBoard's folder what was logged up to the model's step, and the layout."""
+    if resumes:
+        # The training starts with the scores and pictures of the model as it is.
+        first_shown = ("disentanglement", "pictures")
+        tensorboard.drop_events(logs, training_step(vae), but=first_shown)
+    else:
+        tensorboard.clear_events(logs)
+    if not logs.is_dir():
+        scores = choose("fast", len(data.factor_names), data.factor_names)
+        tensorboard.write_layout(logs, vae.objective, scores)
+
+
+def _fit(
+    folder: Path,
+    settings: Settings,
+    vae: BetaVAE,
+    data: datasets.ImageDataset,
+    verbose: int | str,
+) -> None:
+    step, logs = training_step(vae), folder / "logs"
+    first_epoch = -(-step // settings.every)
+    vae.fit(
+        data.to_tf_data(
+            settings.batch_size,
+            seed=settings.seed,
+            repeat=True,
+            start_step=step,
+            drop_remainder=len(data) >= settings.batch_size,
+        ),
+        initial_epoch=first_epoch,
+        epochs=-(-settings.steps // settings.every),
+        steps_per_epoch=settings.every,
+        verbose=verbose,
+        callbacks=[
+            _Steps(settings.steps),
+            callbacks.LatentActivity(logs),
+            callbacks.DisentanglementMetric(
+                data, logs, n_images=settings.n_images, seed=settings.seed
+            ),
+            callbacks.LatentPictures(data, logs),
+            callbacks.LossCurves(logs),
+            callbacks.LatentTable(data, folder / "latents.csv"),
+            MetricsFile(folder / "metrics.csv", first_epoch),
+            callbacks.Checkpoint(folder / "checkpoints"),
+        ],
+    )
+
+
+class _Steps(keras.callbacks.Callback):
+    """Ends training at a step, which may lie within an epoch; logs the step and the seconds."""
+
+    def __init__(self, steps: int):
+        super().__init__()
+        self.steps = steps
+        self._start = 0.0
+
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+        self._start = time.perf_counter()
+
+    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
+        if training_step(self.model) >= self.steps:
+            self.model.stop_training = True
+
+    def on_epoch_end(self, epoch: int, logs: dict) -> None:
+        logs["step"] = training_step(self.model)
+        logs["seconds"] = time.perf_counter() - self._start
