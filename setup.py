@@ -35,6 +35,7 @@ setup(
         "pillow>=10.1",
         "threadpoolctl>=3.1",
         "matplotlib>=3.10",
+        "pydantic>=2.7",
     ],
     extras_require={
         "benchmark": ["torch==2.13.0"],

@@ -1,6 +1,5 @@
 """One folder per training run: settings, logs, checkpoints, pictures, models, scores."""
 
-import dataclasses
 import json
 import os
 import time
@@ -46,7 +45,7 @@ def create(folder: str | os.PathLike, settings: Settings) -> Path:
             f"{folder} is not empty; choose another folder, or go on with what is in it by --resume"
         )
     folder.mkdir(parents=True, exist_ok=True)
-    _write_json(folder / "config.json", dataclasses.asdict(settings))
+    _write_json(folder / "config.json", settings.model_dump())
     return folder
 
 

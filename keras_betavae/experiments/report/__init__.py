@@ -1,7 +1,6 @@
 """One self-contained HTML file that shows what is in run folders."""
 
 import csv
-import dataclasses
 import json
 import os
 from collections.abc import Iterable, Sequence
@@ -100,7 +99,7 @@ class _Run:
     @property
     def chosen(self) -> dict[str, str]:
         """The settings that say something."""
-        unset = {field.name: field.default for field in dataclasses.fields(runs.Settings)}
+        unset = {name: field.default for name, field in runs.Settings.model_fields.items()}
         settings = {
             name: value
             for name, value in vars(self.settings).items()

@@ -93,7 +93,7 @@ def picture(path: Path, what: Any, caption: str) -> str:
 
 def origin(found: Sequence[FinishedRun]) -> str:
     """Returns what the runs were made from and with: settings, seeds, versions, seconds."""
-    every = [dataclasses.asdict(each.settings) for each in found]
+    every = [each.settings.model_dump() for each in found]
     same = {k: v for k, v in every[0].items() if all(other[k] == v for other in every)}
     shown = [f"`{name}` {value}" for name, value in same.items() if value is not None]
     differ = [name for name in every[0] if name not in same]
