@@ -51,8 +51,9 @@ _Path = Annotated[
 class Settings(pydantic.BaseModel):
     """What a run is made from; `config.json` in its folder.
 
-    The fields are the one description of the settings: `keras-betavae train` and `sweep` take
-    their options from them, and `docs/command_line.md` its table.
+    Its fields are the options of `keras-betavae train`, by the same names with `_` for `-`, and
+    `weights` for all values of `--weight`. The options, their help and the table in
+    `docs/command_line.md` are made from the fields.
 
     Raises:
         ValueError: If a setting is unknown, missing, of another type or out of range, or does
