@@ -507,7 +507,10 @@ NO_GRID = [option for option in SMALL if not option.startswith("--grid")]
         ([*NO_GRID, "--data=dsprites", "--data-path=absent.npz"], r"absent\.npz"),
         ([*SMALL, "--data=dsprites"], r"grid must be left out .* for dsprites"),
         ([*SMALL, "--grid=4,2,4,4,4"], "at most 3 shapes.*got 4"),
-        ([*SMALL, "--grid=3,1,2,2,2"], r"grid\.1 must be at least 2, got 1"),
+        (
+            [*SMALL, "--grid=3,1,2,2,2"],
+            r"grid must .* at least 2, .*\(3, 1, 2, 2, 2\)",
+        ),
         ([*SMALL, "--grid=3,2,4,4,4,4"], "grid must be 5 sizes for sprites"),
         ([*SMALL, "--weight=alpha=1"], "weights of .* must be of .*, got alpha"),
         ([*SMALL, "--beta-norm=-1"], "beta_norm must be .*got -1"),

@@ -194,6 +194,7 @@ def test_a_damaged_config_is_named(tmp_path, content):
         ('"grid": [3, 6, 40, 32, 1000]', "product of at most 10,000,000, got .*1000"),
         (f'"grid": {[2] * 1000}', r"grid must be 5 sizes .*, got \(2, 2, 2, 2, 2, 2, \.\.\.\)"),
         ('"data": "dsprites", "grid": [2, 2]', "grid must be left out unless data is rendered"),
+        ('"grid": [3, 2, 4, 4, -4]', r"grid must be .*, each at least 2, .*-4"),
         ('"beta": NaN', "beta must be a finite number, got nan"),
         ('"beta": Infinity', "beta must be a finite number, got inf"),
         ('"beta": "4"', "beta must be a number, got '4'"),

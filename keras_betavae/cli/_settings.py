@@ -114,9 +114,8 @@ def _values(schema: dict[str, Any]) -> str:
     words = _KINDS[schema["type"]][2]
     if schema["type"] == "integer" and "enum" in schema:
         return " or ".join(map(str, schema["enum"]))
-    bounds = schema.get("items", schema)
-    if "minimum" in bounds:
-        return f"{words}, at least {bounds['minimum']:,}"
-    if "exclusiveMinimum" in bounds:
-        return f"{words}, above {bounds['exclusiveMinimum']:,}"
+    if "minimum" in schema:
+        return f"{words}, at least {schema['minimum']:,}"
+    if "exclusiveMinimum" in schema:
+        return f"{words}, above {schema['exclusiveMinimum']:,}"
     return words

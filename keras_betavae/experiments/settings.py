@@ -3,7 +3,7 @@
 import math
 import os
 import reprlib
-from typing import Annotated, Any, Self
+from typing import Any, Self
 
 import keras
 import pydantic
@@ -34,18 +34,7 @@ _PLAIN_WORDS = {
     "a valid dictionary": "numbers by name",
     "a valid": "a",
 }
-
-
-def _absolute(path: Any) -> Any:
-    """Returns a path as it reads from any working directory; other types are refused later."""
-    return os.path.abspath(path) if isinstance(path, str | os.PathLike) else path
-
-
-# TensorFlow holds shapes in 32 bits.
-_Count = Annotated[int, Field(ge=1, le=2**31 - 1)]
-_Path = Annotated[
-    str, pydantic.BeforeValidator(_absolute), Field(json_schema_extra={"format": "path"})
-]
+_MOST = 2**31 - 1  # TensorFlow holds shapes in 32 bits.
 
 
 class Settings(pydantic.BaseModel):
@@ -75,51 +64,45 @@ class Settings(pydantic.BaseModel):
         use_attribute_docstrings=True,
     )
 
-    preset: Annotated[str, Field(json_schema_extra={"enum": _CHOICES["preset"]})]
+    preset: str = Field(json_schema_extra={"enum": _CHOICES["preset"]})
     """Recipe of networks, objective, optimizer, batch size and steps."""
-    batch_size: _Count
+    batch_size: int = Field(ge=1, le=_MOST)
     """Images per step, instead of the preset's."""
-    steps: _Count
+    steps: int = Field(ge=1, le=_MOST)
     """Training steps, instead of the preset's."""
-    every: _Count
+    every: int = Field(ge=1, le=_MOST)
     """Steps between checkpoints, scores and TensorBoard's pictures, instead of a tenth of all."""
-    data: Annotated[str, Field(json_schema_extra={"enum": _CHOICES["data"]})] = "sprites"
+    data: str = Field("sprites", json_schema_extra={"enum": _CHOICES["data"]})
     """Data set, as `keras-betavae datasets list` names it, or `folder` for your own pictures."""
-    data_path: _Path | None = None
+    data_path: str | None = Field(None, json_schema_extra={"format": "path"})
     """Released file, or the folder that holds several, instead of a download; for `folder`, the
     folder with your pictures."""
-    factors_path: _Path | None = None
+    factors_path: str | None = Field(None, json_schema_extra={"format": "path"})
     """CSV file with the known factors of your pictures, one row per picture."""
-    image_size: _Count = 64
+    image_size: int = Field(64, ge=1, le=_MOST)
     """Side to which your pictures are scaled, in pixels."""
-    channels: Annotated[int, Field(json_schema_extra={"enum": _CHOICES["channels"]})] = 3
+    channels: int = Field(3, json_schema_extra={"enum": _CHOICES["channels"]})
     """Channels of your pictures: 1 is gray, 3 is RGB."""
-    data_size: Annotated[_Count | None, Field(json_schema_extra={"readOnly": True})] = None
+    data_size: int | None = Field(None, ge=1, le=_MOST, json_schema_extra={"readOnly": True})
     """Number of images when the run was made; it resumes only with as many."""
-    grid: (
-        Annotated[
-            tuple[Annotated[int, Field(ge=2, le=MAX_IMAGES)], ...],
-            Field(strict=False),  # JSON has lists only.
-        ]
-        | None
-    ) = None
-    """Sizes of a smaller grid of rendered data; for sprites the numbers of shapes, scales,
-    orientations, x and y positions."""
-    latent_dim: _Count | None = None
+    grid: tuple[int, ...] | None = None
+    """Sizes of a smaller grid of rendered data, each at least 2; for sprites the numbers of
+    shapes, scales, orientations, x and y positions."""
+    latent_dim: int | None = Field(None, ge=1, le=_MOST)
     """Number of latents, instead of the preset's."""
-    beta: Annotated[float, Field(ge=0)] | None = None
+    beta: float | None = Field(None, ge=0)
     """Weight β of the KL; the objective is `Beta` instead of the preset's."""
-    beta_norm: Annotated[float, Field(ge=0)] | None = None
+    beta_norm: float | None = Field(None, ge=0)
     """The same in the units of Higgins et al.: β M / N for M latents and N values per image."""
-    warm_up: _Count | None = None
+    warm_up: int | None = Field(None, ge=1, le=_MOST)
     """Steps in which `beta` or `beta_norm` rises from 0, instead of a constant β."""
     weights: dict[str, float] | None = None
     """Argument of the preset's objective or model, such as `max_capacity=50`."""
-    learning_rate: Annotated[float, Field(gt=0)] | None = None
+    learning_rate: float | None = Field(None, gt=0)
     """Constant learning rate, instead of the preset's."""
-    n_images: Annotated[int, Field(ge=100, le=MAX_IMAGES)] = 20_000
+    n_images: int = Field(20_000, ge=100, le=MAX_IMAGES)
     """Images that are encoded for the scores."""
-    seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = 0
+    seed: int = Field(0, ge=0, le=2**32 - 1)
     """Seed of the weights, the order of the images and the codes."""
     deterministic: bool = False
     """Use only operations that give the same bits each time, in the whole process; dense networks
@@ -130,6 +113,18 @@ class Settings(pydantic.BaseModel):
             super().__init__(**values)
         except pydantic.ValidationError as error:
             raise ValueError(_first_fault(error)) from None
+
+    @pydantic.field_validator("data_path", "factors_path", mode="before")
+    @classmethod
+    def _make_absolute(cls, path: Any) -> Any:
+        """Lets a run be looked at from any working folder."""
+        return os.path.abspath(path) if isinstance(path, str | os.PathLike) else path
+
+    @pydantic.field_validator("grid", mode="before")
+    @classmethod
+    def _make_tuple(cls, sizes: Any) -> Any:
+        """Takes a list too, for JSON has no tuples."""
+        return tuple(sizes) if isinstance(sizes, list) else sizes
 
     @pydantic.field_validator(*_CHOICES)
     @classmethod
@@ -165,10 +160,11 @@ class Settings(pydantic.BaseModel):
             raise ValueError(
                 f"grid must be left out unless data is rendered, got {self.grid} for {self.data}"
             )
-        if len(self.grid) != len(entry.factors) or math.prod(self.grid) > MAX_IMAGES:
+        n_sizes, product = len(entry.factors), math.prod(self.grid)
+        if len(self.grid) != n_sizes or min(self.grid) < 2 or product > MAX_IMAGES:
             raise ValueError(
-                f"grid must be {len(entry.factors)} sizes for {self.data} with a product of at "
-                f"most {MAX_IMAGES:,}, got {reprlib.repr(self.grid)}"
+                f"grid must be {n_sizes} sizes for {self.data}, each at least 2, with a product "
+                f"of at most {MAX_IMAGES:,}, got {reprlib.repr(self.grid)}"
             )
         return self
 
