@@ -37,6 +37,7 @@ setup(
         "pillow>=10.1",
         "threadpoolctl>=3.2",
         "matplotlib>=3.10",
+        "pydantic>=2.7",
     ],
     extras_require={
         "benchmark": ["torch==2.13.0"],

@@ -84,7 +84,7 @@ def test_a_preset_may_be_an_axis_and_brings_its_own_batch():
     ("axes", "words"),
     [
         ({"beta": {}}, "axis beta has no values"),
-        ({"size": {"1": {"size": 1}}}, "size=1 has unknown settings"),
+        ({"size": {"1": {"size": 1}}}, "size=1: size is not a setting"),
         ({"capcity": sweeps.axis("capcity", ["1"])}, "weights of .* must be of .*, got capcity"),
         ({"beta": sweeps.axis("beta", ["-1"])}, "beta must be .* got -1"),
         ({"steps": {"0": {"steps": 0}}}, "steps must be at least 1"),
@@ -176,11 +176,11 @@ def test_weights_reach_the_model_too():
         ({"weights": {"gamma": -1.0}}, "gamma must be"),
         ({"beta": 1.0, "weights": {"gamma": 1.0}}, "exclude each other"),
         ({"beta_norm": -1.0}, "beta_norm must be"),
-        ({"warm_up": 10}, "warm_up is that of beta or beta_norm"),
+        ({"warm_up": 10}, "warm_up needs beta or beta_norm"),
         ({"beta": 1.0, "warm_up": 0}, "warm_up must be at least 1, got 0"),
         ({"beta": 1.0, "warm_up": 3, "steps": 2}, "warm_up must be at most the 2 steps, got 3"),
-        ({"weights": {"n_steps": [15_000]}}, "weights must be numbers by name"),
-        ({"latent_dim": 2.5}, "latent_dim must be at least 1, got 2.5"),
+        ({"weights": {"n_steps": [15_000]}}, "weights.n_steps must be a number"),
+        ({"latent_dim": 2.5}, "latent_dim must be an integer, got 2.5"),
     ],
 )
 def test_bad_weights_are_refused(chosen, words):

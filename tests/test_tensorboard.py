@@ -297,9 +297,7 @@ def test_settings_are_those_of_the_model_that_they_build(preset, options, expect
 
 
 def test_pictures_of_ones_own_go_by_the_name_of_their_folder(tmp_path):
-    settings = runs.Settings(
-        "higgins_quick", 4, 1, 1, data="folder", data_path=str(tmp_path / "me")
-    )
+    settings = runs.Settings.from_preset("higgins_quick", data="folder", data_path=tmp_path / "me")
     data = ImageDataset(np.zeros((6, 64, 64, 1), "uint8"))
     assert hyperparameters(settings, settings.build_model(data), data)["data"] == "me"
 

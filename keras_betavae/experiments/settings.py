@@ -1,142 +1,211 @@
 """What a run is made from."""
 
-import dataclasses
 import math
-import numbers
 import os
-from collections.abc import Mapping
-from typing import Any
+import reprlib
+from typing import Any, Self
 
 import keras
+import pydantic
+from pydantic import Field
 
 from keras_betavae import datasets, metrics, presets
 from keras_betavae.models.beta_vae import BetaVAE
-from keras_betavae.objectives import Beta, BetaTC
+from keras_betavae.objectives import Beta
 from keras_betavae.objectives.schedules import Linear
 
 FOLDER = "folder"
-"""The name of the data that are a user's own pictures."""
+"""The name of the data set that is a user's own pictures."""
+MAX_IMAGES = 10_000_000
+"""The largest grid that is rendered, and the most images that are encoded for the scores."""
 
 
-@dataclasses.dataclass(frozen=True)
-class Settings:
+_CHOICES: dict[str, list[Any]] = {
+    "preset": list(presets.names()),
+    "data": [*datasets.catalog.names(), FOLDER],
+    "channels": [1, 3],
+}
+_PLAIN_WORDS = {
+    "greater than or equal to": "at least",
+    "less than or equal to": "at most",
+    "greater than": "above",
+    "a valid integer": "an integer",
+    "a valid tuple": "a list of integers",
+    "a valid dictionary": "numbers by name",
+    "a valid": "a",
+}
+_MOST = 2**31 - 1  # TensorFlow holds shapes in 32 bits.
+
+
+class Settings(pydantic.BaseModel):
     """What a run is made from; `config.json` in its folder.
 
-    Attributes:
-        preset: One of `presets.names()`.
-        batch_size: Images per step.
-        steps: Training steps.
-        every: Steps between checkpoints, scores and TensorBoard's pictures.
-        data: One of `datasets.catalog.names()`, or "folder": pictures of your own.
-        data_path: The released file, or the folder that holds several; None fetches it. For
-            "folder" that of the pictures.
-        factors_path: Of "folder" the CSV file of factors; None if nothing is known.
-        image_size: Of "folder" the side of the images.
-        channels: Of "folder" 1 for grey, 3 for RGB.
-        data_size: The number of images, so that a run does not go on with others.
-        grid: Sizes of a smaller grid of rendered data, as `load_sprites` and its kin take them.
-        latent_dim: Replaces the preset's number of latents.
-        beta: Replaces the preset's objective by `Beta(beta)`.
-        beta_norm: Replaces it by `Beta.from_normalized(beta_norm, ...)`.
-        warm_up: Training steps in which the chosen β rises from 0; None has it from the start.
-        weights: Replaces arguments of the preset's objective, or of its model, by name: the
-            `max_capacity` of `Capacity`, the `gamma` of `FactorVAE`.
-        learning_rate: Replaces the preset's learning rate.
-        n_images: Images that are encoded for the scores.
-        seed: Seed of the weights, the order of the images and the codes.
-        deterministic: Whether TensorFlow keeps to operations that give the same bits each time,
-            for the whole process. It costs time, see `docs/command_line.md`.
+    Its fields are the options of `keras-betavae train`, by the same names with `_` for `-`, and
+    `weights` for all values of `--weight`. The options, their help and the table in
+    `docs/command_line.md` are made from the fields.
+
+    Raises:
+        ValueError: If a setting is unknown, missing, of another type or out of range, or does
+            not go with the others.
+
+    Example:
+        >>> Settings.from_preset("sprites_quick", beta=4.0).steps
+        1200
+        >>> Settings.from_preset("sprites_quick", steps=0)
+        Traceback (most recent call last):
+        ValueError: steps must be at least 1, got 0
     """
 
-    preset: str
-    batch_size: int
-    steps: int
-    every: int
-    data: str = "sprites"
-    data_path: str | None = None
-    factors_path: str | None = None
-    image_size: int = 64
-    channels: int = 3
-    data_size: int | None = None
-    grid: tuple[int, ...] | None = None
-    latent_dim: int | None = None
-    beta: float | None = None
-    beta_norm: float | None = None
-    warm_up: int | None = None
-    weights: Mapping[str, float] | None = None
-    learning_rate: float | None = None
-    n_images: int = 20_000
-    seed: int = 0
-    deterministic: bool = False
+    model_config = pydantic.ConfigDict(
+        frozen=True,
+        strict=True,
+        extra="forbid",
+        allow_inf_nan=False,
+        use_attribute_docstrings=True,
+    )
 
-    def __post_init__(self):
-        recipe = presets.get(self.preset)
-        known = None if self.data == FOLDER else datasets.catalog.get(self.data)
-        if self.data == FOLDER and self.data_path is None:
-            raise ValueError("the data folder needs data_path, the pictures' folder")
-        own = (self.factors_path, self.image_size, self.channels)
-        if self.data != FOLDER and own != (None, 64, 3):
+    preset: str = Field(json_schema_extra={"enum": _CHOICES["preset"]})
+    """Recipe of networks, objective, optimizer, batch size and steps."""
+    batch_size: int = Field(ge=1, le=_MOST)
+    """Images per step, instead of the preset's."""
+    steps: int = Field(ge=1, le=_MOST)
+    """Training steps, instead of the preset's."""
+    every: int = Field(ge=1, le=_MOST)
+    """Steps between checkpoints, scores and TensorBoard's pictures, instead of a tenth of all."""
+    data: str = Field("sprites", json_schema_extra={"enum": _CHOICES["data"]})
+    """Data set, as `keras-betavae datasets list` names it, or `folder` for your own pictures."""
+    data_path: str | None = Field(None, json_schema_extra={"format": "path"})
+    """Released file, or the folder that holds several, instead of a download; for `folder`, the
+    folder with your pictures."""
+    factors_path: str | None = Field(None, json_schema_extra={"format": "path"})
+    """CSV file with the known factors of your pictures, one row per picture."""
+    image_size: int = Field(64, ge=1, le=_MOST)
+    """Side to which your pictures are scaled, in pixels."""
+    channels: int = Field(3, json_schema_extra={"enum": _CHOICES["channels"]})
+    """Channels of your pictures: 1 is gray, 3 is RGB."""
+    data_size: int | None = Field(None, ge=1, le=_MOST, json_schema_extra={"readOnly": True})
+    """Number of images when the run was made; it resumes only with as many."""
+    grid: tuple[int, ...] | None = None
+    """Sizes of a smaller grid of rendered data, each at least 2; for sprites the numbers of
+    shapes, scales, orientations, x and y positions."""
+    latent_dim: int | None = Field(None, ge=1, le=_MOST)
+    """Number of latents, instead of the preset's."""
+    beta: float | None = Field(None, ge=0)
+    """Weight β of the KL; the objective is `Beta` instead of the preset's."""
+    beta_norm: float | None = Field(None, ge=0)
+    """The same in the units of Higgins et al.: β M / N for M latents and N values per image."""
+    warm_up: int | None = Field(None, ge=1, le=_MOST)
+    """Steps in which `beta` or `beta_norm` rises from 0, instead of a constant β."""
+    weights: dict[str, float] | None = None
+    """Argument of the preset's objective or model, such as `max_capacity=50`."""
+    learning_rate: float | None = Field(None, gt=0)
+    """Constant learning rate, instead of the preset's."""
+    n_images: int = Field(20_000, ge=100, le=MAX_IMAGES)
+    """Images that are encoded for the scores."""
+    seed: int = Field(0, ge=0, le=2**32 - 1)
+    """Seed of the weights, the order of the images and the codes."""
+    deterministic: bool = False
+    """Use only operations that give the same bits each time, in the whole process; dense networks
+    train slower."""
+
+    def __init__(self, /, **values: Any):
+        try:
+            super().__init__(**values)
+        except pydantic.ValidationError as error:
+            raise ValueError(_first_fault(error)) from None
+
+    @pydantic.field_validator("data_path", "factors_path", mode="before")
+    @classmethod
+    def _make_absolute(cls, path: Any) -> Any:
+        """Lets a run be looked at from any working folder."""
+        return os.path.abspath(path) if isinstance(path, str | os.PathLike) else path
+
+    @pydantic.field_validator("grid", mode="before")
+    @classmethod
+    def _make_tuple(cls, sizes: Any) -> Any:
+        """Takes a list too, for JSON has no tuples."""
+        return tuple(sizes) if isinstance(sizes, list) else sizes
+
+    @pydantic.field_validator(*_CHOICES)
+    @classmethod
+    def _check_choice(cls, value: Any, info: pydantic.ValidationInfo) -> Any:
+        choices = _CHOICES[info.field_name or ""]
+        if value not in choices:
             raise ValueError(
-                f"factors_path, image_size and channels are those of the data folder, and "
-                f"{self.data} has its own"
+                f"{info.field_name} must be one of {', '.join(map(str, choices))}, got {value!r}"
             )
-        if self.grid is not None:
-            # JSON gives a list back.
-            object.__setattr__(self, "grid", tuple(self.grid))
-            sizes = len(known.factors) if known and not known.files else 0
-            if len(self.grid) != sizes or min(self.grid) < 2:
-                raise ValueError(
-                    "grid must be the sizes of rendered data, five of sprites, each above 1, as no "
-                    f"score can tell a factor of one value, got {self.grid} of {self.data}"
-                )
-        if sum(w is not None for w in (self.beta, self.beta_norm, self.weights)) > 1:
-            raise ValueError("beta, beta_norm and weights exclude each other; choose one")
-        if self.weights is not None:
-            if not isinstance(self.weights, Mapping) or not all(
-                isinstance(weight, numbers.Real) for weight in self.weights.values()
-            ):
-                raise ValueError(f"weights must be numbers by name, got {self.weights!r}")
-            known_weights = {**recipe.options, **recipe.objective.get_config()}
-            unknown = [name for name in self.weights if name not in known_weights]
-            if unknown:
-                raise ValueError(
-                    f"weights of {self.preset} must be of {', '.join(known_weights)}, "
-                    f"got {', '.join(unknown)}"
-                )
-        if self.beta is not None:
-            Beta(self.beta)
-        if self.beta_norm is not None:
-            Beta.from_normalized(self.beta_norm, 1, 1)
-        if self.warm_up is not None and self.beta is None and self.beta_norm is None:
-            raise ValueError("warm_up is that of beta or beta_norm; choose one of them too")
-        if self.learning_rate is not None and not self.learning_rate > 0:
-            raise ValueError(f"learning_rate must be above 0, got {self.learning_rate}")
-        if not isinstance(self.n_images, int) or self.n_images < 100:
-            raise ValueError(f"n_images must be at least 100, got {self.n_images}")
-        for name in ("batch_size", "steps", "every", "latent_dim", "warm_up"):
+        return value
+
+    @pydantic.model_validator(mode="after")
+    def _check_own_pictures(self) -> Self:
+        if self.data == FOLDER:
+            if self.data_path is None:
+                raise ValueError("data_path must be the folder with your pictures, got None")
+            return self
+        for name in ("factors_path", "image_size", "channels"):
             value = getattr(self, name)
-            if name in ("latent_dim", "warm_up") and value is None:
-                continue
-            if not isinstance(value, int) or value < 1:
-                raise ValueError(f"{name} must be at least 1, got {value}")
-        if self.warm_up is not None and self.warm_up > self.steps:
+            if value != type(self).model_fields[name].default:
+                raise ValueError(
+                    f"{name} must be left out unless data is {FOLDER}, got {value!r} for "
+                    f"{self.data}"
+                )
+        return self
+
+    @pydantic.model_validator(mode="after")
+    def _check_grid(self) -> Self:
+        if self.grid is None:
+            return self
+        entry = None if self.data == FOLDER else datasets.catalog.get(self.data)
+        if entry is None or entry.files:
+            raise ValueError(
+                f"grid must be left out unless data is rendered, got {self.grid} for {self.data}"
+            )
+        n_sizes, product = len(entry.factors), math.prod(self.grid)
+        if len(self.grid) != n_sizes or min(self.grid) < 2 or product > MAX_IMAGES:
+            raise ValueError(
+                f"grid must be {n_sizes} sizes for {self.data}, each at least 2, with a product "
+                f"of at most {MAX_IMAGES:,}, got {reprlib.repr(self.grid)}"
+            )
+        return self
+
+    @pydantic.model_validator(mode="after")
+    def _check_objective(self) -> Self:
+        given = [n for n in ("beta", "beta_norm", "weights") if getattr(self, n) is not None]
+        if len(given) > 1:
+            raise ValueError(
+                f"beta, beta_norm and weights exclude each other, got {' and '.join(given)}"
+            )
+        recipe = presets.get(self.preset)
+        known = {**recipe.options, **recipe.objective.get_config()}
+        unknown = [name for name in self.weights or () if name not in known]
+        if unknown:
+            raise ValueError(
+                f"weights of {self.preset} must be of {', '.join(known)}, got {', '.join(unknown)}"
+            )
+        return self
+
+    @pydantic.model_validator(mode="after")
+    def _check_warm_up(self) -> Self:
+        if self.warm_up is None:
+            return self
+        if self.beta is None and self.beta_norm is None:
+            raise ValueError(f"warm_up needs beta or beta_norm, got only warm_up {self.warm_up}")
+        if self.warm_up > self.steps:
             raise ValueError(f"warm_up must be at most the {self.steps} steps, got {self.warm_up}")
+        return self
 
     @classmethod
-    def from_preset(cls, preset: str, **chosen: Any) -> "Settings":
-        """Returns settings with the preset's batch and steps where none were chosen.
+    def from_preset(cls, preset: str, **chosen: Any) -> Self:
+        """Returns settings with the preset's batch size and steps where none are chosen.
 
         Raises:
-            ValueError: If there is no such preset, or a number is out of range.
+            ValueError: As the constructor.
         """
         recipe = presets.get(preset)
-        for name in ("data_path", "factors_path"):
-            if chosen.get(name) is not None:
-                # A run may be looked at from anywhere.
-                chosen[name] = os.path.abspath(chosen[name])
         settings = {"batch_size": recipe.batch_size, "steps": recipe.steps, **chosen}
-        settings.setdefault("every", max(settings["steps"] // 10, 1))
-        return cls(preset, **settings)
+        if isinstance(settings["steps"], int):
+            settings.setdefault("every", max(settings["steps"] // 10, 1))
+        return cls(preset=preset, **settings)
 
     def load_data(self) -> datasets.ImageDataset:
         """Returns the data set.
@@ -170,7 +239,7 @@ class Settings:
             overrides["latent_dim"] = self.latent_dim
         overrides |= self._chosen_weights(data)
         if self.learning_rate is not None:
-            # A preset's schedule cannot be set to a number afterwards.
+            # A number cannot be assigned to a schedule, which some presets have.
             optimizer = presets.get(self.preset).optimizer()
             config = {**optimizer.get_config(), "learning_rate": self.learning_rate}
             overrides["optimizer"] = type(optimizer).from_config(config)
@@ -178,15 +247,13 @@ class Settings:
 
     def _chosen_weights(self, data: datasets.ImageDataset) -> dict[str, Any]:
         """Returns the arguments of the model that are not the preset's."""
-        recipe = presets.get(self.preset)
         if self.beta is not None or self.beta_norm is not None:
             return {"objective": self._chosen_beta(data)}
-        config = recipe.objective.get_config()
-        if isinstance(recipe.objective, BetaTC):
-            config["n_data"] = len(data)
+        recipe = presets.get(self.preset)
+        fitted = recipe.objective.for_data(len(data))
         weights = dict(self.weights or {})
         chosen = {name: weights.pop(name) for name in recipe.options if name in weights}
-        objective = type(recipe.objective).from_config({**config, **weights})
+        objective = type(fitted).from_config({**fitted.get_config(), **weights})
         return {"objective": objective, **chosen}
 
     def _chosen_beta(self, data: datasets.ImageDataset) -> Beta:
@@ -211,3 +278,19 @@ class Settings:
             return
         factors = data.factors_at(data.sample_indices(self.n_images, self.seed))
         metrics.beta_vae_score(factors, factors, protocol="locatello", n_train=100, seed=self.seed)
+
+
+def _first_fault(error: pydantic.ValidationError) -> str:
+    """Returns a plain sentence that names the setting, what was given and what would do."""
+    fault = error.errors()[0]
+    name = ".".join(map(str, fault["loc"]))
+    if fault["type"] == "value_error":
+        return str(fault["ctx"]["error"])
+    if fault["type"] == "missing":
+        return f"{name} is missing"
+    if fault["type"] == "extra_forbidden":
+        return f"{name} is not a setting; settings are {', '.join(Settings.model_fields)}"
+    wanted = fault["msg"].removeprefix("Input should ")
+    for theirs, ours in _PLAIN_WORDS.items():
+        wanted = wanted.replace(theirs, ours)
+    return f"{name} must {wanted}, got {reprlib.repr(fault['input'])}"

@@ -6,7 +6,6 @@ import numpy as np
 
 from keras_betavae._utils.tables import read_columns
 from keras_betavae.experiments import runs
-from keras_betavae.experiments._fields import defaults, values_of
 from keras_betavae.experiments.report._drawing import slug
 
 Curve = tuple[np.ndarray, np.ndarray]
@@ -37,11 +36,11 @@ class ShownRun:
     @property
     def chosen(self) -> dict[str, str]:
         """The settings that are not the defaults, and what they made."""
-        unset, always = defaults(), ("data", "n_images", "seed")
+        fields, always = runs.Settings.model_fields, ("data", "n_images", "seed")
         settings = {
             name: value
-            for name, value in values_of(self.settings).items()
-            if value != unset[name] or name in always
+            for name, value in self.settings.model_dump().items()
+            if value != fields[name].default or name in always
         }
         objective = self.model.objective
         weights = ", ".join(f"{k}={v}" for k, v in objective.get_config().items())

@@ -13,7 +13,6 @@ import numpy as np
 from keras_betavae import visualization
 from keras_betavae._utils.tables import csv_text, markdown_table, read_columns, write_text
 from keras_betavae.experiments import runs
-from keras_betavae.experiments._fields import values_of
 from keras_betavae.experiments.settings import Settings
 
 if TYPE_CHECKING:
@@ -82,7 +81,7 @@ def picture(path: Path, what: Any, caption: str) -> str:
 
 def origin(found: Sequence[FinishedRun]) -> str:
     """Returns what the runs were made from and with: settings, seeds, versions, seconds."""
-    every = [values_of(each.settings) for each in found]
+    every = [each.settings.model_dump() for each in found]
     same = {k: v for k, v in every[0].items() if all(other[k] == v for other in every)}
     shown = [f"`{name}` {value}" for name, value in same.items() if value is not None]
     differ = [name for name in every[0] if name not in same]

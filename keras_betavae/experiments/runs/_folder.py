@@ -6,7 +6,6 @@ from pathlib import Path
 
 from keras_betavae._utils.files import left_aside
 from keras_betavae._utils.tables import write_json
-from keras_betavae.experiments._fields import values_of
 from keras_betavae.experiments.settings import Settings
 
 
@@ -31,7 +30,7 @@ def create(folder: str | os.PathLike, settings: Settings) -> Path:
             f"{folder} is not empty; choose another folder, or resume the run in it with --resume"
         )
     folder.mkdir(parents=True, exist_ok=True)
-    write_json(folder / "config.json", values_of(settings))
+    write_json(folder / "config.json", settings.model_dump())
     return folder
 
 

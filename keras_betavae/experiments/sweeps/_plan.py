@@ -5,7 +5,6 @@ import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from keras_betavae.experiments._fields import defaults
 from keras_betavae.experiments.settings import Settings
 
 Axes = Mapping[str, Mapping[str, Mapping[str, Any]]]
@@ -57,8 +56,8 @@ class Sweep:
                 chosen[name] = value
         try:
             return Settings.from_preset(**chosen)
-        except TypeError as error:
-            raise ValueError(f"{run_name(labels)} has unknown settings: {error}") from error
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{run_name(labels)}: {error}") from error
 
 
 def run_name(labels: Mapping[str, str]) -> str:
@@ -104,5 +103,5 @@ def axis(name: str, values: Sequence[str]) -> dict[str, dict[str, Any]]:
     except ValueError:
         raise ValueError(f"{name} must be numbers, got {', '.join(values)}") from None
     numbers = {v: int(n) if n.is_integer() else n for v, n in numbers.items()}
-    is_setting = name in defaults()
+    is_setting = name in Settings.model_fields
     return {v: {name: n} if is_setting else {"weights": {name: n}} for v, n in numbers.items()}

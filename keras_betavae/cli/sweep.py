@@ -1,0 +1,52 @@
+"""Train and score every combination of some settings, by KerasTuner's grid search.
+
+Each combination of the values of --over is a run in runs/ below the sweep's folder, which also
+holds scores.csv. See sweeps.run of the API for several machines.
+"""
+
+import argparse
+from pathlib import Path
+
+from keras_betavae.cli._settings import add_settings, chosen_settings
+
+
+def _axis(text: str) -> tuple[str, list[str]]:
+    name, is_given, values = text.partition("=")
+    if not is_given or not all(values.split(",")):
+        raise argparse.ArgumentTypeError(f"NAME=V,V,... is needed, got {text!r}")
+    return name, values.split(",")
+
+
+def add_arguments(command: argparse.ArgumentParser) -> None:
+    """Adds the command's arguments."""
+    where = command.add_mutually_exclusive_group(required=True)
+    where.add_argument("--out", type=Path, metavar="SWEEP", help="a new folder for the sweep")
+    where.add_argument("--resume", type=Path, metavar="SWEEP", help="continue a sweep")
+    command.add_argument(
+        "--over",
+        type=_axis,
+        action="append",
+        metavar="NAME=V,V,...",
+        help="values of an option below, or of a weight of the objective: beta=1,4; repeatable",
+    )
+    command.add_argument("--jobs", type=int, default=1, metavar="N", help="runs at a time (1)")
+    add_settings(command)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Trains and scores all runs, and prints the table of their scores."""
+    from keras_betavae.experiments import sweeps
+
+    folder, chosen = options.resume, chosen_settings(options)
+    if folder is None:
+        if not options.over:
+            raise ValueError("--over must name what to sweep over, such as --over beta=1,4,16")
+        axes = {name: sweeps.axis(name, values) for name, values in options.over}
+        if len(axes) < len(options.over):
+            raise ValueError("--over must name each axis once")
+        folder = sweeps.create(options.out, sweeps.Sweep(chosen, axes))
+    elif options.over:
+        raise ValueError("--resume keeps the sweep's own axes; leave out --over")
+    sweeps.run(folder, jobs=options.jobs)
+    if sweeps.leads():
+        print(f"\n{sweeps.scores(folder)}\n\ntensorboard --logdir {folder / 'runs'}")

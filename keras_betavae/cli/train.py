@@ -1,0 +1,64 @@
+"""Train a preset into a run folder, then score, draw and export it.
+
+The run folder holds config.json, metrics.csv, latents.csv, logs/ (TensorBoard), checkpoints/,
+pictures/, model.keras, saved_model/1/, scores.json and scores.md.
+"""
+
+import argparse
+from pathlib import Path
+
+from keras_betavae.cli._settings import add_settings, chosen_settings
+from keras_betavae.cli.evaluate import print_scores
+
+
+def add_arguments(command: argparse.ArgumentParser) -> None:
+    """Adds the command's arguments."""
+    where = command.add_mutually_exclusive_group(required=True)
+    where.add_argument("--out", type=Path, metavar="RUN", help="a new folder for the run")
+    where.add_argument(
+        "--resume",
+        type=Path,
+        metavar="RUN",
+        help="continue from the latest checkpoint of a run, with the settings it was made with",
+    )
+    add_settings(command)
+    command.add_argument(
+        "--no-controls",
+        dest="controls",
+        action="store_false",
+        help="score only the trained model",
+    )
+    command.add_argument(
+        "--verbose",
+        type=int,
+        choices=(0, 1, 2),
+        default=1,
+        help="0: silent; 1: progress bar (default); 2: one line per interval",
+    )
+
+
+def run(options: argparse.Namespace) -> None:
+    """Trains, scores, draws and exports."""
+    from keras_betavae.experiments import runs
+
+    folder, chosen = options.resume, chosen_settings(options)
+    if folder is None:
+        settings = runs.Settings.from_preset(**chosen)
+        data = settings.load_data()
+        settings.check(data)  # What cannot be trained must not leave a folder behind.
+        folder = runs.create(options.out, settings.model_copy(update={"data_size": len(data)}))
+    else:
+        data = runs.load_settings(folder).load_data()
+        print(f"Resuming {folder}", flush=True)
+    vae = runs.train(folder, data, verbose=options.verbose)
+    print(f"Scoring the model{' and its controls' if options.controls else ''} ...", flush=True)
+    print_scores(runs.finish(folder, vae, data, controls=options.controls))
+    for what, where in (
+        ("TensorBoard", f"tensorboard --logdir {folder / 'logs'}"),
+        ("metrics", folder / "metrics.csv"),
+        ("pictures", folder / "pictures"),
+        ("model", folder / "model.keras"),
+        ("SavedModel", folder / "saved_model" / "1"),
+        ("scores", folder / "scores.json"),
+    ):
+        print(f"{what:<12} {where}")
