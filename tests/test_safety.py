@@ -46,6 +46,36 @@ def with_members(path, target, **changes):
     return target
 
 
+def test_a_small_file_that_unpacks_to_a_large_one_is_not_loaded(saved, tmp_path, monkeypatch):
+    path = tmp_path / "bomb.keras"
+    with zipfile.ZipFile(saved) as archive, zipfile.ZipFile(path, "w") as packed:
+        for name in archive.namelist():
+            content = archive.read(name)
+            if name == "config.json":
+                content = content[:-1] + b" " * 2**27 + content[-1:]
+            packed.writestr(name, content, zipfile.ZIP_DEFLATED)
+    assert path.stat().st_size < 2**20
+    monkeypatch.setattr(keras.saving, "load_model", None)
+    with pytest.raises(ValueError, match=r"bomb.keras unpacks to more than .*config.json"):
+        runs.open_model(path)
+
+
+def test_another_keras_model_is_refused(tmp_path):
+    path = tmp_path / "other.keras"
+    tiny_networks()["encoder"].save(path)
+    with pytest.raises(ValueError, match="holds a Functional, which is not a BetaVAE"):
+        runs.open_model(path)
+
+
+def test_a_model_that_cannot_be_read_now_is_not_called_damaged(saved, monkeypatch):
+    def exhausted(*_, **__):
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr(keras.saving, "load_model", exhausted)
+    with pytest.raises(OSError, match=rf"Too many open files: '{saved}'"):
+        runs.open_model(saved)
+
+
 def test_a_lambda_is_refused_and_never_run(tmp_path):
     trap = tmp_path / "trap"
     encoder = tiny_networks()["encoder"]

@@ -9,6 +9,8 @@ from typing import Any
 import keras
 
 from keras_betavae import callbacks
+from keras_betavae._utils.archives import check_unpacked_size
+from keras_betavae._utils.reading import damage_named
 from keras_betavae.export.served_model import ServedModel
 from keras_betavae.models.beta_vae import BetaVAE
 
@@ -62,14 +64,22 @@ def newest_whole(folder: Path) -> BetaVAE | None:
 
 
 def _load(path: Path) -> BetaVAE:
-    try:
-        return keras.saving.load_model(path, safe_mode=True)
-    except Exception as error:
-        # From damaged files, Keras lets out what zipfile, HDF5 and JSON raise.
-        raise ValueError(
-            f"{path} is damaged or not a saved model; `train --resume` makes a run's model again "
-            f"from its latest checkpoint that is whole. Code in a file is never run ({error})"
-        ) from error
+    """Returns the model in a file.
+
+    Raises:
+        OSError: If the file cannot be read now.
+        ValueError: If it is damaged, unpacks to far more than it holds, or holds another model.
+    """
+    damage = (
+        f"{path} is damaged or not a saved model; `train --resume` makes a run's model again from "
+        "its latest checkpoint that is whole. Code in a file is never run"
+    )
+    with damage_named(path, damage):
+        check_unpacked_size(path)
+        vae = keras.saving.load_model(path, safe_mode=True)
+    if not isinstance(vae, BetaVAE):
+        raise ValueError(f"{path} holds a {type(vae).__name__}, which is not a BetaVAE")
+    return vae
 
 
 def _first_whole(paths: Sequence[Path]) -> tuple[BetaVAE | None, list[Path]]:
