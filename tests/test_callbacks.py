@@ -19,7 +19,7 @@ from keras_betavae.callbacks import (
 )
 from keras_betavae.datasets import FactorDataset, ImageDataset
 from keras_betavae.evaluation.inspection import inspect
-from keras_betavae.metrics import beta_vae_score
+from keras_betavae.metrics import Score, beta_vae_score
 from keras_betavae.objectives import Beta, Capacity, kl_per_latent
 from keras_betavae.objectives.schedules import Linear
 from tests.helpers import SHAPE, patterns, tiny_networks, tiny_vae, weights_of
@@ -44,6 +44,7 @@ def quick_score(factors, codes, *, seed):
 
 def metric(log_dir=None, scores=None, **options):
     scores = {"beta_vae_score": quick_score} if scores is None else scores
+    scores = {name: Score(each, options=("seed",)) for name, each in scores.items()}
     return DisentanglementMetric(bars(), log_dir, scores=scores, n_images=100, **options)
 
 
