@@ -11,8 +11,12 @@ import pytest
 import keras_betavae as kbv
 from keras_betavae.evaluation.score_table import score_list
 
-# Keras 3.15 says so of every tf.data input.
-pytestmark = pytest.mark.filterwarnings("ignore:`shuffle=True` was passed")
+pytestmark = [
+    # Keras 3.15 says so of every tf.data input.
+    pytest.mark.filterwarnings("ignore:`shuffle=True` was passed"),
+    # The documents train on dSprites's number of images, the tests on few.
+    pytest.mark.filterwarnings("ignore:BetaTC was made for another number of images:UserWarning"),
+]
 
 ROOT = Path(__file__).parents[1]
 
