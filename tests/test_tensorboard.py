@@ -626,8 +626,8 @@ def browser(tmp_path_factory):
 @pytest.mark.parametrize(
     ("tab", "words"),
     [
-        ("timeseries", ["objective /capacity", "disentanglement /active_units", "one/logs/loss"]),
-        ("scalars", ["objective/capacity", "disentanglement/beta_vae_score"]),
+        ("timeseries", ["disentanglement /active_units", "one/logs/loss"]),
+        ("scalars", ["disentanglement/beta_vae_score"]),
         ("custom_scalars", ["KL of each latent, nats", "KL and capacity, nats"]),
         ("images", ["pictures/traversal", "pictures/response_maps", "step 5"]),
         ("histograms", ["kl/latents", "posterior/latent_"]),

@@ -68,7 +68,7 @@ def _prepare_logs(logs: Path, vae: BetaVAE, data: datasets.ImageDataset, resumes
         tensorboard.drop_events(logs, training_step(vae), but=first_shown)
     else:
         tensorboard.clear_events(logs)
-    if not (resumes and logs.is_dir()):
+    if not resumes or not logs.is_dir():
         scores = choose("fast", len(data.factor_names), data.factor_names)
         tensorboard.write_layout(logs, vae.objective, scores)
 
