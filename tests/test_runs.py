@@ -178,7 +178,7 @@ def test_a_damaged_config_is_named(tmp_path, content):
         ('"grid": "33333"', "grid must be a list of integers, got '33333'"),
         ('"grid": [2.5, 3]', r"grid\.0 must be an integer, got 2\.5"),
         ('"grid": [3, 2, 4, 4, true]', r"grid\.4 must be an integer, got True"),
-        ('"grid": [3, 2]', r"grid must be 5 sizes for sprites .*, got \(3, 2\)"),
+        ('"grid": [3, 2]', r"grid must be 5 sizes for sprites.*, got \(3, 2\)"),
         ('"grid": [3, 6, 40, 32, 1000]', "product of at most 10,000,000, got .*1000"),
         (f'"grid": {[2] * 1000}', r"grid must be 5 sizes .*, got \(2, 2, 2, 2, 2, 2, \.\.\.\)"),
         ('"data": "dsprites", "grid": [2, 2]', "grid must be left out unless data is rendered"),
