@@ -67,3 +67,14 @@ def finished_run(tmp_path_factory):
     with quick_scores(), no_graphs():
         runs.finish(folder, runs.train(folder, data, verbose=0), data)
     return folder
+
+
+@pytest.fixture(scope="session")
+def exported(tmp_path_factory):
+    """A model and the folder of its SavedModel, to be read only."""
+    from tests.helpers import tiny_vae
+
+    vae = tiny_vae()
+    path = tmp_path_factory.mktemp("export") / "saved_model" / "1"
+    vae.export(path, verbose=False)
+    return vae, path

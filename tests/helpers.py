@@ -13,13 +13,17 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow_probability import distributions as tfd
 
 from keras_betavae import BetaVAE, callbacks, metrics, networks
 from keras_betavae.evaluation import scoring
 from keras_betavae.experiments.runs import _finishing
 from keras_betavae.metrics import _linear
+from keras_betavae.objectives import Beta, Cost, Sample, mean_kl, weight_at
 
 SHAPE = (8, 8, 1)
+# For a few steps, which do not repay the making of a graph.
+EAGER = {"run_eagerly": True, "jit_compile": False}
 
 
 def tiny_networks(shape=SHAPE, latent_dim=3, units=(16,)):
@@ -46,8 +50,73 @@ def patterns(n=64, dtype="float32", seed=0):
     return images.astype(dtype) * 255 if dtype == "uint8" else images.astype(dtype)
 
 
+def without_noise(vae):
+    """Makes the codes the posterior's means, but for exp(-10)."""
+    log_var = vae.encoder.get_layer("log_var")
+    log_var.set_weights([np.zeros(log_var.kernel.shape), np.full(log_var.bias.shape, -20.0)])
+    return vae
+
+
 def weights_of(vae):
     return [weight.numpy() for weight in vae.weights]
+
+
+def gaussians(batch=5, latent_dim=3, seed=0):
+    """Means, standard deviations (float64), q(z|x) and p(z)."""
+    rng = np.random.default_rng(seed)
+    mean, std = rng.normal(size=(batch, latent_dim)), rng.uniform(0.2, 2.0, (batch, latent_dim))
+    return mean, std, normal(mean, std), normal(np.zeros(latent_dim), 1.0)
+
+
+def normal(mean, std):
+    return tfd.Independent(tfd.Normal(tf.cast(mean, "float32"), tf.cast(std, "float32")), 1)
+
+
+def labels_for(objective, batch=5):
+    """The labels that an objective wants; -1 is a missing one."""
+    if not objective.n_labels:
+        return None
+    labels = np.arange(2 * batch).reshape(batch, 2) % objective.factor_sizes
+    missing = np.arange(batch)[:, None] % 3 == 1
+    return tf.constant(np.where(missing, -1, labels), "float32")
+
+
+def cost(objective, posterior, prior, z=None, *, step=0, labels=None, state=None):
+    """What an objective makes of one step, with a code and labels of some kind if none is given."""
+    if z is None:
+        z = posterior.sample(seed=[0, 0])
+    if labels is None:
+        labels = labels_for(objective, z.shape[0])
+    state = objective.initial_state() if state is None else state
+    return objective(Sample(posterior, prior, z, tf.constant(step), labels), state)
+
+
+@keras.saving.register_keras_serializable(package="tests")
+class Integral(Beta):
+    """A user's objective with state: adds the running integral of the KL to β."""
+
+    log_names = ("integral",)
+    rate = 0.1
+
+    def initial_state(self):
+        return {"integral": 0.5}
+
+    def __call__(self, sample, state):
+        kl = mean_kl(sample.posterior, sample.prior)
+        integral = state["integral"] + self.rate * tf.stop_gradient(kl)
+        loss = (weight_at(self.beta, sample.step) + integral) * kl
+        return Cost(loss, {"integral": integral}, {"integral": integral})
+
+
+@contextlib.contextmanager
+def dtype_policy(name):
+    """Makes layers under a policy, and restores the one before."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(name)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
 
 
 @contextlib.contextmanager

@@ -7,7 +7,7 @@ from scipy import stats
 from tensorflow_probability import distributions as tfd
 
 from keras_betavae.objectives import BetaTC, mean_kl
-from tests.test_objectives import gaussians
+from tests.helpers import EAGER, cost, gaussians, patterns, tiny_vae
 
 SAMPLINGS = ("mss", "mws")
 PARTS = ["mutual_information", "total_correlation", "dimension_wise_kl"]
@@ -70,15 +70,13 @@ def test_stratified_weights_of_a_code_sum_to_one(batch, n_data):
 @pytest.mark.parametrize("batch", [1, 2, 3, 8])
 def test_parts_are_those_of_a_double_loop(batch, sampling):
     mean, std, posterior, prior = gaussians(batch, latent_dim=2, seed=batch)
-    z, step = posterior.sample(seed=[0, batch]), tf.constant(0)
+    z = posterior.sample(seed=[0, batch])
     objective = BetaTC(2.0, 3.0, 0.5, n_data=20, sampling=sampling)
     expected = parts_by_loop(mean, std, np.array(z, "float64"), 20, sampling)
-    diagnostics = objective.diagnostics(posterior, prior, z, step)
-    assert list(diagnostics) == PARTS
-    np.testing.assert_allclose(list(diagnostics.values()), expected, rtol=1e-5, atol=1e-6)
-    assert float(objective(posterior, prior, z, step)) == pytest.approx(
-        np.dot([2.0, 3.0, 0.5], expected), rel=1e-5
-    )
+    loss, logs, _ = cost(objective, posterior, prior, z)
+    assert list(logs) == PARTS
+    np.testing.assert_allclose(list(logs.values()), expected, rtol=1e-5, atol=1e-6)
+    assert float(loss) == pytest.approx(np.dot([2.0, 3.0, 0.5], expected), rel=1e-5)
 
 
 @pytest.mark.parametrize("position", [0, 2, 3])
@@ -105,7 +103,7 @@ def test_stratified_estimate_is_unbiased_and_weighted_one_a_lower_bound(position
 def test_equal_weights_are_the_log_ratio_of_posterior_and_prior(sampling):
     _, _, posterior, prior = gaussians(8)
     z = posterior.sample(seed=[0, 0])
-    value = BetaTC(1.0, 1.0, 1.0, n_data=50, sampling=sampling)(posterior, prior, z, 0)
+    value = cost(BetaTC(1.0, 1.0, 1.0, n_data=50, sampling=sampling), posterior, prior, z).loss
     log_ratio = tf.reduce_mean(posterior.log_prob(z) - prior.log_prob(z))
     np.testing.assert_allclose(value, log_ratio, rtol=1e-4, atol=1e-4)
 
@@ -114,9 +112,9 @@ def test_equal_weights_are_the_log_ratio_of_posterior_and_prior(sampling):
 def test_equal_weights_are_the_kl_in_expectation(sampling):
     n = 500
     _, _, posterior, prior = gaussians(8)
-    objective = tf.function(BetaTC(1.0, 1.0, 1.0, n_data=50, sampling=sampling))
+    objective = BetaTC(1.0, 1.0, 1.0, n_data=50, sampling=sampling)
     codes = posterior.sample(n, seed=[3, 4])
-    values = np.array([objective(posterior, prior, z, tf.constant(0)) for z in codes])
+    values = np.array(tf.map_fn(lambda z: cost(objective, posterior, prior, z).loss, codes))
     standard_error = np.std(values) / np.sqrt(n)
     assert abs(np.mean(values) - mean_kl(posterior, prior)) < 4.0 * standard_error
 
@@ -124,8 +122,7 @@ def test_equal_weights_are_the_kl_in_expectation(sampling):
 @every_sampling
 def test_a_batch_of_one_image_has_no_mutual_information(sampling):
     _, _, posterior, prior = gaussians(1)
-    z = posterior.sample(seed=[0, 0])
-    parts = BetaTC(n_data=50, sampling=sampling).diagnostics(posterior, prior, z, 0)
+    parts = cost(BetaTC(n_data=50, sampling=sampling), posterior, prior).logs
     assert float(parts["mutual_information"]) == pytest.approx(0.0, abs=1e-5)
     assert float(parts["total_correlation"]) == pytest.approx(0.0, abs=1e-5)
 
@@ -139,7 +136,7 @@ def test_gradients_are_finite_even_of_codes_far_apart(sampling, spread, std):
     prior = gaussians(6)[-1]
     with tf.GradientTape() as tape:
         posterior = tfd.Independent(tfd.Normal(mean, tf.exp(log_std)), 1)
-        value = objective(posterior, prior, posterior.sample(seed=[0, 0]), tf.constant(0))
+        value = cost(objective, posterior, prior).loss
     gradients = np.array(tape.gradient(value, [mean, log_std]))
     assert np.all(np.isfinite(gradients))
     assert np.all(np.any(gradients != 0.0, axis=(1, 2)))
@@ -153,7 +150,7 @@ def test_batches_of_unknown_size_give_the_same_in_one_trace(sampling):
     def unknown(mean, std, z):
         traces.append(1)
         posterior = tfd.Independent(tfd.Normal(mean, std), 1)
-        return objective(posterior, gaussians()[-1], z, tf.constant(0))
+        return cost(objective, posterior, gaussians()[-1], z).loss
 
     for batch in (1, 2, 8):
         _, _, posterior, prior = gaussians(batch)
@@ -161,7 +158,7 @@ def test_batches_of_unknown_size_give_the_same_in_one_trace(sampling):
         normal = posterior.distribution
         np.testing.assert_allclose(
             unknown(normal.loc, normal.scale, z),
-            tf.function(objective, jit_compile=True)(posterior, prior, z, tf.constant(0)),
+            cost(objective, posterior, prior, z).loss,
             rtol=1e-5,
         )
     assert len(traces) == 1
@@ -174,7 +171,24 @@ def test_a_batch_larger_than_the_data_is_refused(sampling):
     _, _, posterior, prior = gaussians(5)
     objective = BetaTC(n_data=4, sampling=sampling)
     with pytest.raises(ValueError, match="n_data must be at least the batch's 5, got 4"):
-        objective(posterior, prior, posterior.sample(seed=[0, 0]), tf.constant(0))
+        cost(objective, posterior, prior)
+
+
+@pytest.mark.parametrize("as_stream", [False, True], ids=["arrays", "tf.data"])
+def test_an_n_data_of_another_data_set_is_warned_of_once_and_for_data_sets_it(as_stream):
+    images, options = patterns(64), {"epochs": 2, "verbose": 0, "batch_size": 32}
+    if as_stream:
+        images = tf.data.Dataset.from_tensor_slices(images).batch(32)
+        options.pop("batch_size")
+    far = BetaTC(n_data=737_280)
+    with pytest.warns(
+        UserWarning, match=r"the 64 of this data.* objective.for_data\(64\)"
+    ) as caught:
+        tiny_vae(far, compile=EAGER).fit(images, **options)
+    assert len(caught) == 1
+    fitted = far.for_data(64)
+    assert fitted.get_config() == {**far.get_config(), "n_data": 64}
+    tiny_vae(fitted, compile=EAGER).fit(images, **options)  # A warning would be an error.
 
 
 @pytest.mark.parametrize(

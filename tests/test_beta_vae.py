@@ -153,7 +153,7 @@ def test_before_compile_the_terms_are_those_of_step_0(objective):
 @pytest.mark.parametrize("objective", OBJECTIVES, ids=lambda part: type(part).__name__)
 def test_terms_are_batch_means_of_sums_in_nats(objective, likelihood, monkeypatch):
     vae, images = tiny_vae(objective, likelihood), patterns(6)
-    vae.optimizer.iterations.assign(4)
+    vae._step.assign(4)
     codes, decode = [], vae.decoder.call
     monkeypatch.setattr(vae.decoder, "call", lambda z, *rest, **kw: codes.append(z) or decode(z))
     terms = vae.compute_terms(images)
@@ -380,6 +380,25 @@ def test_networks_that_do_not_fit_are_refused_with_their_shapes(encoder, decoder
 def test_an_encoder_may_return_a_tuple():
     vae = BetaVAE(image_model(3, 3, container=tuple), dense(3, SHAPE))
     assert vae.latent_dim == 3
+
+
+@pytest.mark.parametrize("part", ["encoder", "decoder", "objective", "likelihood", "log_var_limit"])
+def test_the_parts_of_a_model_cannot_be_exchanged(part):
+    vae = tiny_vae()
+    with pytest.raises(AttributeError, match=f"{part} of a BetaVAE cannot be changed"):
+        setattr(vae, part, getattr(tiny_vae(seed=1), part))
+
+
+def test_lora_takes_effect_in_encode_at_once():
+    vae, images = tiny_vae(), patterns(4)
+    before = vae.encode(images)[1]
+    layer = vae.encoder.get_layer("log_var")
+    layer.enable_lora(2)
+    for kernel in (layer.lora_kernel_a, layer.lora_kernel_b):
+        kernel.assign(np.ones(kernel.shape))
+    expected = vae.encoder(images)[1]
+    assert np.all(np.abs(expected - before) > 0.1)
+    np.testing.assert_allclose(vae.encode(images)[1], expected, rtol=1e-5)
 
 
 @pytest.mark.parametrize("shape", [(4, 8, 8, 3), (4, 8, 8), (4, 16, 16, 1), (8, 8, 1), (), (4,)])

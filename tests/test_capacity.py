@@ -23,27 +23,26 @@ def test_four_patterns_need_at_least_the_information_that_tells_them_apart():
     # the entropy of four patterns for all to be reconstructed.
     counts = np.unique(patterns(64).reshape(64, -1), axis=0, return_counts=True)[1]
     entropy = -np.sum(counts / 64 * np.log(counts / 64))
-    capacity = estimate_capacity(model(), batches(), beta=0.1, steps=400)
+    capacity = estimate_capacity(model(), batches(), beta=0.1, steps=200)
     assert entropy < capacity < 100.0
 
 
 def test_a_dearer_code_needs_less():
     cheap, dear = (
-        estimate_capacity(model(), batches(), beta=beta, steps=200) for beta in (0.1, 10.0)
+        estimate_capacity(model(), batches(), beta=beta, steps=100) for beta in (0.1, 10.0)
     )
     assert dear < cheap
 
 
-@pytest.mark.parametrize("model_or_preset", ["higgins_quick", None])
-def test_images_without_factors_will_do(model_or_preset):
+def test_images_without_factors_will_do():
     data = ImageDataset(patterns(64, dtype="uint8"))
-    assert estimate_capacity(model_or_preset or model(), data, steps=10, batch_size=8) > 0.0
+    assert estimate_capacity("higgins_quick", data, steps=10, batch_size=8) > 0.0
 
 
 def test_the_model_stays_as_it_is_and_a_seed_repeats():
     vae = model(likelihood=Gaussian(0.5, learnt=True))
     before = weights_of(vae)
-    first, again = (estimate_capacity(vae, batches(), steps=20, seed=4) for _ in range(2))
+    first, again = (estimate_capacity(vae, batches(), steps=10, seed=4) for _ in range(2))
     assert first == again
     for weight, other in zip(before, weights_of(vae), strict=True):
         np.testing.assert_array_equal(weight, other)

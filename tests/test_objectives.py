@@ -1,4 +1,3 @@
-import inspect
 from functools import partial
 
 import numpy as np
@@ -8,60 +7,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tensorflow_probability import distributions as tfd
 
-from keras_betavae import objectives
-from keras_betavae.objectives import (
-    DIP,
-    Beta,
-    BetaTC,
-    Capacity,
-    Objective,
-    SemiSupervised,
-    kl_per_latent,
-    mean_kl,
-)
-from keras_betavae.objectives.schedules import Cosine, Cyclical, Linear
-from tests.helpers import patterns, tiny_vae
+from keras_betavae.objectives import Beta, Capacity, SemiSupervised, kl_per_latent, mean_kl
+from keras_betavae.objectives.schedules import Linear
+from tests.examples import OBJECTIVES, all_of
+from tests.helpers import EAGER, cost, gaussians, labels_for, normal, patterns, tiny_vae
 
-EXAMPLES = {
-    "Beta": [Beta(), Beta(4.0), Beta(0.0), Beta(Linear(0.5, 4.0, n_steps=10))],
-    "Capacity": [
-        Capacity(),
-        Capacity(10.0, 5.0, n_steps=7, min_capacity=0.5),
-        Capacity(Cosine(1.0, 10.0, n_steps=5), 5.0),
-    ],
-    "BetaTC": [
-        BetaTC(n_data=50),
-        BetaTC(n_data=50, sampling="mws"),
-        BetaTC(2.0, Cyclical(0.0, 6.0, n_steps=8), 0.5, n_data=50),
-    ],
-    "DIP": [DIP(), DIP("ii", 5.0, 5.0), DIP("ii", Linear(0.0, 10.0, n_steps=10))],
-    "SemiSupervised": [
-        SemiSupervised(Beta(4.0), (3, 6)),
-        SemiSupervised(DIP("ii"), (3, 6), Linear(0.0, 10.0, 10), latents=(1, 0), loss="l2"),
-    ],
-}
-ALL = [
-    pytest.param(objective, id=f"{name}-{number}")
-    for name, examples in EXAMPLES.items()
-    for number, objective in enumerate(examples)
-]
+EXAMPLES = all_of(OBJECTIVES)
+every_objective = pytest.mark.parametrize("objective", EXAMPLES.values(), ids=EXAMPLES)
 few = settings(max_examples=30, deadline=None)
-
-
-def labels_for(objective, batch=5):
-    """What a call of the objective wants beside the rest; -1 is a missing label."""
-    if not objective.n_labels:
-        return {}
-    labels = np.arange(2 * batch).reshape(batch, 2) % objective.factor_sizes
-    return {"labels": tf.constant(np.where(np.arange(batch)[:, None] % 3 == 1, -1, labels))}
-
-
-def gaussians(batch=5, latent_dim=3, seed=0):
-    """Means, standard deviations (float64), q(z|x) and p(z)."""
-    rng = np.random.default_rng(seed)
-    mean, std = rng.normal(size=(batch, latent_dim)), rng.uniform(0.2, 2.0, (batch, latent_dim))
-    posterior = tfd.Independent(tfd.Normal(tf.cast(mean, "float32"), tf.cast(std, "float32")), 1)
-    return mean, std, posterior, tfd.Independent(tfd.Normal(tf.zeros(latent_dim), 1.0), 1)
 
 
 def closed_form_kl(mean, std):
@@ -69,61 +22,60 @@ def closed_form_kl(mean, std):
 
 
 def paid(objective, posterior, prior, step=0):
-    z, labels = posterior.sample(seed=[0, 0]), labels_for(objective)
-    return float(objective(posterior, prior, z, tf.constant(step), **labels))
+    return float(cost(objective, posterior, prior, step=step).loss)
 
 
-def test_every_objective_has_examples_here():
-    defined = {
-        name
-        for name, value in inspect.getmembers(objectives, inspect.isclass)
-        if issubclass(value, Objective) and not inspect.isabstract(value)
-    }
-    assert defined == set(EXAMPLES)
-
-
-@pytest.mark.parametrize("objective", ALL)
+@every_objective
 def test_objectives_are_pure_functions_of_finite_scalar_value(objective):
     _, _, posterior, prior = gaussians()
-    labels = labels_for(objective)
-    arguments = (posterior, prior, posterior.sample(seed=[0, 0]), tf.constant(3))
-    first, again = objective(*arguments, **labels), objective(*arguments, **labels)
-    compiled = tf.function(objective, jit_compile=True)(*arguments, **labels)
-    assert first.shape == ()
-    assert np.isfinite(first)
-    assert first == again
-    np.testing.assert_allclose(first, compiled, rtol=1e-5)
+    (loss, logs, state), again = (cost(objective, posterior, prior, step=3) for _ in range(2))
+    compiled = tf.function(partial(cost, objective), jit_compile=True)
+    assert loss.shape == ()
+    assert np.isfinite(loss)
+    assert loss == again.loss
+    assert tuple(logs) == objective.log_names
+    assert set(state) == set(objective.initial_state())
+    charted = {name for names in objective.charts.values() for name in names}
+    assert charted <= {*objective.log_names, "kl_loss"}
+    z = posterior.sample(seed=[0, 0])
+    np.testing.assert_allclose(
+        cost(objective, posterior, prior, z).loss, compiled(posterior, prior, z).loss, rtol=1e-5
+    )
 
 
-@pytest.mark.parametrize("objective", ALL)
+@every_objective
 @pytest.mark.parametrize("reorder", [np.flip, partial(np.roll, shift=2)], ids=["flip", "roll"])
 def test_objectives_do_not_depend_on_the_order_of_the_batch(objective, reorder):
     if getattr(objective, "sampling", None) == "mss" and reorder is np.flip:
         pytest.skip("the stratified weights know which image comes next")
     mean, std, posterior, prior = gaussians()
-    z, labels, step = posterior.sample(seed=[0, 0]), labels_for(objective), tf.constant(3)
-    moved_mean, moved_std, moved_z = (
-        tf.cast(reorder(np.array(values), axis=0), "float32") for values in (mean, std, z)
-    )
-    moved_labels = {name: tf.constant(reorder(y.numpy(), axis=0)) for name, y in labels.items()}
-    moved = tfd.Independent(tfd.Normal(moved_mean, moved_std), 1)
-    assert float(objective(moved, prior, moved_z, step, **moved_labels)) == pytest.approx(
-        float(objective(posterior, prior, z, step, **labels)), rel=1e-5
+    z, labels = posterior.sample(seed=[0, 0]), labels_for(objective)
+    moved_labels = None if labels is None else tf.constant(reorder(labels.numpy(), axis=0))
+    moved = normal(reorder(mean, axis=0), reorder(std, axis=0))
+    moved_z = tf.constant(reorder(z.numpy(), axis=0))
+    assert float(
+        cost(objective, moved, prior, moved_z, step=3, labels=moved_labels).loss
+    ) == pytest.approx(
+        float(cost(objective, posterior, prior, z, step=3, labels=labels).loss), rel=1e-5
     )
 
 
-@pytest.mark.parametrize("objective", ALL)
+@every_objective
 def test_objectives_propagate_gradients_to_the_posterior(objective):
     mean = tf.Variable([[1.0, -2.0]])
     with tf.GradientTape() as tape:
-        posterior = tfd.Independent(tfd.Normal(mean, 0.5), 1)
-        prior = tfd.Independent(tfd.Normal(tf.zeros(2), 1.0), 1)
-        z, labels = posterior.sample(seed=[0, 0]), labels_for(objective, batch=1)
-        value = objective(posterior, prior, z, tf.constant(1), **labels)
+        value = cost(objective, normal(mean, 0.5), normal(tf.zeros(2), 1.0), step=1).loss
     gradient = tape.gradient(value, mean)
     pays_nothing = isinstance(objective, Beta) and objective.beta == 0.0
     assert np.all(np.isfinite(gradient))
     assert np.any(gradient != 0.0) != pays_nothing
+
+
+def test_an_attribute_is_set_once():
+    for objective in (Beta(4.0), Capacity(), SemiSupervised(Beta(), (3,)), Linear(0.0, 1.0, 9)):
+        for name in objective.get_config():
+            with pytest.raises(AttributeError, match=f"{name} of a .* cannot be changed, since"):
+                setattr(objective, name, 2.0)
 
 
 def test_kl_is_the_closed_form():
@@ -185,9 +137,9 @@ def test_from_normalized_inverts_the_papers_normalisation(beta, input_size, late
 class Watched(Beta):
     """Keeps the codes that it is shown."""
 
-    def __call__(self, posterior, prior, z, step):
-        self.z = z
-        return super().__call__(posterior, prior, z, step)
+    def __call__(self, sample, state):
+        self.__dict__["z"] = sample.z
+        return super().__call__(sample, state)
 
 
 def test_beta_of_one_is_the_negative_evidence_lower_bound():
@@ -215,33 +167,29 @@ def test_capacity_rises_linearly_then_stays(step, expected):
     assert float(objective.capacity(step)) == pytest.approx(expected)
     for seed in (0, 1):
         mean, std, posterior, prior = gaussians(seed=seed)
-        z = posterior.sample(seed=[seed, 0])
-        diagnostics = objective.diagnostics(posterior, prior, z, tf.constant(step))
-        assert list(diagnostics) == ["capacity", "capacity_distance"]
-        assert float(diagnostics["capacity"]) == pytest.approx(expected)
-        assert float(diagnostics["capacity_distance"]) == pytest.approx(
+        logs = cost(objective, posterior, prior, step=step).logs
+        assert list(logs) == ["capacity", "capacity_distance"]
+        assert float(logs["capacity"]) == pytest.approx(expected)
+        assert float(logs["capacity_distance"]) == pytest.approx(
             abs(closed_form_kl(mean, std).sum(axis=1).mean() - expected), rel=1e-4
         )
 
 
-def test_beta_has_no_diagnostics():
-    _, _, posterior, prior = gaussians()
-    z = posterior.sample(seed=[0, 0])
-    assert Beta(4.0).diagnostics(posterior, prior, z, tf.constant(3)) == {}
-
-
 class Reporting(Beta):
-    """Watches what it is called with."""
+    """Logs what it is called with."""
 
-    def diagnostics(self, posterior, prior, z, step):
-        return {
-            "kl": mean_kl(posterior, prior),
-            "squared_code": tf.reduce_mean(tf.square(z)),
-            "at": tf.cast(step, "float32"),
+    log_names = ("kl", "squared_code", "at")
+
+    def __call__(self, sample, state):
+        logs = {
+            "kl": mean_kl(sample.posterior, sample.prior),
+            "squared_code": tf.reduce_mean(tf.square(sample.z)),
+            "at": tf.cast(sample.step, "float32"),
         }
+        return super().__call__(sample, state)._replace(logs=logs)
 
 
-def test_an_objectives_diagnostics_see_what_it_sees_and_are_watched_beside_the_loss():
+def test_an_objectives_logs_are_of_what_it_sees_and_are_reported_with_the_loss():
     vae = tiny_vae(Reporting(2.0), optimizer="sgd")
     vae.optimizer.learning_rate = 0.0
     images = patterns(32)
@@ -254,7 +202,23 @@ def test_an_objectives_diagnostics_see_what_it_sees_and_are_watched_beside_the_l
     posterior = vae.posterior(images)
     expected = np.mean(np.square(posterior.mean()) + posterior.variance())
     np.testing.assert_allclose(history["squared_code"], expected, rtol=0.4)
-    assert {"kl", "squared_code", "at"} <= set(vae.compute_terms(images))
+
+
+class Misreporting(Beta):
+    """Promises another log than it returns."""
+
+    log_names = ("promised",)
+
+    def __call__(self, sample, state):
+        return super().__call__(sample, state)._replace(logs={"returned": tf.constant(0.0)})
+
+
+def test_logs_that_are_not_those_of_log_names_are_refused():
+    vae = tiny_vae(Misreporting(), compile=EAGER)
+    message = r"missing \['promised'\], not named \['returned'\]"
+    for run in (vae.train_on_batch, vae.test_on_batch):
+        with pytest.raises(ValueError, match=message):
+            run(patterns(4))
 
 
 @few
@@ -295,19 +259,15 @@ def test_capacity_reads_the_batch_mean_and_not_each_image():
     assert paid(Capacity(1.0, 1.0, n_steps=1), posterior, prior, step=1) == pytest.approx(0.0)
 
 
-@pytest.mark.parametrize(
-    ("steps_per_execution", "jit_compile"), [(1, False), (3, False), (1, True)]
-)
-def test_capacity_advances_inside_a_compiled_fit(jit_compile, steps_per_execution):
+def test_capacity_advances_inside_a_compiled_fit():
     # A learning rate of 0 leaves C alone to change, and C far above the KL makes the
     # loss gamma * (C - KL) + reconstruction, linear in the step.
     objective = Capacity(gamma=1000.0, max_capacity=400.0, n_steps=20, min_capacity=200.0)
-    options = {"jit_compile": jit_compile, "steps_per_execution": steps_per_execution}
-    vae = tiny_vae(objective, optimizer="sgd", compile=options)
+    vae = tiny_vae(objective, optimizer="sgd")
     vae.optimizer.learning_rate = 0.0
     images = np.repeat(patterns(1), 12, axis=0)
     history = vae.fit(images, batch_size=4, epochs=9, verbose=0, shuffle=False).history
-    # Each epoch has 3 steps; a step reads the iterations before it.
+    # Each epoch has 3 steps; a step reads the number of those before it.
     steps = np.arange(27).reshape(9, 3)
     expected = (200.0 + 10.0 * np.minimum(steps, 20)).mean(axis=1)
     np.testing.assert_allclose(history["capacity"], expected, rtol=1e-5)

@@ -10,19 +10,14 @@ from keras.optimizers.schedules import PolynomialDecay
 
 from keras_betavae.objectives import DIP, Beta, BetaTC, Capacity, SemiSupervised
 from keras_betavae.objectives.schedules import Cosine, Cyclical, Linear
-from tests.helpers import patterns, tiny_vae
-from tests.test_objectives import gaussians, labels_for
+from tests.examples import SCHEDULES, all_of
+from tests.helpers import cost, gaussians, patterns, tiny_vae
 
 STEPS = np.concatenate([np.arange(60), [10**3, 10**6, 10**9]])
 few = settings(max_examples=30, deadline=None)
-SCHEDULES = {
-    "linear": Linear(0.5, 4.0, n_steps=12),
-    "falling": Linear(4.0, 0.5, n_steps=7),
-    "cosine": Cosine(0.5, 4.0, n_steps=12),
-    "cyclical": Cyclical(0.5, 4.0, n_steps=12, n_cycles=3, ramp=0.75),
-}
-every_schedule = pytest.mark.parametrize("schedule", SCHEDULES.values(), ids=SCHEDULES)
-# The name that a weight is watched by, and an objective with the weight.
+EXAMPLES = all_of(SCHEDULES)
+every_schedule = pytest.mark.parametrize("schedule", EXAMPLES.values(), ids=EXAMPLES)
+# The name that a weight is logged by, and an objective with the weight.
 WEIGHTS = {
     "Beta": ("beta", Beta),
     "Capacity": ("gamma", lambda weight: Capacity(weight, 5.0)),
@@ -117,12 +112,10 @@ def test_schedules_survive_json(schedule):
 
 
 @every_schedule
-@pytest.mark.parametrize("jit_compile", [False, True])
-@pytest.mark.parametrize("dtype", ["int32", "int64"])
-def test_a_graph_reads_the_step_anew_without_a_new_trace(schedule, jit_compile, dtype):
-    step, traces = tf.Variable(0, dtype=dtype), []
+def test_a_compiled_graph_reads_the_current_step_without_a_new_trace(schedule):
+    step, traces = tf.Variable(0, dtype="int64"), []
 
-    @tf.function(jit_compile=jit_compile)
+    @tf.function(jit_compile=True)
     def read():
         traces.append(1)
         return schedule(step)
@@ -142,43 +135,22 @@ def test_a_graph_reads_the_step_anew_without_a_new_trace(schedule, jit_compile, 
     [Linear(1.0, 5.0, n_steps=10), PolynomialDecay(5.0, 10, 1.0, power=2.0)],
     ids=["ours", "kerass"],
 )
-def test_a_scheduled_weight_is_the_weight_at_the_step(name, build, schedule):
+def test_a_scheduled_weight_is_the_weight_at_the_step_also_through_json(name, build, schedule):
     _, _, posterior, prior = gaussians()
-    z, scheduled = posterior.sample(seed=[0, 0]), build(schedule)
-    labels = labels_for(scheduled)
+    scheduled = copied(build(schedule))
+    assert scheduled.get_config() == build(schedule).get_config()
     for step in (0, 3, 11):
-        fixed = build(float(schedule(step)))
-        arguments = (posterior, prior, z, tf.constant(step))
-        expected = float(fixed(*arguments, **labels))
-        assert float(scheduled(*arguments, **labels)) == pytest.approx(expected, rel=1e-6)
-        watched = scheduled.diagnostics(*arguments, **labels)
-        assert float(watched[name]) == pytest.approx(float(schedule(step)))
-        assert watched.keys() - fixed.diagnostics(*arguments, **labels).keys() == {name}
+        fixed = cost(build(float(schedule(step))), posterior, prior, step=step)
+        found = cost(scheduled, posterior, prior, step=step)
+        assert float(found.loss) == pytest.approx(float(fixed.loss), rel=1e-6)
+        assert float(found.logs[name]) == pytest.approx(float(schedule(step)))
+        assert found.logs.keys() - fixed.logs.keys() == {name}
 
 
-@every_weight
-@pytest.mark.parametrize(
-    "schedule",
-    [Cyclical(1.0, 5.0, n_steps=10), PolynomialDecay(5.0, 10, 1.0, power=2.0)],
-    ids=["ours", "kerass"],
-)
-def test_objectives_with_schedules_survive_json(name, build, schedule):
-    objective = build(schedule)
-    copy = copied(objective)
-    assert copy.get_config() == objective.get_config()
-    _, _, posterior, prior = gaussians()
-    arguments = (posterior, prior, posterior.sample(seed=[0, 0]), tf.constant(3))
-    labels = labels_for(objective)
-    assert copy(*arguments, **labels) == objective(*arguments, **labels)
-    assert copy.diagnostics(*arguments, **labels)[name] == schedule(3)
-
-
-@pytest.mark.parametrize("jit_compile", [False, True])
-def test_the_weight_moves_during_fit_and_is_in_its_history(jit_compile):
+def test_the_weight_moves_during_fit_and_is_in_its_history():
     schedule = Linear(0.0, 4.0, n_steps=10)
-    vae = tiny_vae(Beta(schedule), compile={"jit_compile": jit_compile})
-    history = vae.fit(patterns(24), batch_size=8, epochs=5, verbose=0).history
-    # Each epoch has 3 steps; a step reads the iterations before it.
+    history = tiny_vae(Beta(schedule)).fit(patterns(24), batch_size=8, epochs=5, verbose=0).history
+    # Each epoch has 3 steps; a step reads the number of those before it.
     expected = np.array([schedule(step) for step in range(15)]).reshape(5, 3).mean(axis=1)
     np.testing.assert_allclose(history["beta"], expected, rtol=1e-5)
     assert np.all(np.diff(history["beta"]) > 0.0)

@@ -4,11 +4,9 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import expit
-from tensorflow_probability import distributions as tfd
 
-from keras_betavae.objectives import Beta, Capacity, SemiSupervised
-from tests.helpers import patterns, tiny_vae
-from tests.test_objectives import gaussians
+from keras_betavae.objectives import Beta, BetaTC, Capacity, Sample, SemiSupervised
+from tests.helpers import EAGER, cost, gaussians, normal, patterns, tiny_vae, weights_of
 
 SIZES = (3, 6)
 LABELS = np.array([[0, 5], [2, -1], [-1, -1], [-1, 3], [1, 0]])
@@ -38,20 +36,16 @@ def supervised_by_loop(mean, labels, loss, latents=(0, 1)):
 def supervised(objective, labels, seed=0):
     """The supervised loss as the difference that it makes, and as it is watched."""
     _, _, posterior, prior = gaussians(len(labels), seed=seed)
-    arguments = (posterior, prior, posterior.sample(seed=[0, 0]), tf.constant(0))
-    labels = tf.constant(labels)
-    paid = objective(*arguments, labels=labels) - objective.objective(*arguments)
-    diagnostics = objective.diagnostics(*arguments, labels=labels)
-    return float(paid), float(diagnostics["supervised_loss"])
+    loss, logs, _ = cost(objective, posterior, prior, labels=tf.constant(labels))
+    unsupervised = cost(objective.objective, posterior, prior).loss
+    return float(loss - unsupervised), float(logs["supervised_loss"])
 
 
 def gradient_of(objective, labels):
     mean, std, _, prior = gaussians(len(labels))
     mean = tf.Variable(mean, dtype="float32")
     with tf.GradientTape() as tape:
-        posterior = tfd.Independent(tfd.Normal(mean, tf.cast(std, "float32")), 1)
-        z = posterior.sample(seed=[0, 0])
-        value = objective(posterior, prior, z, tf.constant(0), labels=tf.constant(labels))
+        value = cost(objective, normal(mean, std), prior, labels=tf.constant(labels)).loss
     return np.array(tape.gradient(value, mean, unconnected_gradients="zero"))
 
 
@@ -102,21 +96,38 @@ def test_without_labels_in_the_batch_the_wrapped_objective_is_left(loss, missing
 def test_labels_of_unknown_batch_size_do_not_change_the_value(loss):
     objective = SemiSupervised(Beta(4.0), SIZES, loss=loss)
     _, _, posterior, prior = gaussians()
-    z, step, labels = posterior.sample(seed=[0, 0]), tf.constant(0), tf.constant(LABELS)
+    labels = tf.constant(LABELS)
 
     @tf.function(input_signature=[tf.TensorSpec((None, 2), labels.dtype)])
     def unknown(labels):
-        return objective(posterior, prior, z, step, labels=labels)
+        return cost(objective, posterior, prior, labels=labels).loss
 
-    expected = objective(posterior, prior, z, step, labels=labels)
+    expected = cost(objective, posterior, prior, labels=labels).loss
     np.testing.assert_allclose(unknown(labels), expected, rtol=1e-6)
 
 
-def test_diagnostics_are_those_of_the_wrapped_objective_and_the_loss():
+def test_logs_charts_and_the_fit_to_data_are_those_of_the_wrapped_objective():
     _, _, posterior, prior = gaussians()
     objective = SemiSupervised(Capacity(10.0, 5.0), SIZES)
-    diagnostics = objective.diagnostics(posterior, prior, None, 0, labels=tf.constant(LABELS))
-    assert list(diagnostics) == ["capacity", "capacity_distance", "supervised_loss"]
+    logs = cost(objective, posterior, prior, labels=tf.constant(LABELS)).logs
+    assert list(logs) == ["capacity", "capacity_distance", "supervised_loss"]
+    assert objective.charts.items() > Capacity().charts.items()
+    far = SemiSupervised(BetaTC(n_data=1_000), SIZES)
+    assert not far.fits_data(64)
+    assert far.for_data(64).fits_data(64)
+    assert far.for_data(64).objective.n_data == 64
+
+
+@pytest.mark.parametrize("wrong", [3, -2, 10**6])
+def test_labels_out_of_range_stop_a_fit_and_leave_the_weights(wrong):
+    labels = np.full((8, 2), 1)
+    labels[5, 0] = wrong  # Of three classes.
+    vae = tiny_vae(SemiSupervised(Beta(), SIZES), compile=EAGER)
+    before = weights_of(vae.encoder)
+    with pytest.raises(ValueError, match=r"labels of step 1 are out of range: each must be"):
+        vae.fit(patterns(8), labels, verbose=0)
+    for weight, other in zip(before, weights_of(vae.encoder), strict=True):
+        np.testing.assert_array_equal(weight, other)
 
 
 @pytest.mark.parametrize(
@@ -132,16 +143,16 @@ def test_labels_of_another_shape_are_refused(labels, message):
     _, _, posterior, prior = gaussians()
     objective = SemiSupervised(Beta(), SIZES)
     labels = None if labels is None else tf.constant(labels)
-    for function in (objective, objective.diagnostics):
-        with pytest.raises(ValueError, match=message):
-            function(posterior, prior, posterior.sample(seed=[0, 0]), 0, labels=labels)
+    sample = Sample(posterior, prior, posterior.sample(seed=[0, 0]), 0, labels)
+    with pytest.raises(ValueError, match=message):
+        objective(sample, {})
 
 
 def test_latents_beyond_the_codes_are_refused():
     _, _, posterior, prior = gaussians(latent_dim=3)
     objective = SemiSupervised(Beta(), SIZES, latents=(0, 3))
     with pytest.raises(ValueError, match=r"latents must be below 3, got \(0, 3\)"):
-        objective(posterior, prior, None, 0, labels=tf.constant(LABELS))
+        cost(objective, posterior, prior, labels=tf.constant(LABELS))
 
 
 @pytest.mark.parametrize(

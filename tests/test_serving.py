@@ -3,15 +3,7 @@ import pytest
 import tensorflow as tf
 
 from keras_betavae.export.served_model import ServedModel
-from tests.helpers import patterns, tiny_vae
-
-
-@pytest.fixture(scope="module")
-def exported(tmp_path_factory):
-    vae = tiny_vae()
-    path = tmp_path_factory.mktemp("served") / "1"
-    vae.export(path, verbose=False)
-    return vae, path
+from tests.helpers import patterns
 
 
 def test_it_does_what_the_model_does(exported):

@@ -17,9 +17,8 @@ import tensorflow as tf
 
 from keras_betavae import callbacks, metrics
 from keras_betavae.datasets import FactorDataset
-from keras_betavae.models import _training
-from keras_betavae.objectives import Capacity
-from tests.helpers import SHAPE, patterns, tiny_vae, weights_of
+from keras_betavae.models import BetaVAE, beta_vae
+from tests.helpers import SHAPE, Integral, patterns, tiny_vae, weights_of
 
 ROOT = Path(__file__).parents[1]
 N_STEPS = 6
@@ -35,17 +34,16 @@ def bars():
 
 
 def model():
-    return tiny_vae(Capacity(2.0, 3.0, 20), optimizer=keras.optimizers.Adam(1e-2))
+    return tiny_vae(Integral(), optimizer=keras.optimizers.Adam(1e-2))
 
 
 def stream(start_step=0):
     return bars().to_tf_data(16, seed=1, repeat=True, start_step=start_step, drop_remainder=True)
 
 
-def train_and_watch(strategy, folder):
-    """What one of several workers, or the only one, gets of a training with every callback."""
+def train(strategy, folder, watching=lambda data, logs: []):
+    """What one of several workers, or the only one, gets of a training."""
     data, logs = bars(), Path(folder) / "logs"
-    scores = {"mig": metrics.mig_score}
     with strategy.scope():
         vae = model()
     history = vae.fit(
@@ -54,15 +52,28 @@ def train_and_watch(strategy, folder):
         steps_per_epoch=N_STEPS // 2,
         verbose=0,
         callbacks=[
-            callbacks.LatentActivity(logs),
-            callbacks.DisentanglementMetric(data, logs, scores=scores, n_images=48),
-            callbacks.LatentTraversal(data.images_at([0]), logs, n_steps=2),
-            callbacks.LatentPictures(data, logs, every_n_epochs=9, n_images=40),
+            *watching(data, logs),
             callbacks.LossCurves(logs),
             callbacks.Checkpoint(Path(folder) / "checkpoints"),
         ],
     ).history
-    return vae, {"history": history, "weights": [w.tolist() for w in weights_of(vae)]}
+    state = {name: float(value) for name, value in vae.objective_state.items()}
+    weights = [w.tolist() for w in weights_of(vae)]
+    return vae, {"history": history, "weights": weights, "state": state}
+
+
+def every_watch(data, logs):
+    scores = {"mig": metrics.mig_score}
+    return [
+        callbacks.LatentActivity(logs),
+        callbacks.DisentanglementMetric(data, logs, scores=scores, n_images=48),
+        callbacks.LatentTraversal(data.images_at([0]), logs, n_steps=2),
+        callbacks.LatentPictures(data, logs, every_n_epochs=9, n_images=40),
+    ]
+
+
+def quickly(strategy, folder):
+    return train(strategy, folder)[1]
 
 
 def error_of(function):
@@ -75,23 +86,23 @@ def error_of(function):
 
 def with_scalar_logs(vae):
     """Trains as if Keras could reduce scalar logs."""
-    _training.reducible = lambda logs: logs
+    beta_vae.reducible = lambda logs: logs
     vae.make_train_function(force=True)
     vae.fit(stream(), steps_per_epoch=1, verbose=0)
 
 
 def with_symbolic_build():
     """Trains as if Keras could reduce uint8 batches over workers."""
-    build = _training.TrainedModel._maybe_symbolic_build
-    del _training.TrainedModel._maybe_symbolic_build
+    build = BetaVAE._maybe_symbolic_build
+    del BetaVAE._maybe_symbolic_build
     try:
         model().fit(stream(), steps_per_epoch=1, verbose=0)
     finally:
-        _training.TrainedModel._maybe_symbolic_build = build
+        BetaVAE._maybe_symbolic_build = build
 
 
 def all_of_it(strategy, folder):
-    vae, result = train_and_watch(strategy, folder)
+    vae, result = train(strategy, folder, every_watch)
     images = patterns(8)
     images[4:] += 2.0  # Of the second worker.
     bad = tf.data.Dataset.from_tensor_slices(images).batch(8)
@@ -180,55 +191,70 @@ def two_workers(folders):
     return results_of(start_workers("all_of_it", folders))
 
 
-@pytest.fixture(scope="module")
-def one_process(tmp_path_factory):
-    return train_and_watch(tf.distribute.get_strategy(), tmp_path_factory.mktemp("alone"))[1]
-
-
-def test_two_workers_end_with_the_same_weights_to_the_last_digit(two_workers):
-    first, second = two_workers
+def assert_as_one_process(workers, expected):
+    first, second = workers
     assert first["weights"] == second["weights"]
     assert first["history"] == second["history"]
+    assert first["state"] == second["state"]
+    for weight, other in zip(first["weights"], expected["weights"], strict=True):
+        np.testing.assert_allclose(weight, other, rtol=1e-5, atol=1e-5)
+    assert first["history"].keys() == expected["history"].keys()
+    for name, values in expected["history"].items():
+        np.testing.assert_allclose(
+            first["history"][name], values, rtol=1e-4, atol=1e-4, err_msg=name
+        )
+    assert first["state"] == pytest.approx(expected["state"], rel=1e-5)
 
 
-def test_two_workers_train_as_one_process_on_the_global_batch(two_workers, one_process):
-    for weight, expected in zip(two_workers[0]["weights"], one_process["weights"], strict=True):
-        np.testing.assert_allclose(weight, expected, rtol=1e-5, atol=1e-5)
-    history, expected = two_workers[0]["history"], one_process["history"]
-    assert history.keys() == expected.keys()
-    assert len(history["mig"]) == 2
-    for name, values in expected.items():
-        np.testing.assert_allclose(history[name], values, rtol=1e-4, atol=1e-4, err_msg=name)
+def written(folders):
+    return [sorted(f.name for f in folder.rglob("*") if f.is_dir()) for folder in folders]
 
 
-def test_the_chief_alone_writes(two_workers, folders):
-    chief, other = (sorted(f.name for f in folder.rglob("*") if f.is_dir()) for folder in folders)
+def test_two_workers_train_as_one_process_on_the_global_batch_and_the_chief_writes(tmp_path):
+    folders = [tmp_path / "chief", tmp_path / "other"]
+    for folder in folders:
+        folder.mkdir()
+    workers = results_of(start_workers("quickly", folders))
+    assert_as_one_process(workers, quickly(tf.distribute.get_strategy(), tmp_path / "alone"))
+    assert written(folders) == [["checkpoints", "logs", "loss"], []]
+    assert len(list((folders[0] / "checkpoints").iterdir())) == 2
+
+
+@pytest.mark.slow
+def test_two_workers_train_as_one_process_with_every_callback(two_workers, folders, tmp_path):
+    alone = train(tf.distribute.get_strategy(), tmp_path, every_watch)[1]
+    assert_as_one_process(two_workers, alone)
+    assert len(two_workers[0]["history"]["mig"]) == 2
+    chief, other = written(folders)
     assert chief == sorted(
         ["checkpoints", "disentanglement", "latents", "logs", "loss", "pictures", "traversal"]
     )
     assert other == []
-    assert len(list((folders[0] / "checkpoints").iterdir())) == 2
     assert all(list((folders[0] / "logs").glob(f"{name}/events*")) for name in ("loss", "pictures"))
 
 
+@pytest.mark.slow
 def test_bad_images_of_one_worker_stop_both(two_workers):
     for worker in two_workers:
         assert worker["bad_images"].startswith("ValueError: images must be within [0, 1]")
 
 
+@pytest.mark.slow
 def test_a_worker_that_is_given_no_seed_is_told(two_workers):
     for worker in two_workers:
         assert worker["no_seed"].startswith("ValueError: seed must be given")
 
 
+@pytest.mark.slow
 def test_keras_still_cannot_build_from_bytes(two_workers):
-    # If this fails, TrainedModel._maybe_symbolic_build may go.
+    # If this fails, BetaVAE._maybe_symbolic_build may go.
     for worker in two_workers:
         assert "uint8 is not in the list of allowed values" in worker["symbolic_build"]
 
 
+@pytest.mark.slow
 def test_keras_still_cannot_reduce_scalar_logs(two_workers):
-    # If this fails, _replicas.reducible and its call may go.
+    # If this fails, replicas.reducible and its call may go.
     for worker in two_workers:
         assert "Invalid reduction dimension 0" in worker["scalar_logs"]
 
@@ -275,7 +301,7 @@ def test_the_script_of_the_docs_runs(tmp_path, monkeypatch):
     for epochs in (1, 2):  # The second goes on from the first.
         names = {"epochs": epochs, "less": less}
         exec(compile(code, "docs/scaling.md", "exec"), names)
-        assert int(names["vae"].optimizer.iterations.numpy()) == epochs
+        assert int(names["vae"].step) == epochs
         assert names["step"] == epochs - 1
 
 

@@ -413,6 +413,11 @@ class BetaVAE(keras.Model):
         self._note_faults(found, [])
         return self._track(found.terms, x)
 
+    def predict_step(self, data: Any) -> tf.Tensor:
+        """Returns the reconstructions of one batch."""
+        x, _ = _batches.unpacked(data)
+        return self(x, training=False)
+
     @staticmethod
     def _scaled_loss(optimizer, loss: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
         # The optimizer sums the replicas' gradients.

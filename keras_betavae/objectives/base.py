@@ -2,7 +2,6 @@
 
 import abc
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import NamedTuple, Self
 
 import keras
@@ -41,8 +40,8 @@ class Cost(NamedTuple):
     """
 
     loss: tf.Tensor
-    logs: Mapping[str, tf.Tensor] = MappingProxyType({})
-    state: Mapping[str, tf.Tensor] = MappingProxyType({})
+    logs: Mapping[str, tf.Tensor] = {}  # Not a read-only one: a `tf.function` could not return it.
+    state: Mapping[str, tf.Tensor] = {}
 
 
 class Objective(SetOnce, abc.ABC):

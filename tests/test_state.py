@@ -1,0 +1,145 @@
+"""The training steps that a model counts, and the state that it keeps for its objective."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from keras_betavae.objectives import Beta, Capacity
+from keras_betavae.objectives.schedules import Linear
+from tests.helpers import EAGER, Integral, dtype_policy, patterns, tiny_vae, weights_of
+
+
+class Counted(Integral):
+    """Notes the step and the state of each call, outside of graphs."""
+
+    def __init__(self):
+        super().__init__(2.0)
+        self.calls = []
+
+    def __call__(self, sample, state):
+        self.calls.append((int(sample.step), float(state["integral"])))
+        return super().__call__(sample, state)
+
+
+def still(objective, optimizer=None, **options):
+    """A model whose weights do not move, so that the KL of each batch can be known."""
+    optimizer = optimizer or keras.optimizers.SGD(0.0)
+    return tiny_vae(objective, optimizer=optimizer, compile={"jit_compile": False, **options})
+
+
+def kls_of(vae, batches):
+    """The KL of each batch by its closed form."""
+    moments = (map(np.asarray, vae.encode(batch)) for batch in batches)
+    return [0.5 * (m**2 + np.exp(v) - v - 1.0).sum(axis=1).mean() for m, v in moments]
+
+
+def integrals(kls, state=0.5):
+    """The state after each batch, by a loop."""
+    found = []
+    for kl in kls:
+        state += 0.1 * kl
+        found.append(state)
+    return found
+
+
+def test_an_objective_is_called_once_a_step_and_its_state_is_that_of_a_loop():
+    vae, images = still(Counted(), **EAGER), patterns(24)
+    kls = kls_of(vae, np.split(images, 3))
+    assert len({round(float(kl), 6) for kl in kls}) == 3
+    history = vae.fit(
+        images,
+        batch_size=8,
+        epochs=2,
+        shuffle=False,
+        verbose=0,
+        validation_data=(images,),
+        validation_batch_size=8,
+    ).history
+    expected = integrals(kls * 2)
+    np.testing.assert_allclose(vae.objective_state["integral"], expected[-1], rtol=1e-5)
+    means = np.reshape(expected, (2, 3)).mean(axis=1)
+    np.testing.assert_allclose(history["integral"], means, rtol=1e-5)
+    paid = np.reshape((2.0 + np.array(expected)) * np.array(kls * 2), (2, 3)).mean(axis=1)
+    found = np.subtract(history["loss"], history["reconstruction_loss"])
+    np.testing.assert_allclose(found, paid, rtol=1e-4)
+    # Three steps and three batches of the validation, which moves neither.
+    steps, states = zip(*vae.objective.calls, strict=True)
+    assert steps == (0, 1, 2, 3, 3, 3, 3, 4, 5, 6, 6, 6)
+    before = [0.5, *expected[:2], *[expected[2]] * 4, *expected[3:5], *[expected[5]] * 3]
+    np.testing.assert_allclose(states, before, rtol=1e-5)
+    vae.predict(images, verbose=0)
+    vae.compute_terms(images)
+    assert int(vae.step) == 6
+    np.testing.assert_allclose(vae.objective_state["integral"], expected[-1], rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("policy", "optimizer", "options"),
+    [
+        ("float32", None, {"steps_per_execution": 3}),
+        ("float32", None, {"jit_compile": True}),
+        ("mixed_float16", None, EAGER),
+        ("float32", lambda: keras.optimizers.Adam(0.0, gradient_accumulation_steps=2), EAGER),
+    ],
+    ids=["three steps at once", "xla", "mixed_float16", "gradient accumulation"],
+)
+def test_the_state_moves_once_a_step_however_the_step_is_run(policy, optimizer, options):
+    with dtype_policy(policy):
+        vae = still(Integral(), optimizer and optimizer(), **options)
+    images = patterns(12)
+    vae.fit(images, batch_size=4, shuffle=False, verbose=0)
+    assert int(vae.step) == 3
+    expected = integrals(kls_of(vae, np.split(images, 3)))[-1]
+    np.testing.assert_allclose(vae.objective_state["integral"], expected, rtol=1e-4)
+
+
+def test_a_bad_batch_does_not_stay_in_the_state():
+    vae, images = still(Integral(), **EAGER), patterns(12)
+    images[5] = np.nan
+    with pytest.raises(ValueError, match="step 2"):
+        vae.fit(images, batch_size=4, shuffle=False, verbose=0)
+    expected = integrals(kls_of(vae, [images[:4]]))[0]
+    np.testing.assert_allclose(vae.objective_state["integral"], expected, rtol=1e-5)
+
+
+def test_a_saved_model_continues_with_the_step_and_the_state(tmp_path):
+    def fit(vae):
+        return vae.fit(patterns(24), batch_size=8, shuffle=False, verbose=0).history
+
+    vae = tiny_vae(Integral(Linear(0.0, 4.0, n_steps=5)))
+    fit(vae)
+    vae.save(tmp_path / "vae.keras")
+    loaded = keras.saving.load_model(tmp_path / "vae.keras")
+    assert int(loaded.step) == 3
+    assert loaded.objective_state == vae.objective_state
+    assert fit(loaded) == fit(vae)
+    assert loaded.objective_state == vae.objective_state
+    for weight, other in zip(weights_of(loaded), weights_of(vae), strict=True):
+        np.testing.assert_array_equal(weight, other)
+
+
+def test_a_frozen_and_newly_compiled_model_does_not_start_its_capacity_over():
+    vae = tiny_vae(Capacity(1.0, 10.0, n_steps=10), compile=EAGER)
+    vae.fit(patterns(8), batch_size=4, verbose=0)
+    vae.encoder.trainable = False
+    vae.compile(keras.optimizers.Adam(), **EAGER)
+    history = vae.fit(patterns(4), batch_size=4, verbose=0).history
+    assert history["capacity"] == [2.0]
+    assert int(vae.step) == 3
+    assert int(vae.optimizer.iterations) == 1
+
+
+def test_a_schedule_moves_in_a_training_loop_of_ones_own():
+    schedule = Linear(1.0, 4.0, n_steps=3)
+    vae, images = tiny_vae(Beta(schedule)), patterns(4)
+    for step in range(3):
+        assert float(vae.compute_terms(images)["beta"]) == float(schedule(step))
+        with tf.GradientTape() as tape:
+            terms = vae.compute_terms(images, training=True)
+        gradients = tape.gradient(terms["loss"], vae.trainable_variables)
+        vae.optimizer.apply_gradients(zip(gradients, vae.trainable_variables, strict=True))
+        assert float(terms["beta"]) == float(schedule(step))
+        expected = terms["reconstruction_loss"] + schedule(step) * terms["kl_loss"]
+        np.testing.assert_allclose(terms["loss"], expected, rtol=1e-6)
+    assert int(vae.step) == 3
