@@ -9,11 +9,12 @@ from typing import Any, Literal
 
 from keras_betavae.metrics._samples import split_sizes
 from keras_betavae.metrics.downstream import (
+    DownstreamScores,
     downstream_scores,
     labeled_sizes,
     unfairness_score,
 )
-from keras_betavae.metrics.infomec import infomec_scores
+from keras_betavae.metrics.infomec import InfoMECScores, infomec_scores
 from keras_betavae.metrics.information import (
     dcimig_score,
     jemmig_score,
@@ -22,7 +23,12 @@ from keras_betavae.metrics.information import (
     modularity_score,
 )
 from keras_betavae.metrics.intervention import beta_vae_score, factor_vae_score
-from keras_betavae.metrics.prediction import dci_scores, explicitness_score, sap_score
+from keras_betavae.metrics.prediction import (
+    DCIScores,
+    dci_scores,
+    explicitness_score,
+    sap_score,
+)
 from keras_betavae.metrics.robustness import irs_score
 from keras_betavae.metrics.udr import udr_scores
 from keras_betavae.metrics.unsupervised import (
@@ -31,6 +37,33 @@ from keras_betavae.metrics.unsupervised import (
     total_correlation,
     wasserstein_correlation,
 )
+
+__all__ = [
+    "SCORES",
+    "DCIScores",
+    "DownstreamScores",
+    "InfoMECScores",
+    "Score",
+    "active_units",
+    "beta_vae_score",
+    "dci_scores",
+    "dcimig_score",
+    "downstream_scores",
+    "explicitness_score",
+    "factor_vae_score",
+    "infomec_scores",
+    "irs_score",
+    "jemmig_score",
+    "mig_score",
+    "mig_sup_score",
+    "modularity_score",
+    "pairwise_mutual_information",
+    "sap_score",
+    "total_correlation",
+    "udr_scores",
+    "unfairness_score",
+    "wasserstein_correlation",
+]
 
 Option = Literal["seed", "factor_names", "n_jobs"]
 SampleSizes = Callable[[int], tuple[int, int | None]]
