@@ -286,6 +286,8 @@ def test_options_reach_the_exporter(tmp_path):
 
 def test_quantization_calibrates_the_decoder_by_codes(tmp_path):
     vae, images = BetaVAE(**tiny_networks(SHAPE, units=(512,))), patterns(32)
+    for layer in (vae.encoder.get_layer("mean"), vae.decoder.layers[-2]):
+        layer.set_weights([20.0 * weight for weight in layer.get_weights()])
     vae.export(
         tmp_path,
         format="litert",
@@ -299,6 +301,7 @@ def test_quantization_calibrates_the_decoder_by_codes(tmp_path):
     expected = np.asarray(vae.decode(mean))
     decoded = litert_outputs(tmp_path / "decoder.tflite", z=np.asarray(mean))["images"]
     encoded = litert_outputs(tmp_path / "encoder.tflite", x=images[:4])["mean"]
-    # A range of codes that was read off images would be [0, 1], and clip half of them.
-    assert np.abs(decoded - expected).mean() < 0.05 * expected.std()
-    assert np.abs(encoded - mean).mean() < 0.05 * np.std(mean)
+    # A range that was read off images, [0, 1], would clip half of these codes.
+    assert np.ptp(mean) > 3.0
+    assert np.abs(decoded - expected).mean() < 0.1 * expected.std()
+    assert np.abs(encoded - mean).mean() < 0.1 * np.std(mean)

@@ -128,7 +128,7 @@ def test_arrays_are_shuffled_as_keras_does():
         return weights_of(vae)
 
     assert_all_equal(trained(), trained(shuffle=True))
-    assert np.any(trained()[0] != trained(shuffle=False)[0])
+    assert np.any(trained()[-1] != trained(shuffle=False)[-1])
 
 
 def test_labels_are_not_used():
@@ -248,7 +248,7 @@ def test_the_same_seed_trains_the_same_weights():
 
     first, again, other = trained(1), trained(1), trained(2)
     assert_all_equal(first, again)
-    assert np.any(first[0] != other[0])
+    assert np.any(first[-1] != other[-1])
 
 
 def test_codes_differ_from_step_to_step():
@@ -497,14 +497,8 @@ def test_lists_and_dictionaries_of_images_are_refused(method, images):
         getattr(vae, method)(images, verbose=0)
 
 
-@pytest.mark.parametrize("method", ["fit", "evaluate"])
+@pytest.mark.parametrize("method", METHODS)
 def test_batches_that_are_dictionaries_are_refused(method):
     data = tf.data.Dataset.from_tensor_slices({"image": patterns(8), "label": np.zeros(8)})
     with pytest.raises(ValueError, match="got a dict with image, label; map the dataset"):
         getattr(tiny_vae(compile=EAGER), method)(data.batch(4), verbose=0)
-
-
-def test_predict_refuses_batches_that_are_dictionaries():
-    data = tf.data.Dataset.from_tensor_slices({"image": patterns(8), "label": np.zeros(8)})
-    with pytest.raises(ValueError, match=r"images must|a batch must be images"):
-        tiny_vae(compile=EAGER).predict(data.batch(4), verbose=0)
