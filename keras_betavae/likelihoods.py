@@ -7,15 +7,18 @@ import keras
 import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
+from keras_betavae._utils.checks import SetOnce
+
 MIN_SCALE = 1e-3
-"""The floor of a learnt σ, in the images' units: a perfect copy must not drive σ to 0."""
+"""The floor of a learned σ, in the images' units: a perfect copy must not drive σ to 0."""
 
 
-class Likelihood(abc.ABC):
+class Likelihood(SetOnce, abc.ABC):
     """Base of all likelihoods: a map from decoder output to p(x|z).
 
     A subclass implements `__call__` and is registered with
-    `keras.saving.register_keras_serializable`.
+    `keras.saving.register_keras_serializable`. Its attributes are set once, in the constructor: a
+    compiled step would not see a later change.
 
     Attributes:
         support: The closed interval in which images must lie, or None for all reals.
@@ -41,7 +44,7 @@ class Likelihood(abc.ABC):
         """
 
     def get_config(self) -> dict:
-        """Returns the constructor's arguments, JSON-serialisable."""
+        """Returns the constructor's arguments, JSON-serializable."""
         return {}
 
     @classmethod
@@ -165,7 +168,7 @@ class Gaussian(Likelihood):
         self._weights: list[keras.Variable] = []
         if self.learnt:
             if self.scale <= MIN_SCALE:
-                raise ValueError(f"a learnt scale must start above {MIN_SCALE}, got {scale}")
+                raise ValueError(f"a learned scale must start above {MIN_SCALE}, got {scale}")
             w = math.log(self.scale - MIN_SCALE)
             self._weights.append(
                 keras.Variable(w, dtype="float32", autocast=False, name="log_scale")
@@ -173,7 +176,7 @@ class Gaussian(Likelihood):
 
     @property
     def weights(self) -> list[keras.Variable]:
-        """Returns w, log(σ - MIN_SCALE), if σ is learnt."""
+        """Returns w, log(σ - MIN_SCALE), if σ is learned."""
         return list(self._weights)
 
     @property

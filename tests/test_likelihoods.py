@@ -278,7 +278,7 @@ def test_a_scale_that_is_none_is_refused(kind, scale):
 
 @pytest.mark.parametrize("scale", [MIN_SCALE, MIN_SCALE / 2])
 def test_a_learnt_scale_starts_above_its_floor(scale):
-    with pytest.raises(ValueError, match=f"a learnt scale must start above {MIN_SCALE}, got"):
+    with pytest.raises(ValueError, match=f"a learned scale must start above {MIN_SCALE}, got"):
         Gaussian(scale, learnt=True)
     assert Gaussian(scale).scale == scale
 
