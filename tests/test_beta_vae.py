@@ -113,10 +113,14 @@ def test_bounds_need_images_within_the_support(bound, images):
             getattr(vae, bound)(outside)
     assert np.all(np.isfinite(getattr(vae, bound)(np.zeros((2, *SHAPE), "float32"))))
     assert np.all(np.isfinite(getattr(vae, bound)(np.full((2, *SHAPE), 255, "uint8"))))
-    # A graph cannot look at them, and a Gaussian takes any.
+    # A graph cannot look at them, and a Gaussian takes any floats.
     assert tf.function(getattr(vae, bound))(images).shape == (2,)
-    if np.all(np.isfinite(images)):
-        assert np.all(np.isfinite(getattr(tiny_vae(likelihood=Gaussian()), bound)(images)))
+    of_gaussian = getattr(tiny_vae(likelihood=Gaussian()), bound)
+    if images.dtype.kind == "i":
+        with pytest.raises(ValueError, match=r"integer images must be 8-bit pixels .* got int32"):
+            of_gaussian(images)
+    elif np.all(np.isfinite(images)):
+        assert np.all(np.isfinite(of_gaussian(images)))
 
 
 @pytest.mark.parametrize(

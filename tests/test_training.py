@@ -328,10 +328,16 @@ def test_images_outside_the_support_stop_before_the_first_step(mode, value):
     assert_all_equal(before, weights_of(vae.encoder) + weights_of(vae.decoder))
 
 
-def test_integer_images_above_255_stop_too():
-    vae = tiny_vae(compile=EAGER)
+@pytest.mark.parametrize("likelihood", [Bernoulli(), Gaussian()])
+def test_integer_images_above_255_stop_too(likelihood):
+    vae, images = (
+        tiny_vae(likelihood=likelihood, compile=EAGER),
+        np.full((8, *SHAPE), 4095, "int16"),
+    )
     with pytest.raises(ValueError, match=r"images must be .* step 1 "):
-        vae.fit(np.full((8, *SHAPE), 65535, "int32"), verbose=0)
+        vae.fit(images, verbose=0)
+    with pytest.raises(ValueError, match=r"integer images must be 8-bit pixels .* got int16"):
+        vae.encode(images)
 
 
 @pytest.mark.parametrize(

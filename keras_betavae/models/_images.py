@@ -42,6 +42,24 @@ class ImageInput:
                 f"encoder takes, got {tuple(found)}"
             )
 
+    def check(self, x: Any) -> None:
+        """Checks the shape of images, and that integers are 8-bit pixels.
+
+        Within a `tf.function`, which cannot raise, only the shape.
+
+        Raises:
+            ValueError: If either is wrong.
+        """
+        images = tf.convert_to_tensor(x)
+        self.check_shape(images.shape)
+        if images.dtype.is_integer and images.dtype != tf.uint8 and tf.executing_eagerly():
+            low, high = tf.reduce_min(images), tf.reduce_max(images)
+            if low < 0 or high > 255:
+                raise ValueError(
+                    f"integer images must be 8-bit pixels from 0 to 255, got {images.dtype.name} "
+                    f"from {low} to {high}; scale them to floats"
+                )
+
     def check_support(self, x: Any) -> None:
         """Checks the range of images; not within a `tf.function`, which cannot raise.
 
@@ -53,22 +71,28 @@ class ImageInput:
             low, high = support
             if not tf.reduce_all((images >= low) & (images <= high)):
                 raise ValueError(f"images must be within [{low:g}, {high:g}], or be uint8")
+        self.check(x)
 
     def are_sound(self, images: Any) -> tf.Tensor:
-        """Returns whether all images are within the likelihood's support and finite."""
-        images, support = tf.convert_to_tensor(images), self._likelihood.support
-        low, high = support or (0.0, 1.0)
-        if images.dtype in (tf.uint8, tf.bool) and low <= 0.0 and high >= 1.0:
-            return tf.constant(True)  # These are scaled to [0, 1].
-        images = self.scaled(images)
-        low, high = support or (images.dtype.min, images.dtype.max)
+        """Returns whether all images are within the likelihood's support and finite.
+
+        Integers must be 8-bit pixels, whatever the support.
+        """
+        given, support = tf.convert_to_tensor(images), self._likelihood.support
+        low, high = support or (tf.float32.min, tf.float32.max)
+        if not given.dtype.is_floating:
+            low, high = max(low, 0.0), min(high, 1.0)
+            if given.dtype in (tf.uint8, tf.bool) and (low, high) == (0.0, 1.0):
+                return tf.constant(True)  # These are scaled to [0, 1].
+        images = self.scaled(given)
         # A comparison with NaN is false.
         return tf.reduce_all((images >= low) & (images <= high))
 
     @property
     def range_text(self) -> str:
         """What images must be, for an error message."""
+        text = "finite, and integers from 0 to 255"
         if not self._likelihood.support:
-            return "finite"
+            return text
         low, high = self._likelihood.support
         return f"within [{low:g}, {high:g}] under {type(self._likelihood).__name__}"

@@ -223,10 +223,11 @@ class BetaVAE(keras.Model):
         """Returns the posterior's mean and log-variance, each (batch, latent_dim).
 
         Raises:
-            ValueError: If the images' shape is not `(batch, *image_shape)`.
+            ValueError: If the images' shape is not `(batch, *image_shape)` or, outside of a
+                `tf.function`, integers are not from 0 to 255.
         """
         x = tf.convert_to_tensor(x)
-        self._input.check_shape(x.shape)
+        self._input.check(x)
         return self._fast(self._encode)(x, training)
 
     def _encode(self, x, training):
