@@ -221,9 +221,7 @@ def test_an_uncompiled_model_comes_back_uncompiled(tmp_path):
 
 
 def test_a_model_may_be_loaded_without_compiling(tmp_path):
-    vae = (
-        tiny_vae()
-    )  # Run as graphs, as the loaded one is: their last digits differ from eager ones.
+    vae = tiny_vae()  # As graphs, like the loaded one; last digits differ from eager ones.
     vae.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras", compile=False)
     assert not loaded.compiled
