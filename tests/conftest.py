@@ -53,6 +53,15 @@ def quick_tests_are_quick(request, monkeypatch):
         monkeypatch.setattr(subprocess.Popen, "__init__", refuse)
 
 
+@pytest.fixture(autouse=True)
+def compile_nothing(request, monkeypatch):
+    """Lets XLA compile only what a test asks for: that takes longer than most of them train."""
+    package = sys.modules.get("keras_betavae")
+    if package is not None and request.path.stem != "test_speed":
+        defaults = {**package.BetaVAE.compile.__kwdefaults__, "jit_compile": False}
+        monkeypatch.setattr(package.BetaVAE.compile, "__kwdefaults__", defaults)
+
+
 @pytest.fixture(scope="session")
 def finished_run(tmp_path_factory):
     """A finished run of few steps, with pictures and controls; copy it to change it."""

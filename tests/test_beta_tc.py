@@ -110,7 +110,7 @@ def test_equal_weights_are_the_log_ratio_of_posterior_and_prior(sampling):
 
 @every_sampling
 def test_equal_weights_are_the_kl_in_expectation(sampling):
-    n = 500
+    n = 60
     _, _, posterior, prior = gaussians(8)
     objective = BetaTC(1.0, 1.0, 1.0, n_data=50, sampling=sampling)
     codes = posterior.sample(n, seed=[3, 4])

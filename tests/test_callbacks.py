@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from keras_betavae import BetaVAE, FactorVAE, visualization
+from keras_betavae import BetaVAE, FactorVAE, networks, visualization
 from keras_betavae.callbacks import (
     Checkpoint,
     DisentanglementMetric,
@@ -350,7 +350,8 @@ def test_the_objectives_own_terms_and_the_validations_have_curves_of_their_own(t
 
 
 def test_a_models_own_terms_are_among_the_objectives(tmp_path):
-    vae = FactorVAE(**tiny_networks(), objective=Beta(1.0), gamma=2.0)
+    small = networks.discriminator(3, units=(8,))
+    vae = FactorVAE(**tiny_networks(), objective=Beta(1.0), gamma=2.0, discriminator=small)
     vae.compile("adam")
     history = fit(vae, [LossCurves(tmp_path)], epochs=1).history
     events = scalars(read_events(tmp_path / "loss"))

@@ -171,7 +171,7 @@ def test_evaluate_takes_other_scores_and_draws_when_asked(trained, capsys, tmp_p
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--scores", "mig"], "must be all, fast or of beta_vae_score, .*got 'mig'"),
+        (["--scores", "mig"], "must be all, fast or of .*got 'mig'"),
         (["--n-seeds", "0"], "n_seeds must be at least 1, got 0"),
         (
             ["--out", "scores.txt", "--scores=active_units"],

@@ -10,6 +10,7 @@ import pytest
 
 import keras_betavae as kbv
 from keras_betavae.evaluation.score_table import score_list
+from keras_betavae.metrics import _linear
 
 pytestmark = [
     # Keras 3.15 says so of every tf.data input.
@@ -19,13 +20,14 @@ pytestmark = [
 ]
 
 ROOT = Path(__file__).parents[1]
+NOT_OBJECTIVES = ("Cost", "Objective", "Sample", "Weight")
 
 
 @pytest.fixture(autouse=True)
-def compile_nothing(monkeypatch):
-    """XLA would take longer to compile the small models than they train."""
-    defaults = {**kbv.BetaVAE.compile.__kwdefaults__, "jit_compile": False}
-    monkeypatch.setattr(kbv.BetaVAE.compile, "__kwdefaults__", defaults)
+def few_steps_of_the_classifier(monkeypatch):
+    """What a score comes to does not matter here."""
+    monkeypatch.setattr(_linear, "MAX_STEPS", 200)
+    monkeypatch.setattr(_linear, "CHECK_EVERY", 100)
 
 
 @pytest.fixture(autouse=True)
@@ -148,10 +150,13 @@ def test_the_docs_list_every_data_set():
 def test_the_docs_list_every_objective_and_model():
     text = (ROOT / "docs" / "objectives.md").read_text("utf-8")
     models = ["FactorVAE", "AdaGVAE", "GroupVAE"]
-    public = [name for name in kbv.objectives.__all__ if name[0].isupper() and name != "Objective"]
+    public = [
+        name for name in kbv.objectives.__all__ if name[0].isupper() and name not in NOT_OBJECTIVES
+    ]
     assert not [name for name in [*public, *models] if f"`{name}(" not in text]
 
 
+@pytest.mark.slow
 def test_the_benchmark_of_the_scores_runs(capsys):
     path = ROOT / "benchmarks" / "scores.py"
     exec(compile(smaller(path.read_text("utf-8")), str(path), "exec"), {"__name__": "__main__"})
@@ -169,7 +174,7 @@ def test_the_benchmark_of_the_scores_runs(capsys):
 
 
 # What these do, other tests do with less.
-SLOW = ("reproduce_blobs", "choose_without_factors", "compare_objectives")
+SLOW = ("reproduce_blobs", "choose_without_factors", "compare_objectives", "known_codes")
 
 
 @pytest.mark.parametrize(

@@ -88,14 +88,13 @@ def test_the_papers_budget_is_the_papers_recipe():
     assert built.get_config() == presets.get("burgess_dsprites").objective.get_config()
 
 
-@pytest.mark.parametrize("objective", locatello.GRIDS)
+@pytest.mark.parametrize("objective", ["locatello_beta", "locatello_factor"])
 def test_every_cell_is_a_grid_of_six_that_can_be_built(objective):
     trials, data = locatello.cell_sweep("hour", objective=objective).trials(), load_blobs(2, 2)
     assert len(trials) == 6
     for settings in trials.values():
-        built = settings.build_model(data)
         assert settings.batch_size == presets.get(objective).batch_size
-    assert built.latent_dim == 10
+    assert settings.build_model(data).latent_dim == 10
 
 
 @pytest.mark.parametrize("data", locatello.DATA)

@@ -165,7 +165,7 @@ def test_a_damaged_config_is_named(tmp_path, content):
         ('"seed": -1', "seed must be at least 0, got -1"),
         ('"seed": null', "seed must be an integer, got None"),
         ('"preset": 3', "preset must be a string, got 3"),
-        ('"data": "mnist"', "data must be one of sprites, .*, folder, got 'mnist'"),
+        ('"data": "mnist"', "data must be one of blobs, .*, folder, got 'mnist'"),
         ('"data": "folder"', "data_path must be the folder with your pictures, got None"),
         ('"data_path": 5', "data_path must be a string, got 5"),
         ('"factors_path": "a.csv"', "factors_path must be left out unless data is folder, got"),

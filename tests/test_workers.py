@@ -281,6 +281,7 @@ def test_two_workers_go_on_after_one_was_killed(tmp_path):
         np.testing.assert_allclose(weight, expected, rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_the_script_of_the_docs_runs(tmp_path, monkeypatch):
     text = (ROOT / "docs" / "scaling.md").read_text("utf-8")
     code = re.search(r"```python\n(.*?)```", text, re.DOTALL)[1]

@@ -202,7 +202,7 @@ class BetaVAE(keras.Model):
     @property
     def n_images_seen(self) -> int:
         """The images of the epoch so far."""
-        return int(self._means.latent_kl.count)
+        return int(tf.convert_to_tensor(self._means.latent_kl.count))
 
     @property
     def prior(self) -> tfd.Independent:
