@@ -20,7 +20,6 @@ pytestmark = [
 ]
 
 ROOT = Path(__file__).parents[1]
-NOT_OBJECTIVES = ("Cost", "Objective", "Sample", "Weight")
 
 
 @pytest.fixture(autouse=True)
