@@ -106,7 +106,8 @@ def loss_or_error(vae, images, batch_size):
 TWO_REPLICAS = """
 from tests.test_replicas import *
 one = tf.distribute.get_strategy()
-apart = {m: distance_of_gradients(family.FAMILY[m], (one, two), sizes) for m, sizes in SIZES.items()}
+members = family.FAMILY
+apart = {m: distance_of_gradients(members[m], (one, two), sizes) for m, sizes in SIZES.items()}
 signs, between = capacity_between_replicas()
 apart_between = distance_of_gradients(between, (one, two))
 with two.scope():
