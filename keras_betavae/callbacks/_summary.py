@@ -71,7 +71,7 @@ class SummaryCallback(keras.callbacks.Callback):
             raise OSError(f"could not write TensorBoard's events: {reason}") from error
         for file in self._files:
             if not file.is_file():
-                # TensorFlow goes on without a word.
+                # TensorFlow does not notice.
                 raise FileNotFoundError(
                     f"{file} was deleted while the training wrote to it; what it held is lost"
                 )

@@ -19,8 +19,8 @@ class LatentTable(SummaryCallback):
     Of the model as training finds it, and again after every n-th epoch, there is a line for
     each latent: `step`, `latent`, its KL `kl`, and its mutual information with each factor under
     the factor's name, in nats. Lines of later steps than the one at which training begins are
-    dropped, so that a training that was killed goes on with the file. The training's random
-    streams are not touched.
+    dropped, so that a training that was killed and resumed continues the file. The
+    training's random streams are not touched.
 
     Args:
         data: Images with factors, or without.

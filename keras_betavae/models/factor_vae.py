@@ -27,7 +27,7 @@ class FactorVAE(BetaVAE):
         \mathcal{L} = \mathbb{E}_{q(z|x)}\left[-\log p(x|z)\right] + R + \gamma \,
         \mathbb{E}_{q(z)}\left[\log \frac{D(z)}{1 - D(z)}\right]
 
-    The discriminator D is trained beside it to tell codes from codes whose latents were
+    The discriminator D is trained at the same time to tell codes from codes whose latents were
     permuted over the batch, each on its own, so that log D/(1 − D) tends to
     log q(z) / Π_j q(z_j). A batch is split in two: the first half trains the VAE and gives
     D the codes, the second half, encoded after that, gives D the codes to permute. So take
