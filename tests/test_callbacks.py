@@ -513,7 +513,7 @@ def test_a_warning_says_when_the_kl_strays_from_the_capacity_and_is_not_repeated
     far = frozen(Capacity(10.0, kl + 3.0, n_steps=1, min_capacity=kl + 3.0))
     with pytest.warns(UserWarning, match=r"3\.0 nats from the capacity") as caught:
         fit(far, [LatentActivity()], epochs=3)
-    assert len(caught) == 1
+    assert len([each for each in caught if "capacity" in str(each.message)]) == 1
 
 
 def test_the_kl_may_stray_while_gamma_rises():
