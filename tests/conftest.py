@@ -62,29 +62,6 @@ def compile_nothing(request, monkeypatch):
         monkeypatch.setattr(package.BetaVAE.compile, "__kwdefaults__", defaults)
 
 
-WITHOUT_GRAPHS = {
-    "test_callbacks",
-    "test_capacity",
-    "test_documents",
-    "test_latent_table",
-    "test_pair_vae",
-    "test_semi_supervised",
-}
-"""The files whose trainings are so short that a graph takes longer to make than to run."""
-
-
-@pytest.fixture(autouse=True)
-def make_no_graphs(request):
-    """Runs TensorFlow's functions eagerly where graphs play no part."""
-    if request.path.stem not in WITHOUT_GRAPHS:
-        yield
-        return
-    from tests.helpers import no_graphs
-
-    with no_graphs():
-        yield
-
-
 @pytest.fixture(scope="session")
 def finished_run(tmp_path_factory):
     """A finished run of few steps, with pictures and controls; copy it to change it."""
