@@ -29,7 +29,7 @@ setup(
         "tensorflow-probability[tf]>=0.25",
         "numpy>=2.0",
         "protobuf>=4.22",
-        "scikit-learn>=1.8",
+        "scikit-learn>=1.9",
         "scipy>=1.15",
         "joblib>=1.3",
         "jinja2>=3.1",

@@ -142,7 +142,7 @@ def labelled_grid(
     row_height = (len(grid) - padding) // len(images)
     # Pillow's own font has no Greek letters.
     path = Path(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")
-    font = ImageFont.truetype(path, max(9, min(14, row_height // 3)))
+    font = ImageFont.truetype(os.fspath(path), max(9, min(14, row_height // 3)))
     margin = 16 + max(int(font.getlength(label)) for label in labels)
     sheet = Image.new("RGB", (margin + grid.shape[1], len(grid)), "white")
     sheet.paste(Image.fromarray(grid), (margin, 0))
