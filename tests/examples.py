@@ -10,8 +10,16 @@ import numpy as np
 
 from keras_betavae import AdaGVAE, BetaVAE, FactorVAE, GroupVAE, networks
 from keras_betavae.likelihoods import Bernoulli, ContinuousBernoulli, Gaussian, Laplace
-from keras_betavae.objectives import DIP, Beta, BetaTC, Capacity, SemiSupervised
-from keras_betavae.objectives.schedules import Cosine, Cyclical, Linear
+from keras_betavae.objectives import (
+    DIP,
+    Beta,
+    BetaTC,
+    Capacity,
+    ControlledCapacity,
+    SemiSupervised,
+    TargetReconstruction,
+)
+from keras_betavae.objectives.schedules import Cosine, Cyclical, Linear, Staircase
 from tests.helpers import patterns, tiny_networks
 
 N = 64  # Images in a fit.
@@ -21,6 +29,12 @@ PARTNERS = patterns(N)[::-1]
 OBJECTIVES = {
     "Beta": [Beta(2.0), Beta(0.0), Beta(Cosine(0.0, 2.0, 20))],
     "Capacity": [Capacity(1.0, 2.0, n_steps=20), Capacity(Cosine(1.0, 9.0, 5), 5.0, 7, 0.5)],
+    "ControlledCapacity": [
+        ControlledCapacity(Linear(0.5, 3.0, n_steps=20), initial_beta=1.0),
+        ControlledCapacity(2.0, "pi"),
+        ControlledCapacity(Staircase(0.5, 3.0, 5, 4), "incremental", kp=0.1, smoothing=1),
+    ],
+    "TargetReconstruction": [TargetReconstruction(8.0), TargetReconstruction(-3.0, kp=0.5)],
     "BetaTC": [
         BetaTC(beta=2.0, n_data=N),
         BetaTC(2.0, Cyclical(0.5, 6.0, n_steps=8), 0.5, n_data=N, sampling="mws"),
@@ -34,6 +48,7 @@ OBJECTIVES = {
 SCHEDULES = {
     "Linear": [Linear(0.5, 4.0, n_steps=12), Linear(4.0, 0.5, n_steps=7)],
     "Cosine": [Cosine(0.5, 4.0, n_steps=12)],
+    "Staircase": [Staircase(0.5, 4.0, n_steps=5, n_stairs=3, ramp=0.5)],
     "Cyclical": [Cyclical(0.5, 4.0, n_steps=12, n_cycles=3, ramp=0.75)],
 }
 LIKELIHOODS = {

@@ -88,7 +88,9 @@ def cost(objective, posterior, prior, z=None, *, step=0, labels=None, state=None
     if labels is None:
         labels = labels_for(objective, z.shape[0])
     state = objective.initial_state() if state is None else state
-    return objective(Sample(posterior, prior, z, tf.constant(step), labels), state)
+    return objective(
+        Sample(posterior, prior, z, tf.constant(step), tf.constant(9.0), labels), state
+    )
 
 
 @keras.saving.register_keras_serializable(package="tests")

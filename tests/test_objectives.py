@@ -36,7 +36,7 @@ def test_objectives_are_pure_functions_of_finite_scalar_value(objective):
     assert tuple(logs) == objective.log_names
     assert set(state) == set(objective.initial_state())
     charted = {name for names in objective.charts.values() for name in names}
-    assert charted <= {*objective.log_names, "kl_loss"}
+    assert charted <= {*objective.log_names, "kl_loss", "reconstruction_loss"}
     z = posterior.sample(seed=[0, 0])
     np.testing.assert_allclose(
         cost(objective, posterior, prior, z).loss, compiled(posterior, prior, z).loss, rtol=1e-5

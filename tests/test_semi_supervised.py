@@ -143,7 +143,7 @@ def test_labels_of_another_shape_are_refused(labels, message):
     _, _, posterior, prior = gaussians()
     objective = SemiSupervised(Beta(), SIZES)
     labels = None if labels is None else tf.constant(labels)
-    sample = Sample(posterior, prior, posterior.sample(seed=[0, 0]), 0, labels)
+    sample = Sample(posterior, prior, posterior.sample(seed=[0, 0]), 0, tf.constant(0.0), labels)
     with pytest.raises(ValueError, match=message):
         objective(sample, {})
 

@@ -57,6 +57,10 @@ class Share:
         moments = self.gathered(tf.concat([normal.loc, normal.scale], axis=-1))
         return tfd.Independent(tfd.Normal(*tf.split(moments, 2, axis=-1)), 1)
 
+    def mean(self, local: tf.Tensor) -> tf.Tensor:
+        """Returns the global batch's mean of what `local` is the mean of on this replica."""
+        return local if self._replica is None else total(local * self.fraction)
+
     def own(self, values: tf.Tensor) -> tf.Tensor:
         """Returns this replica's rows of what `gathered` returns."""
         if self._replica is None:

@@ -377,7 +377,8 @@ class BetaVAE(keras.Model):
             labels = share.gathered(tf.cast(labels, "float32"))
         else:
             labels = None
-        sample = Sample(whole, prior, z_whole, self.step, labels)
+        seen = tf.stop_gradient(share.mean(reconstruction_loss))
+        sample = Sample(whole, prior, z_whole, self.step, seen, labels)
         loss, logs, state = self.objective(sample, self.objective_state)
         if training:
             self._move_on(state)

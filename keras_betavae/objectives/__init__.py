@@ -11,12 +11,14 @@ from keras_betavae.objectives.base import (
 from keras_betavae.objectives.beta import Beta
 from keras_betavae.objectives.beta_tc import BetaTC
 from keras_betavae.objectives.capacity import Capacity
+from keras_betavae.objectives.control import ControlledCapacity, TargetReconstruction
 from keras_betavae.objectives.dip import DIP
 from keras_betavae.objectives.labels import SemiSupervised
 from keras_betavae.objectives.schedules import (
     Cosine,
     Cyclical,
     Linear,
+    Staircase,
     Weight,
     checked_weight,
     scheduled,
@@ -29,6 +31,7 @@ __all__ = [
     "Beta",
     "BetaTC",
     "Capacity",
+    "ControlledCapacity",
     "Cosine",
     "Cost",
     "Cyclical",
@@ -36,6 +39,8 @@ __all__ = [
     "Objective",
     "Sample",
     "SemiSupervised",
+    "Staircase",
+    "TargetReconstruction",
     "Weight",
     "batch_mean",
     "checked_weight",

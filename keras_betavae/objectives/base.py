@@ -19,6 +19,7 @@ class Sample(NamedTuple):
         prior: p(z), event shape (latent_dim,).
         z: A sample of the posterior, (batch, latent_dim).
         step: The training steps done before this one, an integer scalar.
+        reconstruction_loss: The batch mean of -log p(x|z) in nats, without a gradient.
         labels: The y of `(x, y)` batches, (batch, n_labels), for an objective that asks for
             labels; None if the batch has none.
     """
@@ -27,6 +28,7 @@ class Sample(NamedTuple):
     prior: tfd.Independent
     z: tf.Tensor
     step: tf.Tensor | int
+    reconstruction_loss: tf.Tensor
     labels: tf.Tensor | None = None
 
 

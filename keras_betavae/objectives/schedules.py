@@ -16,6 +16,12 @@ from keras.optimizers.schedules import LearningRateSchedule
 from keras_betavae._utils.checks import SetOnce, finite, whole
 
 
+def _part(name: str, value: float) -> float:
+    if not 0.0 < value <= 1.0:
+        raise ValueError(f"{name} must be above 0 and at most 1, got {value}")
+    return float(value)
+
+
 class _Ramp(SetOnce, LearningRateSchedule):
     """From `start` to `end` in `n_steps`."""
 
@@ -117,9 +123,7 @@ class Cyclical(_Ramp):
     ):
         super().__init__(start, end, n_steps)
         self.n_cycles = whole("n_cycles", n_cycles)
-        if not 0.0 < ramp <= 1.0:
-            raise ValueError(f"ramp must be above 0 and at most 1, got {ramp}")
-        self.ramp = float(ramp)
+        self.ramp = _part("ramp", ramp)
 
     def _progress(self, step):
         step = tf.cast(step, "int64")
@@ -129,6 +133,49 @@ class Cyclical(_Ramp):
     def get_config(self) -> dict:
         """Returns the constructor's arguments."""
         return {**super().get_config(), "n_cycles": self.n_cycles, "ramp": self.ramp}
+
+
+@keras.saving.register_keras_serializable(package="keras_betavae")
+class Staircase(_Ramp):
+    r"""Climbs stairs of equal height: on each it rises, then rests.
+
+    .. math::
+        w(t) = w_0 + (w_1 - w_0) \, \frac{k + \min\left(\frac{t - k T}{R \, T}, 1\right)}{n},
+        \quad k = \lfloor t / T \rfloor < n, \qquad w(t) = w_1 \quad (t \ge n T)
+
+    Args:
+        start: w_0, at least 0.
+        end: w_1, at least 0.
+        n_steps: T, the training steps of one stair, at least 1.
+        n_stairs: n, the number of stairs, at least 1.
+        ramp: R, the part of a stair in which the weight moves, above 0 and at most 1.
+
+    Raises:
+        ValueError: If an argument is outside its range or not finite.
+
+    References:
+        Shao et al., ControlVAE, ICML 2020, and DynamicVAE, CVPR 2022, whose capacity rises so.
+
+    Example:
+        >>> schedule = Staircase(0.0, 6.0, n_steps=100, n_stairs=3, ramp=0.5)
+        >>> [float(schedule(step)) for step in (0, 25, 50, 99, 125, 300)]
+        [0.0, 1.0, 2.0, 2.0, 3.0, 6.0]
+    """
+
+    def __init__(self, start: float, end: float, n_steps: int, n_stairs: int, ramp: float = 0.5):
+        super().__init__(start, end, n_steps)
+        self.n_stairs = whole("n_stairs", n_stairs)
+        self.ramp = _part("ramp", ramp)
+
+    def _progress(self, step):
+        step = tf.cast(step, "int64")
+        within = tf.cast(step % self.n_steps, "float32") / (self.ramp * self.n_steps)
+        climbed = tf.cast(step // self.n_steps, "float32") + tf.minimum(within, 1.0)
+        return tf.minimum(climbed / self.n_stairs, 1.0)
+
+    def get_config(self) -> dict:
+        """Returns the constructor's arguments."""
+        return {**super().get_config(), "n_stairs": self.n_stairs, "ramp": self.ramp}
 
 
 Weight: TypeAlias = float | LearningRateSchedule

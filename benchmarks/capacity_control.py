@@ -1,0 +1,105 @@
+"""Tells how near to C(t) the KL is held: by controllers of β, and by γ · |KL − C|.
+
+    python benchmarks/capacity_control.py [--networks burgess broadcast] [--objectives ...]
+        [--steps 6000] [--seed 0] [--out FOLDER]
+
+C rises from 0.5 to 18 nats in `steps` steps of 32 sprites each, under Adam 5e-4 (`burgess`) or 1e-3
+(`broadcast`). Each run is a CSV in FOLDER, whose rows are means over `EVERY` steps; a finished run
+is not run again. The summary is over all rows but those of the first tenth.
+"""
+
+import argparse
+import csv
+import statistics
+from functools import partial
+from pathlib import Path
+
+EVERY, BATCH = 50, 32
+COLUMNS = ("step", "capacity", "kl_loss", "beta", "reconstruction_loss")
+LEARNING_RATES = {"burgess": 5e-4, "broadcast": 1e-3}
+
+
+def objectives(steps: int) -> dict:
+    """Returns what makes each objective, by name."""
+    from keras_betavae.objectives import Capacity, ControlledCapacity, Linear
+
+    ramp = Linear(0.5, 18.0, steps)
+    return {
+        "log": partial(ControlledCapacity, ramp),
+        "pi": partial(ControlledCapacity, ramp, "pi"),
+        "incremental": partial(ControlledCapacity, ramp, "incremental"),
+        "distance": partial(Capacity, 1000.0, 18.0, steps, 0.5),
+    }
+
+
+def run(network: str, objective: str, steps: int, seed: int, out: Path) -> None:
+    """Trains one model and writes what it logged to `out`."""
+    import keras
+
+    import keras_betavae as kbv
+
+    data = kbv.datasets.load_sprites()
+    keras.utils.set_random_seed(seed)
+    encoder = kbv.networks.burgess_encoder if network == "burgess" else kbv.networks.conv_encoder
+    decoder = getattr(kbv.networks, f"{network}_decoder")
+    vae = kbv.BetaVAE(
+        encoder(data.image_shape, 10),
+        decoder(10, data.image_shape),
+        objectives(steps)[objective](),
+        seed=seed,
+    )
+    vae.compile(keras.optimizers.Adam(LEARNING_RATES[network]))
+    part = out.with_suffix(".part")
+    with part.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(COLUMNS)
+
+        def write(epoch: int, logs: dict) -> None:
+            row = {"step": (epoch + 1) * EVERY, "beta": "", **logs}
+            writer.writerow([row[name] for name in COLUMNS])
+            file.flush()
+
+        vae.fit(
+            data.to_tf_data(BATCH, seed=seed, repeat=True),
+            epochs=steps // EVERY,
+            steps_per_epoch=EVERY,
+            verbose=0,
+            callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=write)],
+        )
+    part.replace(out)
+
+
+def summary(path: Path) -> str:
+    """Returns the distances of a run, and its reconstruction at the end."""
+    with path.open(newline="") as file:
+        rows = [{k: float(v or "nan") for k, v in row.items()} for row in csv.DictReader(file)]
+    distances = [abs(row["kl_loss"] - row["capacity"]) for row in rows[len(rows) // 10 :]]
+    within = sum(distance <= 0.5 for distance in distances) / len(distances)
+    return (
+        f"within 0.5 nat {within:.0%} of the ramp, median {statistics.median(distances):.2f}, "
+        f"largest {max(distances):.2f}; reconstruction {rows[-1]['reconstruction_loss']:.1f}, "
+        f"β {rows[-1]['beta']:.2f}"
+    )
+
+
+def main() -> None:
+    """Runs what is asked for and prints the summaries."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--networks", nargs="+", default=list(LEARNING_RATES))
+    parser.add_argument("--objectives", nargs="+", default=["log", "distance"])
+    parser.add_argument("--steps", type=int, default=6_000)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, default=Path("capacity_control"))
+    arguments = parser.parse_args()
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    for network in arguments.networks:
+        for objective in arguments.objectives:
+            name = f"{network}-{objective}-{arguments.steps}-{arguments.seed}"
+            out = arguments.out / f"{name}.csv"
+            if not out.exists():
+                run(network, objective, arguments.steps, arguments.seed, out)
+            print(f"{name}: {summary(out)}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,327 @@
+"""β under control: a feedback loop holds the KL, or the reconstruction, at a target."""
+
+import abc
+import math
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import keras
+import tensorflow as tf
+
+from keras_betavae._utils.checks import finite, whole
+from keras_betavae.objectives.base import Cost, Objective, Sample, mean_kl
+from keras_betavae.objectives.schedules import Weight, checked_weight, weight_at
+
+
+class _Gains(NamedTuple):
+    """A controller's options where the user gives none."""
+
+    kp: float
+    ki: float
+    smoothing: int
+    initial_beta: float
+    min_beta: float
+    max_beta: float
+
+
+_CONTROLLERS = {
+    "log": _Gains(0.25, 0.005, 10, 10.0, 0.01, 1e4),
+    "pi": _Gains(0.01, 0.001, 1, 1.0, 1.0, 1e4),
+    "incremental": _Gains(0.01, 0.005, 5, 50.0, 0.1, 1e4),
+}
+
+
+class _ControlledBeta(Objective):
+    """β · KL, where β follows from the integral and the last error, which are state.
+
+    The β of a step comes from the batches before it, so that no gradient passes the controller
+    and an evaluation leaves it alone.
+    """
+
+    def __init__(self, gains: _Gains):
+        self.kp = finite("kp", gains.kp, minimum=0.0)
+        self.ki = finite("ki", gains.ki, minimum=0.0)
+        self.smoothing = whole("smoothing", gains.smoothing)
+        self.min_beta = finite("min_beta", gains.min_beta, minimum=0.0)
+        self.max_beta = finite("max_beta", gains.max_beta, minimum=self.min_beta)
+        self.initial_beta = finite("initial_beta", gains.initial_beta, minimum=self.min_beta)
+        if self.initial_beta > self.max_beta:
+            raise ValueError(
+                f"initial_beta must be at most max_beta, got {self.initial_beta:g} > "
+                f"{self.max_beta:g}"
+            )
+
+    @abc.abstractmethod
+    def beta(self, state: Mapping[str, tf.Tensor]) -> tf.Tensor:
+        """Returns the β that a state gives."""
+
+    def _smoothed(self, error: tf.Tensor, state: Mapping[str, tf.Tensor]) -> tf.Tensor:
+        last = state["error"]
+        return last + (tf.stop_gradient(error) - last) / self.smoothing
+
+    def _log_step(self, state: Mapping[str, tf.Tensor], error: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Returns the state after a step of the proportional-integral controller of ln β."""
+        change = self.kp * (error - state["error"]) + self.ki * error
+        bounds = math.log(self.min_beta), math.log(self.max_beta)
+        return {
+            "integral": tf.clip_by_value(state["integral"] - change, *bounds),
+            "error": error,
+        }
+
+    def get_config(self) -> dict:
+        """Returns the constructor's arguments."""
+        return {name: getattr(self, name) for name in _Gains._fields}
+
+
+@keras.saving.register_keras_serializable(package="keras_betavae")
+class ControlledCapacity(_ControlledBeta):
+    r"""Holds the KL at a capacity by a controller of β (ControlVAE, DynamicVAE, and ours).
+
+    .. math::
+        R = \beta_t \, \mathrm{KL}_t, \qquad
+        \mathrm{KL}_t = \mathbb{E}_x \, \mathrm{KL}\left(q(z|x) \,\|\, p(z)\right), \qquad
+        e_t = \bar e \left(C(t) - \mathrm{KL}_t\right)
+
+    The KL is the batch's mean (on several replicas, the global batch's) and the error
+    :math:`e_t` its exponential average over `smoothing` steps. Where `Capacity` adds the distance
+    of the KL from C to the loss, whose gradient changes its sign from one step to the next, here
+    the loss is that of a β-VAE, and β finds the value at which the KL is C. The controllers, with
+    :math:`s(e) = 1 / (1 + \exp e)`:
+
+    - `"log"` moves the logarithm, so that the gains fit a β of 0.1 as well as one of 1,000:
+
+      .. math:: \ln \beta_{t+1} = \ln \beta_t - K_p (e_t - e_{t-1}) - K_i e_t
+
+    - `"pi"`, ControlVAE's. I rests while :math:`\beta_\mathrm{min} + K_p s + I` is below its bound:
+
+      .. math::
+        \beta_{t+1} = \beta_\mathrm{min} + K_p \, s(e_t) + I_t, \qquad I_t = I_{t-1} - K_i e_t
+
+    - `"incremental"`, DynamicVAE's; its last term is left out while the sum is below its bound,
+      and the sum is kept as it is before β is clipped. (Its code averages the last five errors
+      with equal weights.)
+
+      .. math:: \beta_{t+1} = \beta_t + K_p \left[s(e_t) - s(e_{t-1})\right] - K_i e_t
+
+    β is clipped to `min_beta` and `max_beta`. Options that are None are those of this table:
+
+    ============= ==== ===== ========= ============ ======== ========
+    controller    kp   ki    smoothing initial_beta min_beta max_beta
+    ============= ==== ===== ========= ============ ======== ========
+    `log`         0.25 0.005 10        10           0.01     1e4
+    `pi`          0.01 0.001 1         1            1        1e4
+    `incremental` 0.01 0.005 5         50           0.1      1e4
+    ============= ==== ===== ========= ============ ======== ========
+
+    Args:
+        capacity: C in nats, at least 0, or a schedule, such as `Linear` or `Staircase`.
+        controller: `"log"`, `"pi"` or `"incremental"`.
+        kp: K_p, at least 0.
+        ki: K_i, at least 0.
+        smoothing: Steps of the error's exponential average, at least 1 (none).
+        initial_beta: β before the first step, within the bounds.
+        min_beta: The least β, at least 0; above 0 for `"log"`.
+        max_beta: The greatest β.
+
+    Raises:
+        ValueError: If an argument is outside its range or not finite.
+
+    References:
+        Shao et al., ControlVAE: Controllable Variational Autoencoder, ICML 2020. Shao et al.,
+        Rethinking Controllable Variational Autoencoders (DynamicVAE), CVPR 2022. Burgess et al.,
+        Understanding disentangling in β-VAE, NIPS 2017 workshop, for C(t).
+
+    Example:
+        >>> from keras_betavae.objectives import Linear
+        >>> objective = ControlledCapacity(Linear(0.5, 25.0, n_steps=100_000))
+        >>> {name: round(value, 2) for name, value in objective.initial_state().items()}
+        {'integral': 2.3, 'error': 0.0}
+    """
+
+    def __init__(
+        self,
+        capacity: Weight = 25.0,
+        controller: str = "log",
+        *,
+        kp: float | None = None,
+        ki: float | None = None,
+        smoothing: int | None = None,
+        initial_beta: float | None = None,
+        min_beta: float | None = None,
+        max_beta: float | None = None,
+    ):
+        if controller not in _CONTROLLERS:
+            raise ValueError(
+                f"controller must be one of {', '.join(_CONTROLLERS)}, got {controller!r}"
+            )
+        given = (kp, ki, smoothing, initial_beta, min_beta, max_beta)
+        chosen = [
+            default if value is None else value
+            for default, value in zip(_CONTROLLERS[controller], given, strict=True)
+        ]
+        super().__init__(_Gains(*chosen))
+        self.capacity = checked_weight("capacity", capacity)
+        self.controller = controller
+        if controller == "log" and not self.min_beta:
+            raise ValueError("min_beta must be above 0 for the controller of ln β, got 0")
+
+    @property
+    def log_names(self) -> tuple[str, ...]:
+        """β, C, and the distance of the batch's KL from it."""
+        return ("beta", "capacity", "capacity_distance")
+
+    @property
+    def charts(self) -> dict[str, tuple[str, ...]]:
+        """The KL with C, their distance, and β."""
+        return {
+            "KL and capacity, nats": ("kl_loss", "capacity"),
+            "distance of a batch's KL from the capacity, nats": ("capacity_distance",),
+            "β": ("beta",),
+        }
+
+    def initial_state(self) -> dict[str, float]:
+        """Returns the integral that gives `initial_beta` (its logarithm for `"log"`)."""
+        integral = {
+            "log": math.log(self.initial_beta or 1.0),
+            "pi": self.initial_beta - self.min_beta - 0.5 * self.kp,
+            "incremental": self.initial_beta,
+        }
+        return {"integral": integral[self.controller], "error": 0.0}
+
+    def beta(self, state: Mapping[str, tf.Tensor]) -> tf.Tensor:
+        """Returns the β of the next step."""
+        integral = state["integral"]
+        if self.controller == "log":
+            return tf.exp(integral)
+        if self.controller == "pi":
+            integral = self._unclipped(state)
+        return tf.clip_by_value(integral, self.min_beta, self.max_beta)
+
+    def _unclipped(self, state: Mapping[str, tf.Tensor]) -> tf.Tensor:
+        return self.min_beta + self.kp * tf.sigmoid(-state["error"]) + state["integral"]
+
+    def _next_state(self, state: Mapping[str, tf.Tensor], error: tf.Tensor) -> dict[str, tf.Tensor]:
+        if self.controller == "log":
+            return self._log_step(state, error)
+        integral, last = state["integral"], state["error"]
+        if self.controller == "pi":
+            is_below = self._unclipped(state) < self.min_beta
+        else:
+            is_below = integral < self.min_beta
+            integral += self.kp * (tf.sigmoid(-error) - tf.sigmoid(-last))
+        return {
+            "integral": integral - tf.where(is_below, 0.0, self.ki * error),
+            "error": error,
+        }
+
+    def __call__(self, sample: Sample, state: Mapping[str, tf.Tensor]) -> Cost:
+        """Returns β · KL, batch mean, in nats."""
+        kl = mean_kl(sample.posterior, sample.prior)
+        capacity = tf.cast(weight_at(self.capacity, sample.step), "float32")
+        beta = self.beta(state)
+        logs = {"beta": beta, "capacity": capacity, "capacity_distance": tf.abs(capacity - kl)}
+        error = self._smoothed(capacity - kl, state)
+        return Cost(beta * kl, logs, self._next_state(state, error))
+
+    def advice(self, logs: Mapping[str, float], first_step: int, last_step: int) -> str | None:
+        """Warns if the KL was more than 1 nat from C on average while β sat at a bound."""
+        del first_step
+        lowest, highest = logs["beta"] <= 1.01 * self.min_beta, logs["beta"] >= 0.99 * self.max_beta
+        if logs["capacity_distance"] <= 1.0 or not (lowest or highest):
+            return None
+        bound = "min_beta" if lowest else "max_beta"
+        return (
+            f"by step {last_step} the KL is {logs['capacity_distance']:.1f} nats from the capacity "
+            f"on average (KL {logs['kl_loss']:.1f}, C {logs['capacity']:.1f}), and β is at its "
+            f"bound of {getattr(self, bound):g}: change {bound} or the capacity"
+        )
+
+    def get_config(self) -> dict:
+        """Returns the constructor's arguments."""
+        own = keras.saving.serialize_keras_object({"capacity": self.capacity})
+        return {**own, "controller": self.controller, **super().get_config()}
+
+
+@keras.saving.register_keras_serializable(package="keras_betavae")
+class TargetReconstruction(_ControlledBeta):
+    r"""Holds the reconstruction loss at a target, and keeps the KL as low as that allows (GECO).
+
+    .. math::
+        R = \beta_t \, \mathrm{KL}_t, \qquad
+        \ln \beta_{t+1} = \ln \beta_t - K_p (e_t - e_{t-1}) - K_i e_t
+
+    with :math:`e_t` the exponential average over `smoothing` steps of
+    :math:`(D_t - \kappa) / \max(|\kappa|, 1)`, clipped to ± 1, and :math:`D_t` the batch's
+    reconstruction loss: where images are worse than asked for, β falls. It is the constrained
+    problem "minimize the KL such that D ≤ κ" with the Lagrange multiplier λ = 1/β on D, up to the
+    scale of the loss. β is clipped to `min_beta` and `max_beta`.
+
+    Args:
+        target: κ, the reconstruction loss in nats per image that `fit` shall reach.
+        kp: K_p, at least 0.
+        ki: K_i, at least 0.
+        smoothing: Steps of the error's exponential average, at least 1 (none).
+        initial_beta: β before the first step, within the bounds.
+        min_beta: The least β, above 0.
+        max_beta: The greatest β.
+
+    Raises:
+        ValueError: If an argument is outside its range or not finite.
+
+    References:
+        Rezende & Viola, Taming VAEs, 2018, whose constraint is not divided by κ.
+
+    Example:
+        >>> TargetReconstruction(80.0).target
+        80.0
+    """
+
+    def __init__(
+        self,
+        target: float,
+        *,
+        kp: float = 1.0,
+        ki: float = 0.01,
+        smoothing: int = 10,
+        initial_beta: float = 1.0,
+        min_beta: float = 0.01,
+        max_beta: float = 1e4,
+    ):
+        super().__init__(_Gains(kp, ki, smoothing, initial_beta, min_beta, max_beta))
+        self.target = finite("target", target)
+        if not self.min_beta:
+            raise ValueError("min_beta must be above 0, got 0")
+
+    @property
+    def log_names(self) -> tuple[str, ...]:
+        """β and the target, κ."""
+        return ("beta", "target")
+
+    @property
+    def charts(self) -> dict[str, tuple[str, ...]]:
+        """The reconstruction loss with its target, and β."""
+        return {
+            "reconstruction and target, nats": ("reconstruction_loss", "target"),
+            "β": ("beta",),
+        }
+
+    def initial_state(self) -> dict[str, float]:
+        """Returns the logarithm of `initial_beta`, and no error."""
+        return {"integral": math.log(self.initial_beta), "error": 0.0}
+
+    def beta(self, state: Mapping[str, tf.Tensor]) -> tf.Tensor:
+        """Returns the β of the next step."""
+        return tf.exp(state["integral"])
+
+    def __call__(self, sample: Sample, state: Mapping[str, tf.Tensor]) -> Cost:
+        """Returns β · KL, batch mean, in nats."""
+        excess = (sample.reconstruction_loss - self.target) / max(abs(self.target), 1.0)
+        error = self._smoothed(tf.clip_by_value(excess, -1.0, 1.0), state)
+        beta = self.beta(state)
+        logs = {"beta": beta, "target": tf.constant(self.target)}
+        kl = mean_kl(sample.posterior, sample.prior)
+        return Cost(beta * kl, logs, self._log_step(state, error))
+
+    def get_config(self) -> dict:
+        """Returns the constructor's arguments."""
+        return {"target": self.target, **super().get_config()}
