@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import integrate
+from scipy import integrate, stats
 from sklearn.feature_selection import mutual_info_classif
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
@@ -20,6 +20,7 @@ from keras_betavae.metrics import (
     mig_sup_score,
     modularity_score,
     mutual_information,
+    posterior_information,
 )
 
 ESTIMATORS = ("histogram", "corrected", "knn")
@@ -567,3 +568,30 @@ def test_neighbours_that_share_a_value_are_needed():
 def test_bad_options_of_infomec_are_refused(options, words):
     with pytest.raises(ValueError, match=words):
         infomec_scores(FACTORS, CODES, **options)
+
+
+def test_the_information_of_samples_is_that_of_a_gaussian_channel():
+    # Images of one value share a posterior, so that the mixtures are those of the channel.
+    spread, n = 0.4, 20_000
+    factors = np.stack([np.arange(n) % 4, np.arange(n) // 4 % 2], axis=1)
+    means = columns(factors[:, 0] / 2.0, np.zeros(n), factors[:, 1] * 20.0)
+    log_vars = np.full(means.shape, 2.0 * log(spread))
+    found = posterior_information(factors[:4_000], means[:4_000], log_vars[:4_000])
+
+    z = np.linspace(-4.0, 6.0, 20_001)
+    density = stats.norm.pdf(z[:, None], np.arange(4) / 2.0, spread).mean(axis=1)
+    channel = -np.trapezoid(density * np.log(density), z) - stats.norm.entropy(0.0, spread)
+    # The standard error over 4,000 samples of a log-density ratio below 1 is below 0.02.
+    np.testing.assert_allclose(found, [[channel, 0], [0, 0], [0, log(2)]], atol=0.05)
+    score = mig_score(factors, means, log_vars=log_vars, n_samples=4_000)
+    assert score == pytest.approx((channel / log(4) + 1.0) / 2, abs=0.03)
+    assert score < mig_score(factors, means) - 0.1
+
+
+def test_chens_protocol_wants_a_log_variance_for_each_code():
+    factors, codes = grid(4, 2), np.zeros((8, 2))
+    for log_vars in (np.zeros((8, 1)), np.zeros((7, 2))):
+        with pytest.raises(ValueError, match="log_vars must be of the codes' shape"):
+            mig_score(factors, codes, log_vars=log_vars)
+    with pytest.raises(ValueError, match="NaN or infinite"):
+        mig_score(factors, codes, log_vars=np.full((8, 2), np.nan))

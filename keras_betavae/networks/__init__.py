@@ -15,6 +15,8 @@ from keras_betavae.networks.convolutional import (
     conv_encoder,
     locatello_decoder,
     locatello_encoder,
+    patch_decoder,
+    patch_encoder,
 )
 from keras_betavae.networks.dense import dense_decoder, dense_encoder, discriminator
 from keras_betavae.networks.fitting import are_dense, fitting_shapes
@@ -34,4 +36,6 @@ __all__ = [
     "layers",
     "locatello_decoder",
     "locatello_encoder",
+    "patch_decoder",
+    "patch_encoder",
 ]

@@ -62,6 +62,23 @@ class Broadcast:
     source: str
 
 
+@dataclasses.dataclass(frozen=True)
+class Patches:
+    """An encoder that begins with patches of pixels.
+
+    Attributes:
+        patch: Side of the patches that the encoder's first convolution takes.
+        filters: Filters of that convolution, and of each 3×3 convolution of stride 2 after it.
+        dense: Units of the dense layer between 4×4 and the code.
+        source: Where they are published.
+    """
+
+    patch: int
+    filters: tuple[int, int]
+    dense: int
+    source: str
+
+
 DENSE = Dense((1200, 1200), (1200, 1200, 1200), "Higgins et al. 2017, Table 1 (2D shapes)")
 CONV = Convolutional(
     (32, 32, 64, 64),
@@ -74,3 +91,4 @@ LOCATELLO = Convolutional((32, 32, 64, 64), (4, 4, 2, 2), (256,), "Locatello et 
 BROADCAST = Broadcast(
     8, (64, 64), 32, "after Watters et al. 2019, on the 8×8 grid of Locatello et al. 2020"
 )
+PATCHES = Patches(4, (32, 64), 256, "ours; its decoder is that of BROADCAST")

@@ -10,11 +10,12 @@ from keras_betavae.networks.architectures import (
     BURGESS,
     CONV,
     LOCATELLO,
+    PATCHES,
     Convolutional,
 )
 from keras_betavae.networks.dense import gaussian_head, stacked
 from keras_betavae.networks.fitting import COARSEST, halvings
-from keras_betavae.networks.layers import Conv2DTranspose, SpatialBroadcast
+from keras_betavae.networks.layers import Conv2DTranspose, DepthToSpace, SpatialBroadcast
 
 
 def conv_encoder(input_shape: Sequence[int], latent_dim: int) -> keras.Model:
@@ -148,11 +149,64 @@ def broadcast_decoder(latent_dim: int, output_shape: Sequence[int]) -> keras.Mod
     """
     n_layers = halvings(output_shape, latent_dim)
     z = keras.Input((latent_dim,), name="z")
-    h = SpatialBroadcast(BROADCAST.grid)(z)
-    for width in BROADCAST.filters:
-        h = layers.Conv2D(width, 3, padding="same", activation="relu")(h)
+    h = _on_grid(z)
     # The grid is twice the side of the other decoders', and the last layer doubles too.
     return _doubled("broadcast_decoder", z, h, [BROADCAST.doubling] * (n_layers - 2), output_shape)
+
+
+def patch_encoder(input_shape: Sequence[int], latent_dim: int) -> keras.Model:
+    """Returns an encoder that begins with patches, and takes half the time of `conv_encoder`.
+
+    32 filters on patches of 4×4, then 64 of 3×3 and stride 2 down to 4×4, then 256 dense units.
+
+    Args:
+        input_shape: As in `conv_encoder`.
+        latent_dim: Number of latents, at least 1.
+
+    Raises:
+        ValueError: As `conv_encoder`.
+
+    Example:
+        >>> patch_encoder((64, 64, 1), latent_dim=10).count_params()
+        321364
+    """
+    n_layers = halvings(input_shape, latent_dim)
+    image = keras.Input(tuple(input_shape), name="image")
+    first, other = PATCHES.filters
+    h = layers.Conv2D(first, PATCHES.patch, strides=PATCHES.patch, activation="relu")(image)
+    for _ in range(n_layers - 2):  # A patch halves twice.
+        h = layers.Conv2D(other, 3, strides=2, padding="same", activation="relu")(h)
+    h = stacked(layers.Flatten()(h), [PATCHES.dense], "relu")
+    return keras.Model(image, gaussian_head(h, latent_dim), name="patch_encoder")
+
+
+def patch_decoder(latent_dim: int, output_shape: Sequence[int]) -> keras.Model:
+    """Returns `broadcast_decoder` with 2×2 patches of pixels for its last layer.
+
+    Args:
+        latent_dim: Number of latents, at least 1.
+        output_shape: As `input_shape` of `conv_encoder`.
+
+    Raises:
+        ValueError: As `conv_encoder`.
+
+    References:
+        As `broadcast_decoder`; Shi et al. 2016 for the patches.
+
+    Example:
+        >>> patch_decoder(10, (64, 64, 1)).output_shape
+        (None, 64, 64, 1)
+    """
+    n_layers = halvings(output_shape, latent_dim)
+    z = keras.Input((latent_dim,), name="z")
+    h = _on_grid(z)
+    for _ in range(n_layers - 3):  # The grid is 8×8, and the last two layers double.
+        h = layers.Conv2DTranspose(
+            BROADCAST.doubling, 4, strides=2, padding="same", activation="relu"
+        )(h)
+    pixels = layers.Conv2DTranspose(4 * output_shape[-1], 4, strides=2, padding="same")(h)
+    params = DepthToSpace(2, dtype="float32", name="params")(pixels)
+    return keras.Model(z, params, name="patch_decoder")
 
 
 # Published as equal to those of Higgins et al.; the broadcast decoder has no encoder of its own.
@@ -182,6 +236,13 @@ def _decoder(
     h = stacked(z, [*reversed(published.dense), COARSEST * COARSEST * last], "relu")
     h = layers.Reshape((COARSEST, COARSEST, last))(h)
     return _doubled(name, z, h, inner[::-1], output_shape)
+
+
+def _on_grid(z: keras.KerasTensor) -> keras.KerasTensor:
+    h = SpatialBroadcast(BROADCAST.grid)(z)
+    for width in BROADCAST.filters:
+        h = layers.Conv2D(width, 3, padding="same", activation="relu")(h)
+    return h
 
 
 def _doubled(

@@ -49,6 +49,43 @@ class SpatialBroadcast(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable(package="keras_betavae")
+class DepthToSpace(keras.layers.Layer):
+    r"""Lays the channels of each place out as a square of pixels.
+
+    .. math:: y_{si+u, \, sj+v, \, c} = x_{i, \, j, \, (su + v) C + c}, \qquad 0 \le u, v < s
+
+    Args:
+        size: s, the side of the square.
+        **kwargs: As in `keras.layers.Layer`.
+
+    Raises:
+        ValueError: If `size` is below 1.
+
+    References:
+        Shi et al., Real-Time Single Image and Video Super-Resolution Using an Efficient Sub-Pixel
+        Convolutional Neural Network, CVPR 2016.
+
+    Example:
+        >>> DepthToSpace(2)(tf.ones((2, 32, 32, 12))).shape
+        TensorShape([2, 64, 64, 3])
+    """
+
+    def __init__(self, size: int, **kwargs: Any):
+        super().__init__(**kwargs)
+        if size < 1:
+            raise ValueError(f"size must be at least 1, got {size}")
+        self.size = size
+
+    def call(self, x: tf.Tensor) -> tf.Tensor:
+        """Returns (batch, size · height, size · width, channels / size²)."""
+        return tf.nn.depth_to_space(x, self.size)
+
+    def get_config(self) -> dict:
+        """Returns the arguments."""
+        return {**super().get_config(), "size": self.size}
+
+
+@keras.saving.register_keras_serializable(package="keras_betavae")
 class Conv2DTranspose(keras.layers.Conv2DTranspose):
     r"""`keras.layers.Conv2DTranspose` of kernel 4, stride 2 and "same" padding, for few filters.
 
