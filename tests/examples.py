@@ -15,6 +15,7 @@ from keras_betavae.objectives import (
     Beta,
     BetaTC,
     Capacity,
+    Cascade,
     ControlledCapacity,
     SemiSupervised,
     TargetReconstruction,
@@ -33,6 +34,10 @@ OBJECTIVES = {
         ControlledCapacity(Linear(0.5, 3.0, n_steps=20), initial_beta=1.0),
         ControlledCapacity(2.0, "pi"),
         ControlledCapacity(Staircase(0.5, 3.0, 5, 4), "incremental", kp=0.1, smoothing=1),
+    ],
+    "Cascade": [
+        Cascade(Beta(2.0), [(2, 1)], beta=Linear(0.0, 1.0, n_steps=3)),
+        Cascade(BetaTC(beta=2.0, n_data=N), [(1, 1), (3, 1)]),
     ],
     "TargetReconstruction": [TargetReconstruction(8.0), TargetReconstruction(-3.0, kp=0.5)],
     "BetaTC": [

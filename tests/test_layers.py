@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import keras_betavae as kbv
-from keras_betavae.networks.layers import Conv2DTranspose, SpatialBroadcast
+from keras_betavae.networks.layers import Conv2DTranspose, DepthToSpace, SpatialBroadcast
 from tests.helpers import plain_decoder
 
 
@@ -148,3 +148,16 @@ def test_a_code_of_half_precision_stays_so():
 def test_a_grid_of_one_place_is_refused():
     with pytest.raises(ValueError, match="side must be at least 2, got 1"):
         SpatialBroadcast(1)
+
+
+def test_the_channels_of_a_place_become_a_square_of_pixels():
+    x = np.random.default_rng(0).normal(size=(2, 3, 2, 12)).astype("float32")
+    found = np.asarray(DepthToSpace(2)(x))
+    assert found.shape == (2, 6, 4, 3)
+    for u, v in np.ndindex(2, 2):
+        first = (2 * u + v) * 3
+        np.testing.assert_array_equal(found[:, u::2, v::2], x[..., first : first + 3])
+    layer = DepthToSpace.from_config(DepthToSpace(2, name="own").get_config())
+    assert (layer.size, layer.name) == (2, "own")
+    with pytest.raises(ValueError, match="size must be at least 1"):
+        DepthToSpace(0)

@@ -26,6 +26,10 @@ ENCODERS = {
         *[(4, 4, 3, 32), (4, 4, 32, 32), (2, 2, 32, 64), (2, 2, 64, 64)],
         *[(1024, 256), *LATENTS],
     ],
+    "patch": [
+        *[(4, 4, 3, 32), (3, 3, 32, 64), (3, 3, 64, 64)],
+        *[(1024, 256), *LATENTS],
+    ],
 }
 DECODERS = {
     "dense": [(10, 1200), (1200, 1200), (1200, 1200), (1200, 12288)],
@@ -40,6 +44,10 @@ DECODERS = {
     "broadcast": [
         *[(3, 3, 12, 64), (3, 3, 64, 64)],
         *[(4, 4, 32, 64), (4, 4, 32, 32), (4, 4, 3, 32)],
+    ],
+    "patch": [
+        *[(3, 3, 12, 64), (3, 3, 64, 64)],
+        *[(4, 4, 32, 64), (4, 4, 12, 32)],
     ],
 }
 # Those of an image of another side, one channel and ten latents.
@@ -88,7 +96,8 @@ def test_encoders_are_the_published_ones(family):
     assert {layer.activation.__name__ for layer in hidden} == {"relu"}
     assert mean.activation.__name__ == log_var.activation.__name__ == "linear"
     for layer in layers_of(encoder, keras.layers.Conv2D):
-        assert (layer.strides, layer.padding) == ((2, 2), "same")
+        stride = 4 if layer.input.shape[1] == 64 and family == "patch" else 2
+        assert (layer.strides, layer.padding) == ((stride, stride), "same")
     assert len(encoder.weights) == 2 * len(ENCODERS[family])  # A bias each.
 
 

@@ -62,9 +62,9 @@ def test_objectives_do_not_depend_on_the_order_of_the_batch(objective, reorder):
 
 @every_objective
 def test_objectives_propagate_gradients_to_the_posterior(objective):
-    mean = tf.Variable([[1.0, -2.0]])
+    mean = tf.Variable([[1.0, -2.0, 0.5]])
     with tf.GradientTape() as tape:
-        value = cost(objective, normal(mean, 0.5), normal(tf.zeros(2), 1.0), step=1).loss
+        value = cost(objective, normal(mean, 0.5), normal(tf.zeros(3), 1.0), step=1).loss
     gradient = tape.gradient(value, mean)
     pays_nothing = isinstance(objective, Beta) and objective.beta == 0.0
     assert np.all(np.isfinite(gradient))

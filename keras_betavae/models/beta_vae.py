@@ -4,7 +4,7 @@ import math
 import operator
 import os
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -19,27 +19,12 @@ from keras_betavae.models import _batches, _saving
 from keras_betavae.models._bounds import sampled_bounds
 from keras_betavae.models._descent import Compilation, descend
 from keras_betavae.models._faults import FaultWatch
+from keras_betavae.models._forward import Forward
 from keras_betavae.models._graphs import Graphs
 from keras_betavae.models._images import ImageInput
 from keras_betavae.models._means import RunningMeans
 from keras_betavae.models._streams import RandomStreams
 from keras_betavae.objectives import Beta, Objective, Sample, batch_mean, kl_per_latent
-
-
-class Forward(NamedTuple):
-    """What one pass over a batch gives.
-
-    Attributes:
-        images: All images that were encoded, `(batch, *image_shape)`.
-        z: Their codes, (batch, latent_dim).
-        terms: What `compute_terms` returns.
-        labels_are_sound: Whether the objective can use the labels that came with them.
-    """
-
-    images: tf.Tensor
-    z: tf.Tensor
-    terms: dict[str, tf.Tensor]
-    labels_are_sound: tf.Tensor | bool
 
 
 @keras.saving.register_keras_serializable(package="keras_betavae")
@@ -217,7 +202,8 @@ class BetaVAE(keras.Model):
 
     def likelihood_of(self, z: tf.Tensor, training: bool = False) -> tfd.Independent:
         """Returns p(x|z): batch shape (batch,), event shape `image_shape`."""
-        return self.likelihood(tf.cast(self.decoder(z, training=training), "float32"))
+        parameters = self.decoder(self._opened(z), training=training)
+        return self.likelihood(tf.cast(parameters, "float32"))
 
     def encode(self, x: tf.Tensor, training: bool = False) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns the posterior's mean and log-variance, each (batch, latent_dim).
@@ -235,7 +221,12 @@ class BetaVAE(keras.Model):
         mean, log_var = tf.cast(mean, "float32"), tf.cast(log_var, "float32")
         if self.log_var_limit is not None:
             log_var = tf.clip_by_value(log_var, -self.log_var_limit, self.log_var_limit)
-        return mean, log_var
+        return self._opened(mean), self._opened(log_var)
+
+    def _opened(self, values: tf.Tensor) -> tf.Tensor:
+        """Returns values (batch, latent_dim) with 0 for the latents that are closed."""
+        is_open = self.objective.open_latents(self.step, self.latent_dim)
+        return values if is_open is None else values * tf.cast(is_open, values.dtype)
 
     def scaled(self, x: tf.Tensor) -> tf.Tensor:
         """Returns images as the encoder sees them, float32: integers divided by 255."""

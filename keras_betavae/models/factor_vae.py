@@ -8,7 +8,8 @@ import tensorflow as tf
 from keras_betavae import networks
 from keras_betavae._utils.replicas import Share
 from keras_betavae.models import _batches
-from keras_betavae.models.beta_vae import BetaVAE, Forward
+from keras_betavae.models._forward import Forward
+from keras_betavae.models.beta_vae import BetaVAE
 from keras_betavae.objectives import batch_mean
 from keras_betavae.objectives.schedules import (
     Weight,

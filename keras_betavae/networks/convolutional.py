@@ -173,7 +173,8 @@ def patch_encoder(input_shape: Sequence[int], latent_dim: int) -> keras.Model:
     n_layers = halvings(input_shape, latent_dim)
     image = keras.Input(tuple(input_shape), name="image")
     first, other = PATCHES.filters
-    h = layers.Conv2D(first, PATCHES.patch, strides=PATCHES.patch, activation="relu")(image)
+    side = PATCHES.patch
+    h = layers.Conv2D(first, side, strides=side, padding="same", activation="relu")(image)
     for _ in range(n_layers - 2):  # A patch halves twice.
         h = layers.Conv2D(other, 3, strides=2, padding="same", activation="relu")(h)
     h = stacked(layers.Flatten()(h), [PATCHES.dense], "relu")

@@ -11,7 +11,8 @@ from keras_betavae.objectives.base import (
 from keras_betavae.objectives.beta import Beta
 from keras_betavae.objectives.beta_tc import BetaTC
 from keras_betavae.objectives.capacity import Capacity
-from keras_betavae.objectives.control import ControlledCapacity, TargetReconstruction
+from keras_betavae.objectives.cascade import Cascade
+from keras_betavae.objectives.control import ControlledCapacity
 from keras_betavae.objectives.dip import DIP
 from keras_betavae.objectives.labels import SemiSupervised
 from keras_betavae.objectives.schedules import (
@@ -25,12 +26,14 @@ from keras_betavae.objectives.schedules import (
     scheduled_names,
     weight_at,
 )
+from keras_betavae.objectives.target import TargetReconstruction
 
 __all__ = [
     "DIP",
     "Beta",
     "BetaTC",
     "Capacity",
+    "Cascade",
     "ControlledCapacity",
     "Cosine",
     "Cost",

@@ -88,6 +88,15 @@ class Objective(SetOnce, abc.ABC):
         """Charts that are worth drawing: names of `fit`'s logs by the chart's title."""
         return {}
 
+    def open_latents(self, step: tf.Tensor | int, latent_dim: int) -> tf.Tensor | None:
+        """Returns 1 for the latents that the model uses at a step, 0 for others, (latent_dim,).
+
+        A closed latent's posterior is the prior, and the decoder sees 0. None stands for all open,
+        at every step.
+        """
+        del step, latent_dim
+        return None
+
     def for_data(self, n_images: int) -> Self:
         """Returns the objective fitted to a data set of so many images; most need no fitting."""
         del n_images
@@ -129,6 +138,51 @@ class Objective(SetOnce, abc.ABC):
         with made_from_config(cls.__name__):
             # Schedules, and objectives within objectives, are dictionaries there.
             return cls(**keras.saving.deserialize_keras_object(config))
+
+
+class Wrapper(Objective):
+    """An objective that adds to another, whose answers it passes on.
+
+    Attributes:
+        objective: The other.
+    """
+
+    objective: Objective
+
+    def initial_state(self) -> dict[str, float]:
+        """Returns that of the other objective."""
+        return self.objective.initial_state()
+
+    @property
+    def log_names(self) -> tuple[str, ...]:
+        """Those of the other objective."""
+        return self.objective.log_names
+
+    @property
+    def charts(self) -> dict[str, tuple[str, ...]]:
+        """Those of the other objective."""
+        return self.objective.charts
+
+    def open_latents(self, step: tf.Tensor | int, latent_dim: int) -> tf.Tensor | None:
+        """Returns those of the other objective."""
+        return self.objective.open_latents(step, latent_dim)
+
+    def for_data(self, n_images: int) -> Self:
+        """Returns the objective with the other one fitted to a data set of so many images."""
+        fitted = keras.saving.serialize_keras_object(self.objective.for_data(n_images))
+        return self.from_config({**self.get_config(), "objective": fitted})
+
+    def fits_data(self, n_images: int) -> bool:
+        """Returns whether the other objective can be used for a data set of so many images."""
+        return self.objective.fits_data(n_images)
+
+    def labels_are_sound(self, labels: tf.Tensor | None) -> tf.Tensor | bool:
+        """Returns what the other objective says of the labels."""
+        return self.objective.labels_are_sound(labels)
+
+    def advice(self, logs: Mapping[str, float], first_step: int, last_step: int) -> str | None:
+        """Returns that of the other objective."""
+        return self.objective.advice(logs, first_step, last_step)
 
 
 def kl_per_latent(posterior: tfd.Independent, prior: tfd.Independent) -> tf.Tensor:

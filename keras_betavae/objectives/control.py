@@ -1,9 +1,9 @@
-"""β under control: a feedback loop holds the KL, or the reconstruction, at a target."""
+"""β under control: a feedback loop holds the KL at a capacity."""
 
 import abc
 import math
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import keras
 import tensorflow as tf
@@ -13,7 +13,7 @@ from keras_betavae.objectives.base import Cost, Objective, Sample, mean_kl
 from keras_betavae.objectives.schedules import Weight, checked_weight, weight_at
 
 
-class _Gains(NamedTuple):
+class Gains(NamedTuple):
     """A controller's options where the user gives none."""
 
     kp: float
@@ -25,20 +25,20 @@ class _Gains(NamedTuple):
 
 
 _CONTROLLERS = {
-    "log": _Gains(0.25, 0.005, 10, 10.0, 0.01, 1e4),
-    "pi": _Gains(0.01, 0.001, 1, 1.0, 1.0, 1e4),
-    "incremental": _Gains(0.01, 0.005, 5, 50.0, 0.1, 1e4),
+    "log": Gains(0.25, 0.005, 10, 10.0, 0.01, 1e4),
+    "pi": Gains(0.01, 0.001, 1, 1.0, 1.0, 1e4),
+    "incremental": Gains(0.01, 0.005, 5, 50.0, 0.1, 1e4),
 }
 
 
-class _ControlledBeta(Objective):
+class ControlledBeta(Objective):
     """β · KL, where β follows from the integral and the last error, which are state.
 
     The β of a step comes from the batches before it, so that no gradient passes the controller
     and an evaluation leaves it alone.
     """
 
-    def __init__(self, gains: _Gains):
+    def __init__(self, gains: Gains):
         self.kp = finite("kp", gains.kp, minimum=0.0)
         self.ki = finite("ki", gains.ki, minimum=0.0)
         self.smoothing = whole("smoothing", gains.smoothing)
@@ -55,11 +55,12 @@ class _ControlledBeta(Objective):
     def beta(self, state: Mapping[str, tf.Tensor]) -> tf.Tensor:
         """Returns the β that a state gives."""
 
-    def _smoothed(self, error: tf.Tensor, state: Mapping[str, tf.Tensor]) -> tf.Tensor:
+    def smoothed(self, error: tf.Tensor, state: Mapping[str, tf.Tensor]) -> tf.Tensor:
+        """Returns the exponential average of the error."""
         last = state["error"]
         return last + (tf.stop_gradient(error) - last) / self.smoothing
 
-    def _log_step(self, state: Mapping[str, tf.Tensor], error: tf.Tensor) -> dict[str, tf.Tensor]:
+    def log_step(self, state: Mapping[str, tf.Tensor], error: tf.Tensor) -> dict[str, tf.Tensor]:
         """Returns the state after a step of the proportional-integral controller of ln β."""
         change = self.kp * (error - state["error"]) + self.ki * error
         bounds = math.log(self.min_beta), math.log(self.max_beta)
@@ -70,11 +71,11 @@ class _ControlledBeta(Objective):
 
     def get_config(self) -> dict:
         """Returns the constructor's arguments."""
-        return {name: getattr(self, name) for name in _Gains._fields}
+        return {name: getattr(self, name) for name in Gains._fields}
 
 
 @keras.saving.register_keras_serializable(package="keras_betavae")
-class ControlledCapacity(_ControlledBeta):
+class ControlledCapacity(ControlledBeta):
     r"""Holds the KL at a capacity by a controller of β (ControlVAE, DynamicVAE, and ours).
 
     .. math::
@@ -154,12 +155,16 @@ class ControlledCapacity(_ControlledBeta):
             raise ValueError(
                 f"controller must be one of {', '.join(_CONTROLLERS)}, got {controller!r}"
             )
-        given = (kp, ki, smoothing, initial_beta, min_beta, max_beta)
-        chosen = [
-            default if value is None else value
-            for default, value in zip(_CONTROLLERS[controller], given, strict=True)
-        ]
-        super().__init__(_Gains(*chosen))
+        given: dict[str, Any] = {
+            "kp": kp,
+            "ki": ki,
+            "smoothing": smoothing,
+            "initial_beta": initial_beta,
+            "min_beta": min_beta,
+            "max_beta": max_beta,
+        }
+        chosen = {name: value for name, value in given.items() if value is not None}
+        super().__init__(_CONTROLLERS[controller]._replace(**chosen))
         self.capacity = checked_weight("capacity", capacity)
         self.controller = controller
         if controller == "log" and not self.min_beta:
@@ -181,12 +186,12 @@ class ControlledCapacity(_ControlledBeta):
 
     def initial_state(self) -> dict[str, float]:
         """Returns the integral that gives `initial_beta` (its logarithm for `"log"`)."""
-        integral = {
-            "log": math.log(self.initial_beta or 1.0),
-            "pi": self.initial_beta - self.min_beta - 0.5 * self.kp,
-            "incremental": self.initial_beta,
-        }
-        return {"integral": integral[self.controller], "error": 0.0}
+        integral = self.initial_beta
+        if self.controller == "log":
+            integral = math.log(integral)
+        elif self.controller == "pi":
+            integral -= self.min_beta + 0.5 * self.kp
+        return {"integral": integral, "error": 0.0}
 
     def beta(self, state: Mapping[str, tf.Tensor]) -> tf.Tensor:
         """Returns the β of the next step."""
@@ -202,7 +207,7 @@ class ControlledCapacity(_ControlledBeta):
 
     def _next_state(self, state: Mapping[str, tf.Tensor], error: tf.Tensor) -> dict[str, tf.Tensor]:
         if self.controller == "log":
-            return self._log_step(state, error)
+            return self.log_step(state, error)
         integral, last = state["integral"], state["error"]
         if self.controller == "pi":
             is_below = self._unclipped(state) < self.min_beta
@@ -220,7 +225,7 @@ class ControlledCapacity(_ControlledBeta):
         capacity = tf.cast(weight_at(self.capacity, sample.step), "float32")
         beta = self.beta(state)
         logs = {"beta": beta, "capacity": capacity, "capacity_distance": tf.abs(capacity - kl)}
-        error = self._smoothed(capacity - kl, state)
+        error = self.smoothed(capacity - kl, state)
         return Cost(beta * kl, logs, self._next_state(state, error))
 
     def advice(self, logs: Mapping[str, float], first_step: int, last_step: int) -> str | None:
@@ -240,88 +245,3 @@ class ControlledCapacity(_ControlledBeta):
         """Returns the constructor's arguments."""
         own = keras.saving.serialize_keras_object({"capacity": self.capacity})
         return {**own, "controller": self.controller, **super().get_config()}
-
-
-@keras.saving.register_keras_serializable(package="keras_betavae")
-class TargetReconstruction(_ControlledBeta):
-    r"""Holds the reconstruction loss at a target, and keeps the KL as low as that allows (GECO).
-
-    .. math::
-        R = \beta_t \, \mathrm{KL}_t, \qquad
-        \ln \beta_{t+1} = \ln \beta_t - K_p (e_t - e_{t-1}) - K_i e_t
-
-    with :math:`e_t` the exponential average over `smoothing` steps of
-    :math:`(D_t - \kappa) / \max(|\kappa|, 1)`, clipped to ± 1, and :math:`D_t` the batch's
-    reconstruction loss: where images are worse than asked for, β falls. It is the constrained
-    problem "minimize the KL such that D ≤ κ" with the Lagrange multiplier λ = 1/β on D, up to the
-    scale of the loss. β is clipped to `min_beta` and `max_beta`.
-
-    Args:
-        target: κ, the reconstruction loss in nats per image that `fit` shall reach.
-        kp: K_p, at least 0.
-        ki: K_i, at least 0.
-        smoothing: Steps of the error's exponential average, at least 1 (none).
-        initial_beta: β before the first step, within the bounds.
-        min_beta: The least β, above 0.
-        max_beta: The greatest β.
-
-    Raises:
-        ValueError: If an argument is outside its range or not finite.
-
-    References:
-        Rezende & Viola, Taming VAEs, 2018, whose constraint is not divided by κ.
-
-    Example:
-        >>> TargetReconstruction(80.0).target
-        80.0
-    """
-
-    def __init__(
-        self,
-        target: float,
-        *,
-        kp: float = 1.0,
-        ki: float = 0.01,
-        smoothing: int = 10,
-        initial_beta: float = 1.0,
-        min_beta: float = 0.01,
-        max_beta: float = 1e4,
-    ):
-        super().__init__(_Gains(kp, ki, smoothing, initial_beta, min_beta, max_beta))
-        self.target = finite("target", target)
-        if not self.min_beta:
-            raise ValueError("min_beta must be above 0, got 0")
-
-    @property
-    def log_names(self) -> tuple[str, ...]:
-        """β and the target, κ."""
-        return ("beta", "target")
-
-    @property
-    def charts(self) -> dict[str, tuple[str, ...]]:
-        """The reconstruction loss with its target, and β."""
-        return {
-            "reconstruction and target, nats": ("reconstruction_loss", "target"),
-            "β": ("beta",),
-        }
-
-    def initial_state(self) -> dict[str, float]:
-        """Returns the logarithm of `initial_beta`, and no error."""
-        return {"integral": math.log(self.initial_beta), "error": 0.0}
-
-    def beta(self, state: Mapping[str, tf.Tensor]) -> tf.Tensor:
-        """Returns the β of the next step."""
-        return tf.exp(state["integral"])
-
-    def __call__(self, sample: Sample, state: Mapping[str, tf.Tensor]) -> Cost:
-        """Returns β · KL, batch mean, in nats."""
-        excess = (sample.reconstruction_loss - self.target) / max(abs(self.target), 1.0)
-        error = self._smoothed(tf.clip_by_value(excess, -1.0, 1.0), state)
-        beta = self.beta(state)
-        logs = {"beta": beta, "target": tf.constant(self.target)}
-        kl = mean_kl(sample.posterior, sample.prior)
-        return Cost(beta * kl, logs, self._log_step(state, error))
-
-    def get_config(self) -> dict:
-        """Returns the constructor's arguments."""
-        return {"target": self.target, **super().get_config()}

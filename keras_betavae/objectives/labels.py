@@ -2,13 +2,12 @@
 
 import operator
 from collections.abc import Mapping, Sequence
-from typing import Self
 
 import keras
 import tensorflow as tf
 
 from keras_betavae._utils.checks import whole
-from keras_betavae.objectives.base import Cost, Objective, Sample
+from keras_betavae.objectives.base import Cost, Objective, Sample, Wrapper
 from keras_betavae.objectives.schedules import (
     Weight,
     checked_weight,
@@ -19,7 +18,7 @@ from keras_betavae.objectives.schedules import (
 
 
 @keras.saving.register_keras_serializable(package="keras_betavae")
-class SemiSupervised(Objective):
+class SemiSupervised(Wrapper):
     r"""Adds to an objective the regression of factors from latents, where labels are known.
 
     .. math::
@@ -84,19 +83,6 @@ class SemiSupervised(Objective):
             raise ValueError(f"loss must be 'xent' or 'l2', got {loss!r}")
         self.loss = loss
 
-    def for_data(self, n_images: int) -> Self:
-        """Returns the objective with R_0 fitted to a data set of so many images."""
-        fitted = keras.saving.serialize_keras_object(self.objective.for_data(n_images))
-        return self.from_config({**self.get_config(), "objective": fitted})
-
-    def fits_data(self, n_images: int) -> bool:
-        """Returns whether R_0 can be used for a data set of so many images."""
-        return self.objective.fits_data(n_images)
-
-    def initial_state(self) -> dict[str, float]:
-        """Returns that of R_0."""
-        return self.objective.initial_state()
-
     @property
     def log_names(self) -> tuple[str, ...]:
         """Those of R_0, the supervised loss, and γ if it is a schedule."""
@@ -116,10 +102,6 @@ class SemiSupervised(Objective):
         return tf.reduce_all(
             tf.math.is_nan(labels) | (labels == -1) | ((labels >= 0) & (labels < sizes))
         )
-
-    def advice(self, logs: Mapping[str, float], first_step: int, last_step: int) -> str | None:
-        """Returns that of R_0."""
-        return self.objective.advice(logs, first_step, last_step)
 
     def __call__(self, sample: Sample, state: Mapping[str, tf.Tensor]) -> Cost:
         """Returns R_0 + γ · supervised loss, in nats for `"xent"`."""
