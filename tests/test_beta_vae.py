@@ -157,7 +157,7 @@ def test_before_compile_the_terms_are_those_of_step_0(objective):
 @pytest.mark.parametrize("objective", OBJECTIVES, ids=lambda part: type(part).__name__)
 def test_terms_are_batch_means_of_sums_in_nats(objective, likelihood, monkeypatch):
     vae, images = tiny_vae(objective, likelihood), patterns(6)
-    vae._step.assign(4)
+    vae.step_counter.assign(4)
     codes, decode = [], vae.decoder.call
     monkeypatch.setattr(vae.decoder, "call", lambda z, *rest, **kw: codes.append(z) or decode(z))
     terms = vae.compute_terms(images)

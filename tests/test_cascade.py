@@ -70,6 +70,18 @@ def test_a_saved_model_knows_which_latents_are_open(tmp_path):
     np.testing.assert_array_equal(vae.encode(images)[0], loaded.encode(images)[0])
 
 
+def test_an_exported_model_has_the_latents_that_were_open(tmp_path):
+    vae = tiny_vae(Cascade(Beta(0.1), [(2, 1)]), optimizer=keras.optimizers.SGD(1e-2))
+    images = patterns(16)
+    for name in ("closed", "open"):
+        vae.export(tmp_path / name, verbose=False)
+        served = tf.saved_model.load(str(tmp_path / name))
+        mean = served.signatures["encode"](x=tf.constant(images))["mean"]
+        assert np.any(mean[:, -1]) == (name == "open")
+        np.testing.assert_allclose(mean, vae.encode(images)[0], rtol=1e-5, atol=1e-6)
+        vae.fit(images, batch_size=8, verbose=0)
+
+
 def test_what_it_wraps_keeps_its_say():
     objective = Cascade(SemiSupervised(BetaTC(n_data=9), (3,)), [(5, 1)])
     assert objective.n_labels == 1

@@ -84,7 +84,7 @@ def fitted(strategy):
         vae = without_noise(tiny_vae(Integral(0.01), optimizer=keras.optimizers.SGD(2e-3)))
     data = tf.data.Dataset.from_tensor_slices(patterns(35)).batch(16)
     history = vae.fit(data, epochs=4, verbose=0, validation_data=data).history
-    variables = (vae._step, vae._state["integral"])
+    variables = (vae.step_counter, vae._state["integral"])
     return {
         "history": history,
         "latent_kl": float(np.sum(vae.latent_kl)),

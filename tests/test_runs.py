@@ -12,6 +12,7 @@ from keras_betavae._utils.steps import training_step
 from keras_betavae.datasets import FactorDataset
 from keras_betavae.evaluation.inspection import inspect
 from keras_betavae.experiments import runs
+from keras_betavae.experiments import settings as settings_module
 from keras_betavae.objectives import Beta, Capacity
 from tests.helpers import SHAPE, no_graphs, quick_runs, quick_scores, tiny_vae, weights_of
 
@@ -125,6 +126,25 @@ def test_a_chosen_learning_rate_takes_the_place_of_a_schedule():
     for step in (0, 400, settings.steps):
         vae.optimizer.iterations.assign(step)
         assert float(vae.optimizer.learning_rate) == pytest.approx(2e-3)
+
+
+def test_precision_is_that_of_the_networks_and_of_nothing_else():
+    before = keras.config.dtype_policy().name
+    settings = small(precision="mixed_bfloat16", steps=1)
+    vae = settings.build_model(settings.load_data())
+    assert vae.encoder.layers[1].compute_dtype == "bfloat16"
+    assert keras.config.dtype_policy().name == before
+
+
+@pytest.mark.parametrize(
+    ("flags", "chosen"),
+    [("avx2 avx512_bf16", "mixed_bfloat16"), ("amx_bf16", "mixed_bfloat16"), ("avx2", "float32")],
+)
+def test_auto_asks_the_processor_for_the_precision(flags, chosen, tmp_path, monkeypatch):
+    processor = tmp_path / "cpuinfo"
+    processor.write_text(f"processor : 0\nflags\t\t: fpu {flags}\n")
+    monkeypatch.setattr(settings_module, "PROCESSOR", processor)
+    assert small(precision="auto").precision == chosen
 
 
 def test_the_same_seed_builds_the_same_model():

@@ -1,4 +1,5 @@
 import json
+from functools import partial
 
 import keras
 import numpy as np
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 from keras.optimizers.schedules import PolynomialDecay
 
 from keras_betavae.objectives import DIP, Beta, BetaTC, Capacity, SemiSupervised
-from keras_betavae.objectives.schedules import Cosine, Cyclical, Linear
+from keras_betavae.objectives.schedules import Cosine, Cyclical, Linear, Staircase
 from tests.examples import SCHEDULES, all_of
 from tests.helpers import cost, gaussians, patterns, tiny_vae
 
@@ -69,6 +70,21 @@ def test_cyclical_is_the_same_ramp_again_and_again_and_then_the_end(n_cycles, ra
     expected = np.full(len(STEPS), 4.0)
     expected[: 12 * n_cycles] = np.tile(cycle, n_cycles)
     np.testing.assert_allclose(values, expected, rtol=1e-6)
+
+
+def test_a_staircase_rises_and_rests():
+    schedule = Staircase(0.5, 3.5, n_steps=8, n_stairs=3, ramp=0.5)
+    corners = [0, 4, 8, 12, 16, 20, 24]
+    expected = np.interp(STEPS, corners, [0.5, 1.5, 1.5, 2.5, 2.5, 3.5, 3.5])
+    values = [float(schedule(step)) for step in STEPS]
+    np.testing.assert_allclose(values, expected, rtol=1e-6)
+
+
+@every_schedule
+def test_a_delay_moves_the_whole_schedule(schedule):
+    later = type(schedule).from_config({**schedule.get_config(), "delay": 5})
+    assert [float(later(step)) for step in range(6)] == [schedule.start] * 6
+    np.testing.assert_array_equal([later(s + 5) for s in STEPS], [schedule(s) for s in STEPS])
 
 
 def test_cyclical_takes_cycles_of_any_length():
@@ -156,7 +172,7 @@ def test_the_weight_moves_during_fit_and_is_in_its_history():
     assert np.all(np.diff(history["beta"]) > 0.0)
 
 
-@pytest.mark.parametrize("kind", [Linear, Cosine, Cyclical])
+@pytest.mark.parametrize("kind", [Linear, Cosine, Cyclical, partial(Staircase, n_stairs=2)])
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -168,6 +184,7 @@ def test_the_weight_moves_during_fit_and_is_in_its_history():
         ({"n_steps": 0}, "n_steps must be .* got 0"),
         ({"n_steps": 1.5}, "n_steps must be .* got 1.5"),
         ({"n_steps": float("nan")}, "n_steps must be .* got nan"),
+        ({"delay": -1}, "delay must be a whole number of at least 0, got -1"),
     ],
 )
 def test_values_out_of_range_are_refused(kind, arguments, message):
@@ -188,6 +205,11 @@ def test_values_out_of_range_are_refused(kind, arguments, message):
 def test_cycles_out_of_range_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         Cyclical(0.0, 1.0, 10, **arguments)
+
+
+def test_stairs_out_of_range_are_refused():
+    with pytest.raises(ValueError, match="n_stairs must be .* got 0"):
+        Staircase(0.0, 1.0, 10, n_stairs=0)
 
 
 def test_a_schedule_is_no_capacity():

@@ -18,14 +18,14 @@ def finite(name: str, value: float, minimum: float = -math.inf) -> float:
     return float(value)
 
 
-def whole(name: str, value: int) -> int:
-    """Returns a whole number of at least 1 as an int.
+def whole(name: str, value: int, minimum: int = 1) -> int:
+    """Returns a whole number of at least `minimum` as an int.
 
     Raises:
         ValueError: If `value` is anything else.
     """
-    if not 1 <= value < math.inf or value != int(value):
-        raise ValueError(f"{name} must be a whole number of at least 1, got {value}")
+    if not minimum <= value < math.inf or value != int(value):
+        raise ValueError(f"{name} must be a whole number of at least {minimum}, got {value}")
     return int(value)
 
 

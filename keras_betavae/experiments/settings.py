@@ -3,6 +3,7 @@
 import math
 import os
 import reprlib
+from pathlib import Path
 from typing import Any, Self
 
 import keras
@@ -18,12 +19,14 @@ FOLDER = "folder"
 """The name of the data set that is a user's own pictures."""
 MAX_IMAGES = 10_000_000
 """The largest grid that is rendered, and the most images that are encoded for the scores."""
-
+PROCESSOR = Path("/proc/cpuinfo")
+"""Where Linux lists what the processor can do."""
 
 _CHOICES: dict[str, list[Any]] = {
     "preset": list(presets.names()),
     "data": [*datasets.catalog.names(), FOLDER],
     "channels": [1, 3],
+    "precision": ["float32", "mixed_bfloat16"],
 }
 _PLAIN_WORDS = {
     "greater than or equal to": "at least",
@@ -104,6 +107,9 @@ class Settings(pydantic.BaseModel):
     """Images that are encoded for the scores."""
     seed: int = Field(0, ge=0, le=2**32 - 1)
     """Seed of the weights, the order of the images and the codes."""
+    precision: str = Field("float32", json_schema_extra={"enum": [*_CHOICES["precision"], "auto"]})
+    """Keras's dtype policy of the networks; `auto` is mixed_bfloat16 where the processor computes
+    with it (AVX512_BF16 or AMX), and float32 elsewhere."""
     deterministic: bool = False
     """Use only operations that give the same bits each time, in the whole process; dense networks
     train slower."""
@@ -125,6 +131,11 @@ class Settings(pydantic.BaseModel):
     def _make_tuple(cls, sizes: Any) -> Any:
         """Takes a list too, for JSON has no tuples."""
         return tuple(sizes) if isinstance(sizes, list) else sizes
+
+    @pydantic.field_validator("precision", mode="before")
+    @classmethod
+    def _choose_precision(cls, precision: Any) -> Any:
+        return _fastest_precision() if precision == "auto" else precision
 
     @pydantic.field_validator(*_CHOICES)
     @classmethod
@@ -243,7 +254,12 @@ class Settings(pydantic.BaseModel):
             optimizer = presets.get(self.preset).optimizer()
             config = {**optimizer.get_config(), "learning_rate": self.learning_rate}
             overrides["optimizer"] = type(optimizer).from_config(config)
-        return BetaVAE.from_preset(self.preset, **overrides)
+        policy = keras.config.dtype_policy()
+        keras.config.set_dtype_policy(self.precision)
+        try:
+            return BetaVAE.from_preset(self.preset, **overrides)
+        finally:
+            keras.config.set_dtype_policy(policy)
 
     def _chosen_weights(self, data: datasets.ImageDataset) -> dict[str, Any]:
         """Returns the arguments of the model that are not the preset's."""
@@ -278,6 +294,12 @@ class Settings(pydantic.BaseModel):
             return
         factors = data.factors_at(data.sample_indices(self.n_images, self.seed))
         metrics.beta_vae_score(factors, factors, protocol="locatello", n_train=100, seed=self.seed)
+
+
+def _fastest_precision() -> str:
+    """Returns mixed_bfloat16 if the processor computes with bfloat16, as far as its flags tell."""
+    flags = set(PROCESSOR.read_text().split()) if PROCESSOR.is_file() else set()
+    return "mixed_bfloat16" if flags & {"avx512_bf16", "amx_bf16"} else "float32"
 
 
 def _first_fault(error: pydantic.ValidationError) -> str:

@@ -38,6 +38,7 @@ def write_saved_model(
     parts = (vae.encoder, vae.decoder)
     served.weights = [weight.value for part in parts for weight in part.variables]
     served.weights += [weight.value for weight in vae.likelihood.weights]
+    served.step = vae.step_counter.value  # It says which latents are open.
     signatures = {}
     for name, function, inputs in (
         ("encode", named(vae.encode, "mean", "log_var"), [x]),

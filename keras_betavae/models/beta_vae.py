@@ -112,7 +112,7 @@ class BetaVAE(keras.Model):
         self._streams = RandomStreams(seed)
         # Keras tracks what is an attribute of the model.
         self.seed_generator, self._other_seeds = self._streams.generators
-        self._step = self._own_weight("step", 0, "int64")
+        self.step_counter = self._own_weight("step", 0, "int64")
         self._state = {
             name: self._own_weight(name, value, "float32")
             for name, value in self.objective.initial_state().items()
@@ -172,7 +172,7 @@ class BetaVAE(keras.Model):
     @property
     def step(self) -> tf.Tensor:
         """The training steps that the model has done, an int64 scalar."""
-        return tf.convert_to_tensor(self._step)
+        return tf.convert_to_tensor(self.step_counter)
 
     @property
     def objective_state(self) -> dict[str, tf.Tensor]:
@@ -225,7 +225,8 @@ class BetaVAE(keras.Model):
 
     def _opened(self, values: tf.Tensor) -> tf.Tensor:
         """Returns values (batch, latent_dim) with 0 for the latents that are closed."""
-        is_open = self.objective.open_latents(self.step, self.latent_dim)
+        # The variable, which is read, and so exported, only by an objective that closes latents.
+        is_open = self.objective.open_latents(self.step_counter.value, self.latent_dim)
         return values if is_open is None else values * tf.cast(is_open, values.dtype)
 
     def scaled(self, x: tf.Tensor) -> tf.Tensor:
@@ -384,7 +385,7 @@ class BetaVAE(keras.Model):
 
     def _move_on(self, state: Mapping[str, tf.Tensor]) -> None:
         """Counts a training step and keeps the objective's next state."""
-        self._step.assign(self._step.value + 1)
+        self.step_counter.assign(self.step_counter.value + 1)
         for name, variable in self._state.items():
             value = tf.stop_gradient(state[name])
             # One bad batch, whose step is left out, must not stay in the state for good.

@@ -23,24 +23,27 @@ def _part(name: str, value: float) -> float:
 
 
 class _Ramp(SetOnce, LearningRateSchedule):
-    """From `start` to `end` in `n_steps`."""
+    """From `start` to `end` in `n_steps`, after `delay`."""
 
-    def __init__(self, start: float, end: float, n_steps: int):
+    def __init__(self, start: float, end: float, n_steps: int, *, delay: int = 0):
         self.start = finite("start", start, minimum=0.0)
         self.end = finite("end", end, minimum=0.0)
         self.n_steps = whole("n_steps", n_steps)
+        self.delay = whole("delay", delay, minimum=0)
 
     def __call__(self, step: tf.Tensor | int) -> tf.Tensor:
         """Returns the weight at a training step, a float32 scalar."""
+        step = tf.maximum(tf.cast(step, "int64") - self.delay, 0)
         return self.start + (self.end - self.start) * self._progress(step)
 
     @abc.abstractmethod
-    def _progress(self, step: tf.Tensor | int) -> tf.Tensor:
-        """Returns the fraction of the way that is done, from 0 to 1."""
+    def _progress(self, step: tf.Tensor) -> tf.Tensor:
+        """Returns the fraction of the way that is done, from 0 to 1; steps are an int64."""
 
     def get_config(self) -> dict:
         """Returns the constructor's arguments."""
-        return {"start": self.start, "end": self.end, "n_steps": self.n_steps}
+        names = ("start", "end", "n_steps", "delay")
+        return {name: getattr(self, name) for name in names}
 
 
 @keras.saving.register_keras_serializable(package="keras_betavae")
@@ -53,6 +56,7 @@ class Linear(_Ramp):
         start: w_0, at least 0.
         end: w_1, at least 0.
         n_steps: T, the training steps between the two, at least 1.
+        delay: Training steps at w_0 before t begins, at least 0.
 
     Raises:
         ValueError: If an argument is outside its range or not finite.
@@ -76,6 +80,7 @@ class Cosine(_Ramp):
         start: w_0, at least 0.
         end: w_1, at least 0.
         n_steps: T, the training steps between the two, at least 1.
+        delay: Training steps at w_0 before t begins, at least 0.
 
     Raises:
         ValueError: If an argument is outside its range or not finite.
@@ -104,6 +109,7 @@ class Cyclical(_Ramp):
         n_steps: T, the training steps of one cycle, at least 1.
         n_cycles: n, the number of cycles, at least 1.
         ramp: R, the part of a cycle in which the weight moves, above 0 and at most 1.
+        delay: Training steps at w_0 before t begins, at least 0.
 
     Raises:
         ValueError: If an argument is outside its range or not finite.
@@ -119,14 +125,20 @@ class Cyclical(_Ramp):
     """
 
     def __init__(
-        self, start: float, end: float, n_steps: int, n_cycles: int = 4, ramp: float = 0.5
+        self,
+        start: float,
+        end: float,
+        n_steps: int,
+        n_cycles: int = 4,
+        ramp: float = 0.5,
+        *,
+        delay: int = 0,
     ):
-        super().__init__(start, end, n_steps)
+        super().__init__(start, end, n_steps, delay=delay)
         self.n_cycles = whole("n_cycles", n_cycles)
         self.ramp = _part("ramp", ramp)
 
     def _progress(self, step):
-        step = tf.cast(step, "int64")
         within = tf.cast(step % self.n_steps, "float32") / (self.ramp * self.n_steps)
         return tf.where(step < self.n_steps * self.n_cycles, tf.minimum(within, 1.0), 1.0)
 
@@ -149,6 +161,7 @@ class Staircase(_Ramp):
         n_steps: T, the training steps of one stair, at least 1.
         n_stairs: n, the number of stairs, at least 1.
         ramp: R, the part of a stair in which the weight moves, above 0 and at most 1.
+        delay: Training steps at w_0 before t begins, at least 0.
 
     Raises:
         ValueError: If an argument is outside its range or not finite.
@@ -162,13 +175,21 @@ class Staircase(_Ramp):
         [0.0, 1.0, 2.0, 2.0, 3.0, 6.0]
     """
 
-    def __init__(self, start: float, end: float, n_steps: int, n_stairs: int, ramp: float = 0.5):
-        super().__init__(start, end, n_steps)
+    def __init__(
+        self,
+        start: float,
+        end: float,
+        n_steps: int,
+        n_stairs: int,
+        ramp: float = 0.5,
+        *,
+        delay: int = 0,
+    ):
+        super().__init__(start, end, n_steps, delay=delay)
         self.n_stairs = whole("n_stairs", n_stairs)
         self.ramp = _part("ramp", ramp)
 
     def _progress(self, step):
-        step = tf.cast(step, "int64")
         within = tf.cast(step % self.n_steps, "float32") / (self.ramp * self.n_steps)
         climbed = tf.cast(step // self.n_steps, "float32") + tf.minimum(within, 1.0)
         return tf.minimum(climbed / self.n_stairs, 1.0)
