@@ -208,7 +208,7 @@ def test_cycles_out_of_range_are_refused(arguments, message):
 
 
 def test_stairs_out_of_range_are_refused():
-    with pytest.raises(ValueError, match="n_stairs must be .* got 0"):
+    with pytest.raises(ValueError, match=r"n_stairs must be .* got 0"):
         Staircase(0.0, 1.0, 10, n_stairs=0)
 
 
