@@ -62,6 +62,17 @@ def compile_nothing(request, monkeypatch):
         monkeypatch.setattr(package.BetaVAE.compile, "__kwdefaults__", defaults)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def draw_quickly():
+    """Lets matplotlib not fit the parts of a figure to each other: half the time of a picture.
+
+    tests/test_plots.py draws with it.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("matplotlib.layout_engine.ConstrainedLayoutEngine.execute", lambda *_: None)
+        yield
+
+
 @pytest.fixture(scope="session")
 def finished_run(tmp_path_factory):
     """A finished run of few steps, with pictures and controls; copy it to change it."""
@@ -69,7 +80,13 @@ def finished_run(tmp_path_factory):
     from tests.helpers import no_graphs, quick_scores
 
     settings = runs.Settings.from_preset(
-        "burgess_dsprites", grid=(3, 2, 4, 4, 4), batch_size=16, n_images=200, steps=5, every=2
+        "burgess_dsprites",
+        grid=(3, 2, 4, 4, 4),
+        latent_dim=3,
+        batch_size=16,
+        n_images=200,
+        steps=5,
+        every=2,
     )
     folder = runs.create(tmp_path_factory.mktemp("finished") / "one", settings)
     data = settings.load_data()

@@ -1,8 +1,6 @@
 """What README, docs and examples say must run."""
 
-import dataclasses
 import re
-from functools import partial
 from pathlib import Path
 
 import keras
@@ -11,6 +9,7 @@ import pytest
 import keras_betavae as kbv
 from keras_betavae.evaluation.score_table import score_list
 from keras_betavae.metrics import _linear
+from tests.helpers import narrow_networks
 
 pytestmark = [
     # Keras 3.15 says so of every tf.data input.
@@ -30,17 +29,9 @@ def few_steps_of_the_classifier(monkeypatch):
 
 
 @pytest.fixture(autouse=True)
-def small_networks(monkeypatch):
-    """Every recipe with narrow dense networks; other tests train convolutions."""
-    narrow = {
-        name: dataclasses.replace(
-            recipe,
-            encoder=partial(kbv.networks.dense_encoder, units=(16,)),
-            decoder=partial(kbv.networks.dense_decoder, units=(16,)),
-        )
-        for name, recipe in kbv.presets._PRESETS.items()
-    }
-    monkeypatch.setattr(kbv.presets, "_PRESETS", narrow)
+def small_networks():
+    with narrow_networks():
+        yield
 
 
 SMALLER = {

@@ -3,11 +3,22 @@ import pytest
 from matplotlib import pyplot
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from keras_betavae import visualization
 from keras_betavae.visualization import plots
 
 NUMBERS = [1, 12]
+FIT = ConstrainedLayoutEngine.execute
+
+
+@pytest.fixture(scope="module", autouse=True)
+def fitted_parts():
+    """Figures as users see them; elsewhere tests/conftest.py saves the time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ConstrainedLayoutEngine, "execute", FIT)
+        yield
+
 
 
 def named(n):
