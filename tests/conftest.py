@@ -1,5 +1,6 @@
 """Variables that are set before TensorFlow and NumPy are imported, and a run that tests share."""
 
+import gc
 import os
 import subprocess
 import sys
@@ -34,10 +35,30 @@ QUICK = {
 """The files whose tests train nothing and start no process: those of `make quick`."""
 
 
+SHARED = {"test_report": "finished_run", "test_tensorboard": "finished_run"}
+"""The files that one worker runs, since they share what takes long to make."""
+
+
+def pytest_ignore_collect(collection_path, config):
+    """Imports no other files where the quick ones alone are asked for."""
+    only_quick = config.option.markexpr.startswith("quick")
+    if only_quick and collection_path.suffix == ".py" and collection_path.stem not in QUICK:
+        return True
+    return None
+
+
 def pytest_collection_modifyitems(items):
     for item in items:
-        if item.path.stem in QUICK:
+        stem = item.path.stem
+        if stem in QUICK:
             item.add_marker("quick")
+        item.add_marker(pytest.mark.xdist_group(SHARED.get(stem, str(item.path))))
+
+
+def pytest_collection_finish():
+    """Keeps the garbage collector from looking through all that is imported, a second a time."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

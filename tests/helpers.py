@@ -45,18 +45,18 @@ def tiny_vae(objective=None, likelihood=None, *, optimizer="adam", seed=0, compi
 
 
 @functools.cache
-def _made(make):
-    vae = make()
+def _made(make, arguments, options):
+    vae = make(*arguments, **dict(options))
     return vae, [variable.numpy() for variable in all_variables(vae)]
 
 
-def reused(make=tiny_vae):
+def reused(make=tiny_vae, *arguments, **options):
     """What `make` returns, made once and set back to its start each time.
 
     The graphs of a model take longer to make than a test trains it. Not for tests that change a
     model in another way than training does, or need two of the same kind.
     """
-    vae, start = _made(make)
+    vae, start = _made(make, arguments, tuple(options.items()))
     for variable, value in zip(all_variables(vae), start, strict=True):
         variable.assign(value)
     keras.utils.set_random_seed(0)
@@ -65,7 +65,9 @@ def reused(make=tiny_vae):
 
 def all_variables(vae):
     """What changes when a model trains."""
-    return [*vae.variables, *vae.optimizer.variables]
+    optimizers = [vae.optimizer, getattr(vae, "discriminator_optimizer", None)]
+    own = [variable for each in optimizers if each is not None for variable in each.variables]
+    return [*vae.variables, *own]
 
 
 def patterns(n=64, dtype="float32", seed=0):

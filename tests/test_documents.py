@@ -47,6 +47,7 @@ SMALLER = {
     r"every_n_steps=500": "every_n_steps=1",
     r'scores="fast"\)': 'scores="fast", n=300)',
     r"n_seeds=5": "n_seeds=2, n=300",
+    r"n_jobs=-1": "n_jobs=1",
     r"steps=2_000": "steps=10",
     r"steps_per_epoch=10\b": "steps_per_epoch=2",
     r"batch_size=64\b": "batch_size=8",
@@ -121,7 +122,7 @@ def test_python_blocks_of_the_data_run_in_order():
 def test_python_blocks_of_the_pictures_run_in_order(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     data = kbv.datasets.load_sprites(scale=2, orientation=4, pos_x=4, pos_y=4)
-    vae = kbv.BetaVAE.from_preset("sprites_quick")
+    vae = kbv.BetaVAE.from_preset("sprites_quick", latent_dim=3)
     code = smaller(python_blocks(ROOT / "docs" / "pictures.md"))
     exec(compile(code, "docs/pictures.md", "exec"), {"kbv": kbv, "data": data, "vae": vae})
     assert {"traversal.png", "response_maps.png", "maps.png"} <= {

@@ -8,7 +8,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from keras_betavae import visualization
 from keras_betavae.visualization import plots
 
-NUMBERS = [1, 12]
+NUMBERS = [1, 6]
 FIT = ConstrainedLayoutEngine.execute
 
 
@@ -18,7 +18,6 @@ def fitted_parts():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ConstrainedLayoutEngine, "execute", FIT)
         yield
-
 
 
 def named(n):
@@ -39,7 +38,7 @@ FIGURES = {
     "grid": lambda n: visualization.plot_grid(normal(n, 3, 8, 8, 1), named(n), "title"),
     "histograms": lambda n: visualization.plot_histograms(normal(50, n)),
     "information": lambda n: visualization.plot_information(abs(normal(n, 3)), list("abc")),
-    "pairs": lambda n: visualization.plot_pairs(normal(50, n)[:, :5], named(n)),
+    "pairs": lambda n: visualization.plot_pairs(normal(50, n)[:, :3], named(n)),
     "response_curves": lambda n: visualization.plot_response_curves(
         maps_of(n), named(n), along="scale", by=list("abcd")
     ),

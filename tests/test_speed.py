@@ -200,6 +200,7 @@ print(os.environ["TF_ENABLE_ONEDNN_OPTS"])
     assert process.stdout.split()[-1] == "0"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("system", "mode"), [("ours", "encode"), ("ours", "decode"), ("keras", "train")]
 )
@@ -211,6 +212,7 @@ def test_the_benchmark_runs_each_system(system, mode, monkeypatch):
     assert all(np.isfinite(result).all() for result in results)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["train", "decode"])
 def test_the_benchmark_counts_operations_as_tensorflow_does(mode):
     from tensorflow.python.profiler import model_analyzer, option_builder

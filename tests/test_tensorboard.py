@@ -621,11 +621,17 @@ def browser(tmp_path_factory):
 @pytest.mark.parametrize(
     ("tab", "words"),
     [
-        ("timeseries", ["disentanglement /active_units", "one/logs/loss"]),
-        ("scalars", ["disentanglement/beta_vae_score"]),
+        # What the others show, the tests above ask for.
+        *(
+            pytest.param(tab, words, marks=pytest.mark.slow)
+            for tab, words in (
+                ("timeseries", ["disentanglement /active_units", "one/logs/loss"]),
+                ("scalars", ["disentanglement/beta_vae_score"]),
+                ("images", ["pictures/traversal", "pictures/response_maps", "step 5"]),
+                ("histograms", ["kl/latents", "posterior/latent_"]),
+            )
+        ),
         ("custom_scalars", ["KL of each latent, nats", "KL and capacity, nats"]),
-        ("images", ["pictures/traversal", "pictures/response_maps", "step 5"]),
-        ("histograms", ["kl/latents", "posterior/latent_"]),
         ("hparams", ["one/logs/hparams", "two/logs/hparams", "Capacity", "mig_score"]),
         ("projector", ["Points: 384", "Dimension: 3", "images.tsv", "pos_x"]),
     ],
