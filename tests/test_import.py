@@ -44,6 +44,11 @@ before, modules = state(), set(sys.modules)
 import keras_betavae
 assert state() == before
 print(*sorted({name.split(".")[0] for name in set(sys.modules) - modules}))
+# tf.data's from_generator changes malloc under Python 3.11, and says so.
+data = keras_betavae.datasets.load_sprites(scale=2, orientation=4, pos_x=4, pos_y=4)
+next(iter(data.to_tf_data(4)))
+next(iter(data.to_pairs(1, 4)))
+next(iter(data.to_partly_labelled(10, 4)))
 """
 HEAVY = {"sklearn", "matplotlib", "tensorboard", "h5py", "scipy", "joblib"}
 
@@ -60,10 +65,11 @@ def test_it_is_imported_first_of_all_and_names_a_missing_requirement_with_its_re
     assert '"KERAS_BACKEND"] = "tensorflow"' in other_backend
 
 
-def test_importing_keeps_global_state_and_brings_little_that_its_dependencies_do_not():
-    process = run_python(KEEPS_STATE)
+def test_importing_keeps_global_state_and_brings_little_and_streams_leave_malloc_as_it_is():
+    process = run_python(KEEPS_STATE, TF_CPP_MIN_LOG_LEVEL="0", TF_ENABLE_ONEDNN_OPTS="0")
     assert process.returncode == 0, process.stderr
     assert not HEAVY & set(process.stdout.split())
+    assert "Memory patch" not in process.stderr
 
 
 def test_everything_public_is_there_and_says_what_it_is():
