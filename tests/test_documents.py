@@ -164,7 +164,14 @@ def test_the_benchmark_of_the_scores_runs(capsys):
 
 
 # What these do, other tests do with less.
-SLOW = ("reproduce_blobs", "choose_without_factors", "compare_objectives", "known_codes")
+SLOW = (
+    "choose_without_factors",
+    "compare_objectives",
+    "known_codes",
+    "reproduce_blobs",
+    "score_protocols",
+    "train_and_score",
+)
 
 
 @pytest.mark.parametrize(

@@ -108,8 +108,8 @@ def test_permuted_latents_are_uncorrelated():
     assert abs(np.corrcoef(permuted, rowvar=False)[0, 1]) < 4.0 / np.sqrt(n)
 
 
-@pytest.mark.parametrize("rho", [0.0, 0.8])
-def test_the_density_ratio_estimates_a_gaussians_total_correlation(rho):
+def test_the_density_ratio_estimates_a_gaussians_total_correlation():
+    rho = 0.8
     vae = tiny_factor_vae(latent_dim=2, discriminator=networks.discriminator(2, units=(64, 64)))
     optimizer = keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(3e-3, 400))
     weights = vae.discriminator.trainable_variables
@@ -127,8 +127,8 @@ def test_the_density_ratio_estimates_a_gaussians_total_correlation(rho):
     for i in tf.range(400):
         step(i)
     estimate = float(vae.total_correlation(correlated(20_000, rho, seed=2)))
-    # Seen with five seeds: within 6 % of 0.51, and within 0.003 of 0.
-    assert estimate == pytest.approx(-0.5 * np.log(1.0 - rho**2), rel=0.1, abs=0.02)
+    # Seen with five seeds: within 6 % of 0.51.
+    assert estimate == pytest.approx(-0.5 * np.log(1.0 - rho**2), rel=0.1)
 
 
 def test_the_discriminators_terms_equal_numpys():

@@ -1,5 +1,7 @@
 """Every objective and every model, through what a Keras model is used for."""
 
+import itertools
+
 import keras
 import numpy as np
 import pytest
@@ -49,8 +51,18 @@ def test_fit_of_a_factor_vae_learns_when_xla_compiles_it():
     assert_learns(fit(vae, "FactorVAE", epochs=3))
 
 
-@pytest.mark.parametrize("policy", ["float64", "bfloat16", "mixed_bfloat16", "mixed_float16"])
-@pytest.mark.parametrize("member", ["BetaVAE", "FactorVAE", "AdaGVAE"])
+@pytest.mark.parametrize(
+    ("member", "policy"),
+    [
+        *itertools.product(("BetaVAE", "FactorVAE", "AdaGVAE"), ("float64", "mixed_float16")),
+        *itertools.product(("BetaVAE",), ("bfloat16", "mixed_bfloat16")),
+        *(
+            pytest.param(member, policy, marks=pytest.mark.slow)
+            for member in ("FactorVAE", "AdaGVAE")
+            for policy in ("bfloat16", "mixed_bfloat16")
+        ),
+    ],
+)
 def test_fit_runs_under_every_dtype_policy(member, policy):
     with dtype_policy(policy):
         vae = compiled(member, **EAGER)

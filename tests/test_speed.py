@@ -174,11 +174,10 @@ def compiled(family):
     return vae
 
 
-@pytest.mark.parametrize(
-    ("family", "bad"), [("conv", np.nan), ("conv", np.inf), ("dense", -np.inf)]
-)
-def test_no_bad_gradient_reaches_the_weights(family, bad):
-    vae = reused(compiled, family)
+# tests/test_training.py has dense networks, whose whole step XLA compiles.
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_no_bad_gradient_reaches_the_weights(bad):
+    vae = reused(compiled, "conv")
     x = tf.cast(images(BATCH), "float32").numpy() / 255.0
     x[3, 4, 5] = bad
     before = [weight.numpy() for weight in vae.trainable_variables]
