@@ -12,7 +12,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from keras_betavae import cli, metrics
+from keras_betavae import callbacks, cli, metrics
 from keras_betavae.cli._settings import chosen_settings, settings_table
 from keras_betavae.datasets import catalog, load_sprites
 from keras_betavae.datasets.released import dsprites
@@ -48,6 +48,8 @@ def trained(tmp_path_factory):
     """A run that the command line has trained, and what it printed."""
     folder = tmp_path_factory.mktemp("runs") / "first"
     with pytest.MonkeyPatch.context() as patch:
+        # The run of tests/test_tensorboard.py has those of each interval.
+        patch.setattr(callbacks.LatentPictures, "draw", lambda _: None)
         printed = []
         patch.setattr(
             "builtins.print", lambda *words, **_: printed.append(" ".join(map(str, words)))
