@@ -20,7 +20,7 @@ from keras_betavae.callbacks import (
 )
 from keras_betavae.datasets import FactorDataset, ImageDataset
 from keras_betavae.evaluation.inspection import inspect, showcase
-from keras_betavae.metrics import Score, beta_vae_score
+from keras_betavae.metrics import Score, _linear, beta_vae_score
 from keras_betavae.objectives import Beta, Capacity, kl_per_latent
 from keras_betavae.objectives.schedules import Linear
 from tests.helpers import EAGER, SHAPE, patterns, reused, tiny_networks, tiny_vae, weights_of
@@ -32,6 +32,15 @@ of_several_steps = {
     1: tiny_vae,
     4: partial(tiny_vae, compile={"steps_per_execution": 4, "jit_compile": False}),
 }
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_steps_of_the_classifier():
+    """What a score comes to does not matter here."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_linear, "MAX_STEPS", 200)
+        patch.setattr(_linear, "CHECK_EVERY", 100)
+        yield
 
 
 def bars():
@@ -136,10 +145,7 @@ def test_the_first_score_is_that_of_the_untrained_model(tmp_path):
     assert control != trained
 
 
-def test_by_default_it_is_the_score_of_the_paper_without_the_shape(monkeypatch):
-    from keras_betavae.metrics import _linear
-
-    monkeypatch.setattr(_linear, "MAX_STEPS", 300)
+def test_by_default_it_is_the_score_of_the_paper_without_the_shape():
     vae, data = reused(), bars()
     data = FactorDataset(data.images_at(range(48)), ("shape", "x", "y"), (2, 4, 6), factors=None)
     history = fit(vae, [DisentanglementMetric(data, n_images=100)], epochs=1)
