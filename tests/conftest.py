@@ -102,7 +102,7 @@ def finished_run(tmp_path_factory):
 
     settings = runs.Settings.from_preset(
         "burgess_dsprites",
-        grid=(3, 2, 4, 4, 4),
+        grid=(3, 2, 2, 4, 4),
         latent_dim=3,
         batch_size=16,
         n_images=200,

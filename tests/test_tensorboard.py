@@ -239,7 +239,7 @@ def test_a_run_is_compared_by_its_settings_and_its_scores(run):
     assert settings_of(run / "logs") == {
         "preset": "burgess_dsprites",
         "data": "sprites",
-        "data_size": 384,
+        "data_size": 192,
         "batch_size": 16,
         "steps": 5,
         "seed": 0,
@@ -384,9 +384,9 @@ def test_large_images_become_thumbnails(tmp_path, shape, size):
 def test_a_runs_projector_has_its_codes(run):
     codes, (header, *rows), sprite, size = projector_of(run / "logs")
     assert header.split("\t") == ["image", "shape", "scale", "orientation", "pos_x", "pos_y"]
-    assert codes.shape == (len(rows), 3) == (384, 3)
+    assert codes.shape == (len(rows), 3) == (192, 3)
     assert size == (64, 64)
-    assert sprite.shape == (20 * 64, 20 * 64, 3)
+    assert sprite.shape == (14 * 64, 14 * 64, 3)
 
 
 # TensorBoard itself.
@@ -600,10 +600,10 @@ def test_tensorboard_shows_the_projector(board, run):
     assert board("projector/runs") == ["one/logs/projector"]
     place = {"run": "one/logs/projector"}
     (embedding,) = board("projector/info", **place)["embeddings"]
-    assert embedding["tensorShape"] == [384, 3]
+    assert embedding["tensorShape"] == [192, 3]
     place["name"] = embedding["tensorName"]
     codes, rows, sprite, _ = projector_of(run / "logs")
-    tensor = np.frombuffer(board.raw("projector/tensor", **place), "float32").reshape(384, 3)
+    tensor = np.frombuffer(board.raw("projector/tensor", **place), "float32").reshape(192, 3)
     np.testing.assert_allclose(tensor, codes, rtol=1e-5)
     assert board.raw("projector/metadata", **place).decode().splitlines() == rows
     with Image.open(io.BytesIO(board.raw("projector/sprite_image", **place))) as image:
@@ -633,7 +633,7 @@ def browser(tmp_path_factory):
         ),
         ("custom_scalars", ["KL of each latent, nats", "KL and capacity, nats"]),
         ("hparams", ["one/logs/hparams", "two/logs/hparams", "Capacity", "mig_score"]),
-        ("projector", ["Points: 384", "Dimension: 3", "images.tsv", "pos_x"]),
+        ("projector", ["Points: 192", "Dimension: 3", "images.tsv", "pos_x"]),
     ],
 )
 def test_every_tab_shows_the_run_in_a_browser(board, browser, tab, words):
