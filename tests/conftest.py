@@ -1,5 +1,6 @@
 """Variables that are set before TensorFlow and NumPy are imported, and a run that tests share."""
 
+import gc
 import os
 import subprocess
 import sys
@@ -34,10 +35,30 @@ QUICK = {
 """The files whose tests train nothing and start no process: those of `make quick`."""
 
 
+SHARED = {"test_report": "finished_run", "test_tensorboard": "finished_run"}
+"""The files that one worker runs, since they share what takes long to make."""
+
+
+def pytest_ignore_collect(collection_path, config):
+    """Imports no other files where the quick ones alone are asked for."""
+    only_quick = config.option.markexpr.startswith("quick")
+    if only_quick and collection_path.suffix == ".py" and collection_path.stem not in QUICK:
+        return True
+    return None
+
+
 def pytest_collection_modifyitems(items):
     for item in items:
-        if item.path.stem in QUICK:
+        stem = item.path.stem
+        if stem in QUICK:
             item.add_marker("quick")
+        item.add_marker(pytest.mark.xdist_group(SHARED.get(stem, str(item.path))))
+
+
+def pytest_collection_finish():
+    """Keeps the garbage collector from looking through all that is imported, a second a time."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)
@@ -62,6 +83,17 @@ def compile_nothing(request, monkeypatch):
         monkeypatch.setattr(package.BetaVAE.compile, "__kwdefaults__", defaults)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def draw_quickly():
+    """Lets matplotlib not fit the parts of a figure to each other: half the time of a picture.
+
+    tests/test_plots.py draws with it.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("matplotlib.layout_engine.ConstrainedLayoutEngine.execute", lambda *_: None)
+        yield
+
+
 @pytest.fixture(scope="session")
 def finished_run(tmp_path_factory):
     """A finished run of few steps, with pictures and controls; copy it to change it."""
@@ -69,7 +101,13 @@ def finished_run(tmp_path_factory):
     from tests.helpers import no_graphs, quick_scores
 
     settings = runs.Settings.from_preset(
-        "burgess_dsprites", grid=(3, 2, 4, 4, 4), batch_size=16, n_images=200, steps=5, every=2
+        "burgess_dsprites",
+        grid=(3, 2, 2, 4, 4),
+        latent_dim=3,
+        batch_size=16,
+        n_images=200,
+        steps=5,
+        every=2,
     )
     folder = runs.create(tmp_path_factory.mktemp("finished") / "one", settings)
     data = settings.load_data()

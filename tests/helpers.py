@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import functools
 import json
 import os
 import subprocess
@@ -15,7 +16,7 @@ import pytest
 import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
-from keras_betavae import BetaVAE, callbacks, metrics, networks
+from keras_betavae import BetaVAE, callbacks, metrics, networks, presets
 from keras_betavae.evaluation import scoring
 from keras_betavae.experiments.runs import _finishing
 from keras_betavae.metrics import _linear
@@ -41,6 +42,32 @@ def tiny_vae(objective=None, likelihood=None, *, optimizer="adam", seed=0, compi
     )
     vae.compile(optimizer=optimizer, **(compile or {"jit_compile": False}))
     return vae
+
+
+@functools.cache
+def _made(make, arguments, options):
+    vae = make(*arguments, **dict(options))
+    return vae, [variable.numpy() for variable in all_variables(vae)]
+
+
+def reused(make=tiny_vae, *arguments, **options):
+    """What `make` returns, made once and set back to its start each time.
+
+    The graphs of a model take longer to make than a test trains it. Not for tests that change a
+    model in another way than training does, or need two of the same kind.
+    """
+    vae, start = _made(make, arguments, tuple(options.items()))
+    for variable, value in zip(all_variables(vae), start, strict=True):
+        variable.assign(value)
+    keras.utils.set_random_seed(0)
+    return vae
+
+
+def all_variables(vae):
+    """What changes when a model trains."""
+    optimizers = [vae.optimizer, getattr(vae, "discriminator_optimizer", None)]
+    own = [variable for each in optimizers if each is not None for variable in each.variables]
+    return [*vae.variables, *own]
 
 
 def patterns(n=64, dtype="float32", seed=0):
@@ -137,9 +164,25 @@ def quick_scores():
 
 
 @contextlib.contextmanager
+def narrow_networks():
+    """Every recipe with narrow dense networks; other tests train convolutions."""
+    narrow = {
+        name: dataclasses.replace(
+            recipe,
+            encoder=partial(networks.dense_encoder, units=(16,)),
+            decoder=partial(networks.dense_decoder, units=(16,)),
+        )
+        for name, recipe in presets._PRESETS.items()
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(presets, "_PRESETS", narrow)
+        yield
+
+
+@contextlib.contextmanager
 def quick_runs():
-    """Runs with quick scores, and without the pictures, which other tests look at."""
-    with quick_scores(), pytest.MonkeyPatch.context() as patch:
+    """Runs of narrow networks with quick scores, and no pictures, which other tests look at."""
+    with quick_scores(), narrow_networks(), pytest.MonkeyPatch.context() as patch:
         patch.setattr(_finishing, "draw", lambda *_: None)
         patch.setattr(callbacks.LatentPictures, "draw", lambda _: None)
         yield

@@ -9,7 +9,7 @@ from tensorflow_probability import distributions as tfd
 from keras_betavae import BetaVAE, networks
 from keras_betavae.likelihoods import Bernoulli, Gaussian
 from keras_betavae.objectives import Beta, Capacity
-from tests.helpers import SHAPE, patterns, tiny_networks, tiny_vae
+from tests.helpers import SHAPE, patterns, reused, tiny_networks, tiny_vae
 
 OBJECTIVES = [Beta(4.0), Capacity(10.0, 5.0, n_steps=10)]
 LIKELIHOODS = [Bernoulli(), Gaussian(0.5)]
@@ -90,7 +90,7 @@ def test_importance_weighting_closes_the_gap_from_below():
 @pytest.mark.parametrize("bound", ["elbo", "log_likelihood"])
 def test_bounds_need_a_sample(bound):
     with pytest.raises(ValueError, match="n_samples must be at least 1, got 0"):
-        getattr(tiny_vae(), bound)(patterns(2), n_samples=0)
+        getattr(reused(), bound)(patterns(2), n_samples=0)
 
 
 @pytest.mark.parametrize("bound", ["elbo", "log_likelihood"])
@@ -105,7 +105,7 @@ def test_bounds_need_a_sample(bound):
     ids=["above", "below", "nan", "integers"],
 )
 def test_bounds_need_images_within_the_support(bound, images):
-    vae = tiny_vae()
+    vae = reused()
     mixed = images.copy()
     mixed[0] = 0
     for outside in (images, mixed):
@@ -115,7 +115,7 @@ def test_bounds_need_images_within_the_support(bound, images):
     assert np.all(np.isfinite(getattr(vae, bound)(np.full((2, *SHAPE), 255, "uint8"))))
     # A graph cannot look at them, and a Gaussian takes any floats.
     assert tf.function(getattr(vae, bound))(images).shape == (2,)
-    of_gaussian = getattr(tiny_vae(likelihood=Gaussian()), bound)
+    of_gaussian = getattr(reused(tiny_vae, None, LIKELIHOODS[1]), bound)
     if images.dtype.kind == "i":
         with pytest.raises(ValueError, match=r"integer images must be 8-bit pixels .* got int32"):
             of_gaussian(images)
@@ -131,11 +131,11 @@ def test_bounds_need_images_within_the_support(bound, images):
 def test_samples_are_counted_in_whole_numbers(n, error):
     message = "n must be at least 1, got" if error is ValueError else "integer"
     with pytest.raises(error, match=message):
-        tiny_vae().sample(n)
+        reused().sample(n)
 
 
 def test_samples_may_be_counted_by_any_integer():
-    vae = tiny_vae()
+    vae = reused()
     expected = vae.sample(2, seed=1)
     for n in (np.int64(2), np.uint8(2), tf.constant(2)):
         np.testing.assert_array_equal(vae.sample(n, seed=1), expected)
@@ -144,7 +144,7 @@ def test_samples_may_be_counted_by_any_integer():
 @pytest.mark.parametrize("objective", OBJECTIVES, ids=lambda part: type(part).__name__)
 def test_before_compile_the_terms_are_those_of_step_0(objective):
     bare = BetaVAE(**tiny_networks(), objective=objective, seed=0)
-    compiled = tiny_vae(objective)
+    compiled = reused(tiny_vae, objective)
     compiled.set_weights(bare.get_weights())
     assert not bare.compiled
     terms, expected = bare.compute_terms(patterns(4)), compiled.compute_terms(patterns(4))
@@ -156,7 +156,7 @@ def test_before_compile_the_terms_are_those_of_step_0(objective):
 @pytest.mark.parametrize("likelihood", LIKELIHOODS, ids=lambda part: type(part).__name__)
 @pytest.mark.parametrize("objective", OBJECTIVES, ids=lambda part: type(part).__name__)
 def test_terms_are_batch_means_of_sums_in_nats(objective, likelihood, monkeypatch):
-    vae, images = tiny_vae(objective, likelihood), patterns(6)
+    vae, images = reused(tiny_vae, objective, likelihood), patterns(6)
     vae.step_counter.assign(4)
     codes, decode = [], vae.decoder.call
     monkeypatch.setattr(vae.decoder, "call", lambda z, *rest, **kw: codes.append(z) or decode(z))
@@ -178,7 +178,7 @@ def test_terms_are_batch_means_of_sums_in_nats(objective, likelihood, monkeypatc
 
 
 def test_distributions_live_in_the_model():
-    vae, images = tiny_vae(), patterns(5)
+    vae, images = reused(), patterns(5)
     posterior, prior = vae.posterior(images), vae.prior
     likelihood = vae.likelihood_of(posterior.sample(seed=[0, 0]))
     mean, log_var = vae.encode(images)
@@ -198,7 +198,7 @@ def test_distributions_live_in_the_model():
 
 @pytest.mark.parametrize("likelihood", LIKELIHOODS, ids=lambda part: type(part).__name__)
 def test_tensors_leave_the_model(likelihood):
-    vae, images = tiny_vae(likelihood=likelihood), patterns(5)
+    vae, images = reused(tiny_vae, None, likelihood), patterns(5)
     mean, log_var = vae.encode(images)
     assert mean.shape == log_var.shape == (5, 3)
     expected = vae.likelihood_of(mean).mean()
@@ -229,7 +229,7 @@ def test_images_may_have_any_shape(shape, latent_dim):
 
 @pytest.mark.parametrize("dtype", ["uint8", "int32", "int64"])
 def test_integer_images_count_in_255ths(dtype):
-    vae = tiny_vae()
+    vae = reused()
     images = np.random.default_rng(0).integers(256, size=(4, *SHAPE)).astype(dtype)
     scaled = (images / 255.0).astype("float32")
     for method in (vae.encode, vae.reconstruct, vae, lambda x: vae.elbo(x, seed=1)):
@@ -238,12 +238,12 @@ def test_integer_images_count_in_255ths(dtype):
 
 @pytest.mark.parametrize("dtype", ["bool", "float16", "float64"])
 def test_other_images_are_taken_as_they_are(dtype):
-    vae, images = tiny_vae(), patterns(4)
+    vae, images = reused(), patterns(4)
     np.testing.assert_array_equal(vae.encode(images.astype(dtype)), vae.encode(images))
 
 
 def test_log_variances_are_clamped_and_a_healthy_models_are_not():
-    kernel, bias = (weight.shape for weight in tiny_vae().encoder.get_layer("log_var").weights)
+    kernel, bias = (weight.shape for weight in reused().encoder.get_layer("log_var").weights)
     for limit, raw, expected in (
         (20.0, 1e4, 20.0),
         (20.0, -1e4, -20.0),
@@ -278,7 +278,7 @@ def test_networks_run_in_the_mode_they_are_asked_for():
 
 
 def test_methods_with_a_seed_leave_the_models_stream_alone():
-    vae, images = tiny_vae(), patterns(4)
+    vae, images = reused(), patterns(4)
     state = vae.seed_generator.state.numpy()
     vae.encode(images)
     vae.reconstruct(images)
@@ -388,7 +388,7 @@ def test_an_encoder_may_return_a_tuple():
 
 @pytest.mark.parametrize("part", ["encoder", "decoder", "objective", "likelihood", "log_var_limit"])
 def test_the_parts_of_a_model_cannot_be_exchanged(part):
-    vae = tiny_vae()
+    vae = reused()
     with pytest.raises(AttributeError, match=f"{part} of a BetaVAE cannot be changed"):
         setattr(vae, part, getattr(tiny_vae(seed=1), part))
 
@@ -407,7 +407,7 @@ def test_lora_takes_effect_in_encode_at_once():
 
 @pytest.mark.parametrize("shape", [(4, 8, 8, 3), (4, 8, 8), (4, 16, 16, 1), (8, 8, 1), (), (4,)])
 def test_images_of_another_shape_are_refused_with_both_shapes(shape):
-    vae, images = tiny_vae(), np.zeros(shape, "float32")
+    vae, images = reused(), np.zeros(shape, "float32")
     for method in (vae.encode, vae.reconstruct, vae.elbo, vae.log_likelihood, vae.compute_terms):
         with pytest.raises(ValueError, match=r"\(batch, 8, 8, 1\)") as error:
             method(images)

@@ -1,5 +1,6 @@
 import csv
 import io
+from functools import partial
 from pathlib import Path
 
 import keras
@@ -18,13 +19,28 @@ from keras_betavae.callbacks import (
     LossCurves,
 )
 from keras_betavae.datasets import FactorDataset, ImageDataset
-from keras_betavae.evaluation.inspection import inspect
-from keras_betavae.metrics import Score, beta_vae_score
+from keras_betavae.evaluation.inspection import inspect, showcase
+from keras_betavae.metrics import Score, _linear, beta_vae_score
 from keras_betavae.objectives import Beta, Capacity, kl_per_latent
 from keras_betavae.objectives.schedules import Linear
-from tests.helpers import EAGER, SHAPE, patterns, tiny_networks, tiny_vae, weights_of
+from tests.helpers import EAGER, SHAPE, patterns, reused, tiny_networks, tiny_vae, weights_of
 
 N_IMAGES = 48  # Six batches of eight.
+
+with_capacity = partial(tiny_vae, Capacity(10.0, 5.0, n_steps=10))
+of_several_steps = {
+    1: tiny_vae,
+    4: partial(tiny_vae, compile={"steps_per_execution": 4, "jit_compile": False}),
+}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_steps_of_the_classifier():
+    """What a score comes to does not matter here."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_linear, "MAX_STEPS", 200)
+        patch.setattr(_linear, "CHECK_EVERY", 100)
+        yield
 
 
 def bars():
@@ -53,8 +69,8 @@ def spread(factors, codes, *, seed):
     return float(np.std(codes))
 
 
-def fit(vae, callbacks, epochs=3, **options):
-    data = bars().to_tf_data(8, seed=0)
+def fit(vae, callbacks, epochs=3, batch_size=8, **options):
+    data = bars().to_tf_data(batch_size, seed=0)
     return vae.fit(data, epochs=epochs, verbose=0, shuffle=False, callbacks=callbacks, **options)
 
 
@@ -84,7 +100,7 @@ def test_the_score_reaches_history_csv_checkpoints_and_early_stopping(tmp_path):
     worth = iter([0.95, 0.3, 0.9, 0.5, 0.4, 0.7])  # The first is of the untrained model.
     scores = {"beta_vae_score": lambda factors, codes, seed: next(worth)}
     history = fit(
-        tiny_vae(),
+        reused(),
         [
             metric(scores=scores),
             keras.callbacks.CSVLogger(tmp_path / "metrics.csv"),
@@ -109,14 +125,14 @@ def test_the_score_reaches_history_csv_checkpoints_and_early_stopping(tmp_path):
 
 
 def test_the_score_is_that_of_the_model_as_it_is():
-    vae = tiny_vae()
+    vae = reused()
     history = fit(vae, [metric(seed=4)], epochs=2)
     expected = quick_score(*bars().encode_with(vae, n=100, seed=4), seed=4)
     assert history.history["beta_vae_score"][-1] == expected
 
 
 def test_the_first_score_is_that_of_the_untrained_model(tmp_path):
-    vae, data = tiny_vae(), bars()
+    vae, data = reused(), bars()
     control = spread(*data.encode_with(vae, n=100, seed=4), seed=4)
     callback = metric(tmp_path, {"spread": spread}, every_n_epochs=2, seed=4)
     history = fit(vae, [callback], epochs=2).history
@@ -129,11 +145,8 @@ def test_the_first_score_is_that_of_the_untrained_model(tmp_path):
     assert control != trained
 
 
-def test_by_default_it_is_the_score_of_the_paper_without_the_shape(monkeypatch):
-    from keras_betavae.metrics import _linear
-
-    monkeypatch.setattr(_linear, "MAX_STEPS", 300)
-    vae, data = tiny_vae(), bars()
+def test_by_default_it_is_the_score_of_the_paper_without_the_shape():
+    vae, data = reused(), bars()
     data = FactorDataset(data.images_at(range(48)), ("shape", "x", "y"), (2, 4, 6), factors=None)
     history = fit(vae, [DisentanglementMetric(data, n_images=100)], epochs=1)
     factors, codes = data.encode_with(vae, n=100, seed=0)
@@ -152,7 +165,7 @@ def test_custom_scores_share_one_encoding_and_get_the_seed():
         calls.append((factors, codes, seed))
         return 2.0
 
-    history = fit(tiny_vae(), [metric(scores={"one": one, "two": two}, seed=9)], epochs=1).history
+    history = fit(reused(), [metric(scores={"one": one, "two": two}, seed=9)], epochs=1).history
     assert (history["one"], history["two"]) == ([1.0], [2.0])
     assert "beta_vae_score" not in history
     # One pair of calls for the untrained model, one for the epoch.
@@ -173,7 +186,7 @@ def test_custom_scores_share_one_encoding_and_get_the_seed():
 )
 def test_epochs_between_two_evaluations_carry_the_last_scores_on(tmp_path, every, steps):
     callback = metric(tmp_path, {"spread": spread}, every_n_epochs=every)
-    history = fit(tiny_vae(), [callback], epochs=5).history
+    history = fit(reused(), [callback], epochs=5).history
     events = scalars(read_events(tmp_path / "disentanglement"))
     written = dict(events["disentanglement/spread"])
     assert list(written) == steps
@@ -183,10 +196,10 @@ def test_epochs_between_two_evaluations_carry_the_last_scores_on(tmp_path, every
 
 @pytest.mark.parametrize(
     ("steps_per_execution", "expected"),
-    [(1, [0, 4, 8, 12, 16]), (3, [0, 6, 9, 12, 18])],
+    [(1, [0, 4, 8, 12, 16]), (4, [0, 4, 10, 12, 16])],
 )
 def test_evaluations_by_steps_come_when_the_steps_are_done(tmp_path, steps_per_execution, expected):
-    vae = tiny_vae(compile={"steps_per_execution": steps_per_execution, "jit_compile": False})
+    vae = reused(of_several_steps[steps_per_execution])
     scores = {"spread": spread}
     fit(vae, [metric(tmp_path, scores, every_n_epochs=None, every_n_steps=4)])
     events = scalars(read_events(tmp_path / "disentanglement"))
@@ -196,7 +209,7 @@ def test_evaluations_by_steps_come_when_the_steps_are_done(tmp_path, steps_per_e
 
 
 def test_a_second_fit_goes_on_counting(tmp_path):
-    vae = tiny_vae()
+    vae = reused()
     callback = metric(tmp_path, {"spread": spread}, every_n_steps=4)
     fit(vae, [callback], epochs=1)
     fit(vae, [callback], epochs=1)
@@ -224,44 +237,54 @@ def everything(tmp_path):
     ]
 
 
+def watched(folder, callbacks):
+    """What a training leaves: its history, its model's variables, and NumPy's random state."""
+    vae = reused(with_capacity)
+    board = keras.callbacks.TensorBoard(folder / "logs", write_graph=False)
+    before = np.random.get_state()[1].copy()
+    history = fit(vae, [board, *callbacks]).history
+    np.testing.assert_array_equal(np.random.get_state()[1], before)
+    return {
+        "folder": folder / "logs",
+        "history": history,
+        "weights": [*weights_of(vae), vae.optimizer.iterations.numpy(), vae.sample(2).numpy()],
+    }
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory):
+    return watched(tmp_path_factory.mktemp("plain"), [])
+
+
+@pytest.fixture(scope="module")
+def by_all(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("watched")
+    return watched(folder, everything(folder))
+
+
 @strays
-def test_callbacks_do_not_change_the_training(tmp_path):
-    plain, watched = (tiny_vae(Capacity(10.0, 5.0, n_steps=10)) for _ in range(2))
-    expected = fit(plain, []).history
-    np.random.seed(3)
-    state = np.random.get_state()[1].copy()
-    history = fit(watched, everything(tmp_path)).history
-    np.testing.assert_array_equal(np.random.get_state()[1], state)
-    for weight, other in zip(weights_of(plain), weights_of(watched), strict=True):
+def test_callbacks_do_not_change_the_training(plain, by_all):
+    for weight, other in zip(plain["weights"], by_all["weights"], strict=True):
         np.testing.assert_array_equal(weight, other)
-    np.testing.assert_array_equal(plain.optimizer.iterations, watched.optimizer.iterations)
-    for name in expected:
-        assert history[name] == expected[name]
-    np.testing.assert_array_equal(plain.sample(2), watched.sample(2))
+    for name in plain["history"]:
+        assert by_all["history"][name] == plain["history"][name]
 
 
-def test_callbacks_leave_tensorboards_own_scalars_alone(tmp_path):
-    def train(name, callbacks):
-        board = keras.callbacks.TensorBoard(tmp_path / name, write_graph=False)
-        fit(tiny_vae(), [board, *callbacks])
-        return scalars(read_events(tmp_path / name / "train"))
-
-    alone = train("alone", [])
-    logs = tmp_path / "logs"
-    together = train("logs", everything(tmp_path))
+@strays
+def test_callbacks_leave_tensorboards_own_scalars_alone(plain, by_all):
+    alone, together = (scalars(read_events(each["folder"] / "train")) for each in (plain, by_all))
     assert together == alone
     assert [step for step, _ in alone["epoch_loss"]] == [0, 1, 2]
-    folders = sorted(path.name for path in logs.iterdir())
+    folders = sorted(path.name for path in by_all["folder"].iterdir())
     ours = ["disentanglement", "latents", "loss", "pictures", "traversal"]
     assert folders == sorted([*ours, "train"])
 
 
-def test_tensorboard_finds_every_tag_at_its_true_step(tmp_path):
+@strays
+def test_tensorboard_finds_every_tag_at_its_true_step(by_all):
     from tensorboard.backend.event_processing.event_multiplexer import EventMultiplexer
 
-    logs = tmp_path / "logs"
-    fit(tiny_vae(), everything(tmp_path))
-    board = EventMultiplexer().AddRunsFromDirectory(str(logs)).Reload()
+    board = EventMultiplexer().AddRunsFromDirectory(str(by_all["folder"])).Reload()
     tags = {run: set(kinds["tensors"]) for run, kinds in board.Runs().items()}
     assert tags["disentanglement"] == {"disentanglement/beta_vae_score"}
     assert tags["traversal"] == {"traversal/0", "traversal/1"}
@@ -273,6 +296,8 @@ def test_tensorboard_finds_every_tag_at_its_true_step(tmp_path):
         "loss/loss",
         "loss/reconstruction",
         "loss/kl",
+        "objective/capacity",
+        "objective/capacity_distance",
         "optimizer/learning_rate",
     }
     for run, tag, steps in (
@@ -296,7 +321,7 @@ def test_tensorboard_finds_every_tag_at_its_true_step(tmp_path):
 def test_the_curves_are_those_of_the_history_at_the_true_steps(
     tmp_path, steps_per_execution, every, steps
 ):
-    vae = tiny_vae(compile={"steps_per_execution": steps_per_execution, "jit_compile": False})
+    vae = reused(of_several_steps[steps_per_execution])
     own = {"score": spread}  # Which is in `logs`, too, and is no term of the loss.
     callbacks = [metric(scores=own), LossCurves(tmp_path, every_n_epochs=every)]
     history = fit(vae, callbacks, epochs=4).history
@@ -317,7 +342,7 @@ def test_the_curves_are_those_of_the_history_at_the_true_steps(
 
 
 def test_a_loaded_models_curves_go_on_at_its_step(tmp_path):
-    vae = tiny_vae()
+    vae = reused()
     fit(vae, [LossCurves(tmp_path)], epochs=2)
     vae.save(tmp_path / "vae.keras")
     fit(keras.saving.load_model(tmp_path / "vae.keras"), [LossCurves(tmp_path)], epochs=1)
@@ -327,7 +352,7 @@ def test_a_loaded_models_curves_go_on_at_its_step(tmp_path):
 
 @strays
 def test_the_objectives_own_terms_and_the_validations_have_curves_of_their_own(tmp_path):
-    vae = tiny_vae(Capacity(10.0, 8.0, n_steps=12))
+    vae = reused(with_capacity)
     validation = bars().to_tf_data(8, seed=1)
     history = fit(vae, [LossCurves(tmp_path)], epochs=2, validation_data=validation).history
     events = scalars(read_events(tmp_path / "loss"))
@@ -352,16 +377,16 @@ def test_the_objectives_own_terms_and_the_validations_have_curves_of_their_own(t
 def test_a_models_own_terms_are_among_the_objectives(tmp_path):
     small = networks.discriminator(3, units=(8,))
     vae = FactorVAE(**tiny_networks(), objective=Beta(1.0), gamma=2.0, discriminator=small)
-    vae.compile("adam")
-    history = fit(vae, [LossCurves(tmp_path)], epochs=1).history
+    vae.compile("adam", **EAGER)
+    history = fit(vae, [LossCurves(tmp_path)], epochs=1, batch_size=N_IMAGES).history
     events = scalars(read_events(tmp_path / "loss"))
     for name in ("total_correlation", "discriminator_loss"):
-        assert events[f"objective/{name}"] == [(6, pytest.approx(history[name][0], rel=1e-6))]
+        assert events[f"objective/{name}"] == [(1, pytest.approx(history[name][0], rel=1e-6))]
 
 
 def test_a_scheduled_learning_rate_is_that_of_the_step(tmp_path):
     rate = keras.optimizers.schedules.PolynomialDecay(1e-2, decay_steps=24, end_learning_rate=0.0)
-    fit(tiny_vae(optimizer=keras.optimizers.Adam(rate)), [LossCurves(tmp_path)], epochs=3)
+    fit(tiny_vae(optimizer=keras.optimizers.SGD(rate)), [LossCurves(tmp_path)], epochs=3)
     events = scalars(read_events(tmp_path / "loss"))["optimizer/learning_rate"]
     assert events == [(step, pytest.approx(1e-2 * (1 - step / 24))) for step in (6, 12, 18)]
 
@@ -376,46 +401,42 @@ def shown(picture):
 
 
 def test_pictures_and_histograms_are_those_of_the_model_as_it_is(tmp_path):
-    vae = tiny_vae(optimizer=keras.optimizers.Adam(1e-2))
-    data, images = bars(), patterns(4, "uint8")
-    untrained = inspect(vae, data)
-    expected = untrained.pictures(vae, images)
-    fit(vae, [LatentPictures(data, tmp_path, every_n_epochs=2, images=images)], epochs=3)
+    vae, data, images = reused(), bars(), patterns(4, "uint8")
+    vae.optimizer.learning_rate = 1e-2
+    inspections, expected = [inspect(vae, data, n=20)], []
+    expected.append(inspections[0].pictures(vae, images))
+    callback = LatentPictures(data, tmp_path, every_n_epochs=2, images=images, n_images=20)
+    fit(vae, [callback], epochs=2)
+    inspections.append(inspect(vae, data, n=20))
+    expected.append(inspections[1].pictures(vae, images))
     events = read_events(tmp_path / "pictures")
     names = {"traversal", "reconstructions", "samples", "interpolation", "histograms"}
-    assert names < {name.removeprefix("pictures/") for name in events}
-    for name, picture in expected.items():
+    assert names < set(expected[0])
+    for name in expected[0]:
         drawn = events.pop(f"pictures/{name}")
         assert [step for step, _ in drawn] == [0, 12]
-        np.testing.assert_array_equal(shown(drawn[0]), picture)
+        untrained, trained = map(shown, drawn)
+        np.testing.assert_array_equal(untrained, expected[0][name])
+        np.testing.assert_array_equal(trained, expected[1][name])
         # Training has changed what there is to see.
-        last = shown(drawn[1])
-        assert last.shape != picture.shape or np.any(last != picture)
+        assert trained.shape != untrained.shape or np.any(trained != untrained)
     assert set(events) == {f"posterior/latent_{latent}" for latent in range(3)}
-    for latent in untrained.active:
-        step, buckets = events[f"posterior/latent_{latent}"][0]
-        codes = untrained.codes[:, latent]
-        assert step == 0
-        assert buckets[:, 2].sum() == len(codes) == N_IMAGES
-        assert buckets[0, 0] == pytest.approx(codes.min(), rel=1e-4)
-        assert buckets[-1, 1] == pytest.approx(codes.max(), rel=1e-4)
+    for step, inspection in zip((0, 12), inspections, strict=True):
+        for latent in inspection.active:
+            buckets = dict(events[f"posterior/latent_{latent}"])[step]
+            codes = inspection.codes[:, latent]
+            assert buckets[:, 2].sum() == len(codes) == 20
+            assert buckets[0, 0] == pytest.approx(codes.min(), rel=1e-4)
+            assert buckets[-1, 1] == pytest.approx(codes.max(), rel=1e-4)
 
 
-def test_the_last_pictures_are_of_the_trained_model(tmp_path):
-    vae, data = tiny_vae(), bars()
-    fit(vae, [LatentPictures(data, tmp_path, n_images=20)], epochs=1)
-    events = read_events(tmp_path / "pictures")
-    inspection = inspect(vae, data, n=20)
-    images = data.images_at(data.sample_indices(8, seed=1))
-    for name, picture in inspection.pictures(vae, images).items():
-        assert [step for step, _ in events[f"pictures/{name}"]] == [0, 6]
-        np.testing.assert_array_equal(shown(events[f"pictures/{name}"][1]), picture)
-    for latent in inspection.active:
-        assert events[f"posterior/latent_{latent}"][1][1][:, 2].sum() == 20
+def test_pictures_are_by_default_of_the_same_images_of_the_data(tmp_path):
+    data = bars()
+    np.testing.assert_array_equal(LatentPictures(data, tmp_path).images, showcase(data))
 
 
 def test_latents_that_say_nothing_have_no_histogram(tmp_path):
-    vae = tiny_vae(optimizer=keras.optimizers.SGD(0.0))
+    vae = frozen()
     for layer in vae.encoder.layers:
         layer.set_weights([np.zeros_like(weight) for weight in layer.get_weights()])
     fit(vae, [LatentPictures(bars(), tmp_path, images=patterns(2, "uint8"))], epochs=1)
@@ -426,7 +447,7 @@ def test_latents_that_say_nothing_have_no_histogram(tmp_path):
 
 def test_images_without_factors_have_pictures_too(tmp_path):
     data = ImageDataset(bars().images_at(range(N_IMAGES)))
-    fit(tiny_vae(), [LatentPictures(data, tmp_path, every_n_epochs=9)], epochs=1)
+    fit(reused(), [LatentPictures(data, tmp_path, every_n_epochs=9)], epochs=1)
     tags = set(read_events(tmp_path / "pictures"))
     assert {"pictures/traversal", "pictures/posterior_pairs"} < tags
     assert "pictures/mutual_information" not in tags
@@ -436,7 +457,7 @@ def test_images_without_factors_have_pictures_too(tmp_path):
 
 
 def test_traversals_are_those_of_the_model_as_it_is(tmp_path):
-    vae, images = tiny_vae(), patterns(2, "uint8")
+    vae, images = reused(), patterns(2, "uint8")
 
     def grids():
         return [
@@ -472,9 +493,13 @@ def mean_kl(vae, images):
     return np.mean(kl_per_latent(vae.posterior(images), vae.prior), axis=0)
 
 
-def frozen(objective=None):
+def frozen(objective=None, **options):
     """A model that does not move, so that an epoch's means can be known."""
-    return tiny_vae(objective, optimizer=keras.optimizers.SGD(0.0))
+    if objective is None:
+        vae = reused()
+        vae.optimizer.learning_rate = 0.0
+        return vae
+    return tiny_vae(objective, optimizer=keras.optimizers.SGD(0.0), **options)
 
 
 @pytest.mark.parametrize("validate", [False, True], ids=["training alone", "with validation"])
@@ -499,7 +524,8 @@ def test_kl_of_each_latent_is_the_training_epochs_mean(tmp_path, validate):
 
 
 def test_kl_is_of_this_epoch_alone(tmp_path):
-    vae = tiny_vae(optimizer=keras.optimizers.Adam(1e-2))
+    vae = reused()
+    vae.optimizer.learning_rate = 1e-2
     history = fit(vae, [LatentActivity(tmp_path)], epochs=3).history
     events = scalars(read_events(tmp_path / "latents"))
     total = sum(np.array([value for _, value in events[f"kl/latent_{i}"]]) for i in range(3))
@@ -508,11 +534,11 @@ def test_kl_is_of_this_epoch_alone(tmp_path):
 
 def test_a_warning_says_when_the_kl_strays_from_the_capacity_and_is_not_repeated():
     kl = mean_kl(frozen(None), bars().images_at(np.arange(N_IMAGES))).sum()
-    near = frozen(Capacity(10.0, kl + 0.5, n_steps=1, min_capacity=kl + 0.5))
-    fit(near, [LatentActivity()], epochs=2)  # A warning would be an error.
-    far = frozen(Capacity(10.0, kl + 3.0, n_steps=1, min_capacity=kl + 3.0))
+    near = frozen(Capacity(10.0, kl + 0.5, n_steps=1, min_capacity=kl + 0.5), compile=EAGER)
+    fit(near, [LatentActivity()], epochs=2, batch_size=N_IMAGES)  # A warning would be an error.
+    far = frozen(Capacity(10.0, kl + 3.0, n_steps=1, min_capacity=kl + 3.0), compile=EAGER)
     with pytest.warns(UserWarning, match=r"3\.0 nats from the capacity") as caught:
-        fit(far, [LatentActivity()], epochs=3)
+        fit(far, [LatentActivity()], epochs=3, batch_size=N_IMAGES)
     assert len([each for each in caught if "capacity" in str(each.message)]) == 1
 
 
@@ -551,14 +577,14 @@ def test_a_model_with_a_train_step_of_its_own_has_the_curves_that_it_reports(tmp
 
 def test_active_latents_are_logged_between_two_writings(tmp_path):
     callback = LatentActivity(tmp_path, every_n_epochs=3, threshold=-1.0)
-    history = fit(tiny_vae(), [callback], epochs=7).history
+    history = fit(reused(), [callback], epochs=7).history
     assert history["active_latents"] == [3] * 7
     assert [step for step, _ in read_events(tmp_path / "latents")["kl/latents"]] == [18, 36]
 
 
 def test_without_a_folder_nothing_is_written(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    history = fit(tiny_vae(), [metric(), LatentActivity()], epochs=1).history
+    history = fit(reused(), [metric(), LatentActivity()], epochs=1).history
     assert {"beta_vae_score", "active_latents"} <= set(history)
     assert list(tmp_path.iterdir()) == []
 
@@ -568,14 +594,14 @@ def test_without_a_folder_nothing_is_written(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("keep", [2, 9])
 def test_the_latest_checkpoints_stay(tmp_path, keep):
-    fit(tiny_vae(), [Checkpoint(tmp_path / "a" / "b", keep=keep)], epochs=4)
+    fit(reused(), [Checkpoint(tmp_path / "a" / "b", keep=keep)], epochs=4)
     names = [f"step-{step:09d}.keras" for step in (6, 12, 18, 24)]
     assert sorted(path.name for path in (tmp_path / "a" / "b").iterdir()) == names[-keep:]
     assert Checkpoint.latest(tmp_path / "a" / "b").name == names[-1]
 
 
 def test_a_checkpoint_is_the_whole_model(tmp_path):
-    vae = tiny_vae(Capacity(10.0, 5.0, n_steps=100))
+    vae = reused(with_capacity)
     fit(vae, [Checkpoint(tmp_path)], epochs=2)
     loaded = keras.saving.load_model(Checkpoint.latest(tmp_path))
     assert int(loaded.step) == 12
@@ -594,7 +620,7 @@ def test_the_latest_of_nothing_is_none(tmp_path):
 
 
 def test_saving_that_dies_half_way_leaves_the_last_whole_one(tmp_path, monkeypatch):
-    vae = tiny_vae()
+    vae = reused()
     save = vae.save
 
     def die(path):
@@ -616,13 +642,13 @@ def test_saving_that_dies_half_way_leaves_the_last_whole_one(tmp_path, monkeypat
 def test_what_a_killed_process_left_half_saved_is_removed(tmp_path):
     (tmp_path / "saving-0a1b2c3d-step-000000003.keras").write_bytes(b"half")
     (tmp_path / "saving-notes.txt").write_bytes(b"mine")
-    fit(tiny_vae(), [Checkpoint(tmp_path)], epochs=1)
+    fit(reused(), [Checkpoint(tmp_path)], epochs=1)
     names = ["saving-notes.txt", "step-000000006.keras"]
     assert sorted(path.name for path in tmp_path.iterdir()) == names
 
 
 def test_a_folder_with_later_checkpoints_is_refused(tmp_path):
-    vae = tiny_vae()
+    vae = reused()
     fit(vae, [Checkpoint(tmp_path)], epochs=2)
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     fresh = tiny_vae()

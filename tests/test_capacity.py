@@ -7,7 +7,7 @@ from keras_betavae import estimate_capacity
 from keras_betavae.datasets import ImageDataset
 from keras_betavae.likelihoods import Gaussian
 from keras_betavae.objectives import Capacity
-from tests.helpers import patterns, tiny_vae, weights_of
+from tests.helpers import narrow_networks, patterns, tiny_vae, weights_of
 
 
 def batches():
@@ -18,25 +18,20 @@ def model(**options):
     return tiny_vae(Capacity(1.0, 5.0), optimizer=keras.optimizers.Adam(1e-2), **options)
 
 
-def test_four_patterns_need_at_least_the_information_that_tells_them_apart():
+def test_four_patterns_need_at_least_what_tells_them_apart_and_less_if_a_code_is_dear():
     # The mean KL is no less than the information between image and code, which has to reach
     # the entropy of four patterns for all to be reconstructed.
     counts = np.unique(patterns(64).reshape(64, -1), axis=0, return_counts=True)[1]
     entropy = -np.sum(counts / 64 * np.log(counts / 64))
     capacity = estimate_capacity(model(), batches(), beta=0.1, steps=200)
     assert entropy < capacity < 100.0
-
-
-def test_a_dearer_code_needs_less():
-    cheap, dear = (
-        estimate_capacity(model(), batches(), beta=beta, steps=100) for beta in (0.1, 10.0)
-    )
-    assert dear < cheap
+    assert estimate_capacity(model(), batches(), beta=10.0, steps=200) < capacity
 
 
 def test_images_without_factors_will_do():
     data = ImageDataset(patterns(64, dtype="uint8"))
-    assert estimate_capacity("higgins_quick", data, steps=10, batch_size=8) > 0.0
+    with narrow_networks():
+        assert estimate_capacity("higgins_quick", data, steps=10, batch_size=8) > 0.0
 
 
 def test_the_model_stays_as_it_is_and_a_seed_repeats():
@@ -52,7 +47,8 @@ def test_a_preset_will_do():
     images = np.zeros((32, 64, 64, 1), "uint8")
     images[::2, 16:48] = 255
     data = tf.data.Dataset.from_tensor_slices(images).batch(8)
-    assert estimate_capacity("sprites_quick", data, steps=10) > 0.0
+    with narrow_networks():
+        assert estimate_capacity("sprites_quick", data, steps=10) > 0.0
 
 
 @pytest.mark.parametrize(

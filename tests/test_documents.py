@@ -1,8 +1,6 @@
 """What README, docs and examples say must run."""
 
-import dataclasses
 import re
-from functools import partial
 from pathlib import Path
 
 import keras
@@ -11,6 +9,7 @@ import pytest
 import keras_betavae as kbv
 from keras_betavae.evaluation.score_table import score_list
 from keras_betavae.metrics import _linear
+from tests.helpers import narrow_networks
 
 pytestmark = [
     # Keras 3.15 says so of every tf.data input.
@@ -30,17 +29,9 @@ def few_steps_of_the_classifier(monkeypatch):
 
 
 @pytest.fixture(autouse=True)
-def small_networks(monkeypatch):
-    """Every recipe with narrow dense networks; other tests train convolutions."""
-    narrow = {
-        name: dataclasses.replace(
-            recipe,
-            encoder=partial(kbv.networks.dense_encoder, units=(16,)),
-            decoder=partial(kbv.networks.dense_decoder, units=(16,)),
-        )
-        for name, recipe in kbv.presets._PRESETS.items()
-    }
-    monkeypatch.setattr(kbv.presets, "_PRESETS", narrow)
+def small_networks():
+    with narrow_networks():
+        yield
 
 
 SMALLER = {
@@ -56,6 +47,7 @@ SMALLER = {
     r"every_n_steps=500": "every_n_steps=1",
     r'scores="fast"\)': 'scores="fast", n=300)',
     r"n_seeds=5": "n_seeds=2, n=300",
+    r"n_jobs=-1": "n_jobs=1",
     r"steps=2_000": "steps=10",
     r"steps_per_epoch=10\b": "steps_per_epoch=2",
     r"batch_size=64\b": "batch_size=8",
@@ -130,7 +122,7 @@ def test_python_blocks_of_the_data_run_in_order():
 def test_python_blocks_of_the_pictures_run_in_order(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     data = kbv.datasets.load_sprites(scale=2, orientation=4, pos_x=4, pos_y=4)
-    vae = kbv.BetaVAE.from_preset("sprites_quick")
+    vae = kbv.BetaVAE.from_preset("sprites_quick", latent_dim=3)
     code = smaller(python_blocks(ROOT / "docs" / "pictures.md"))
     exec(compile(code, "docs/pictures.md", "exec"), {"kbv": kbv, "data": data, "vae": vae})
     assert {"traversal.png", "response_maps.png", "maps.png"} <= {
@@ -172,7 +164,14 @@ def test_the_benchmark_of_the_scores_runs(capsys):
 
 
 # What these do, other tests do with less.
-SLOW = ("reproduce_blobs", "choose_without_factors", "compare_objectives", "known_codes")
+SLOW = (
+    "choose_without_factors",
+    "compare_objectives",
+    "known_codes",
+    "reproduce_blobs",
+    "score_protocols",
+    "train_and_score",
+)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import tensorflow as tf
 from keras_betavae import networks
 from keras_betavae.models.factor_vae import FactorVAE
 from keras_betavae.objectives.schedules import Linear
-from tests.helpers import SHAPE, dtype_policy, patterns, tiny_networks, weights_of
+from tests.helpers import SHAPE, dtype_policy, patterns, reused, tiny_networks, weights_of
 
 
 def tiny_factor_vae(gamma=5.0, *, latent_dim=3, rates=(2e-2, 1e-2), eager=False, **kwargs):
@@ -33,7 +33,7 @@ def all_finite(weights):
 
 @pytest.mark.parametrize("training", [False, True])
 def test_the_vaes_loss_has_no_gradient_for_the_discriminator(training):
-    vae = tiny_factor_vae()
+    vae = reused(tiny_factor_vae)
     with tf.GradientTape(persistent=True) as tape:
         terms = vae.compute_terms(patterns(8), training=training)
     discriminator = vae.discriminator.trainable_variables
@@ -46,7 +46,7 @@ def test_the_vaes_loss_has_no_gradient_for_the_discriminator(training):
 
 
 def test_the_discriminators_loss_has_no_gradient_for_the_vae():
-    vae = tiny_factor_vae()
+    vae = reused(tiny_factor_vae)
     with tf.GradientTape(persistent=True) as tape:
         loss = vae.compute_terms(patterns(8))["discriminator_loss"]
     own = vae.encoder.trainable_variables + vae.decoder.trainable_variables
@@ -56,7 +56,8 @@ def test_the_discriminators_loss_has_no_gradient_for_the_vae():
 
 @pytest.mark.parametrize("still", ["vae", "discriminator"])
 def test_each_optimiser_moves_its_own_weights_only(still):
-    vae = tiny_factor_vae(rates=(0.0, 1e-2) if still == "vae" else (1e-2, 0.0), eager=True)
+    rates = (0.0, 1e-2) if still == "vae" else (1e-2, 0.0)
+    vae = reused(tiny_factor_vae, rates=rates, eager=True)
     own, others = autoencoder_weights(vae), weights_of(vae.discriminator)
     vae.train_on_batch(patterns(16))
     changed = n_changed(own, autoencoder_weights(vae))
@@ -68,7 +69,7 @@ def test_each_optimiser_moves_its_own_weights_only(still):
 
 
 def test_permuted_codes_keep_each_latents_values():
-    vae = tiny_factor_vae()
+    vae = reused(tiny_factor_vae)
     z = np.random.default_rng(0).normal(size=(50, 3)).astype("float32")
     permuted = vae.permute(z, (1, 2)).numpy()
     np.testing.assert_array_equal(np.sort(permuted, axis=0), np.sort(z, axis=0))
@@ -76,7 +77,7 @@ def test_permuted_codes_keep_each_latents_values():
 
 
 def test_each_latent_is_permuted_on_its_own():
-    vae = tiny_factor_vae()
+    vae = reused(tiny_factor_vae)
     z = np.repeat(np.arange(50, dtype="float32")[:, None], 3, axis=1)
     permuted = vae.permute(z, (1, 2)).numpy()
     for one, other in ((0, 1), (0, 2), (1, 2)):
@@ -84,7 +85,7 @@ def test_each_latent_is_permuted_on_its_own():
 
 
 def test_the_seed_decides_the_permutation():
-    vae = tiny_factor_vae()
+    vae = reused(tiny_factor_vae)
     z = np.random.default_rng(0).normal(size=(50, 3)).astype("float32")
     first, again, *others = (vae.permute(z, s).numpy() for s in ((1, 2), (1, 2), (1, 3), (2, 2)))
     np.testing.assert_array_equal(first, again)
@@ -102,13 +103,13 @@ def correlated(n, rho, seed):
 def test_permuted_latents_are_uncorrelated():
     n = 20_000
     z = correlated(n, rho=0.9, seed=0)
-    permuted = tiny_factor_vae(latent_dim=2).permute(z, (1, 2))
+    permuted = reused(tiny_factor_vae, latent_dim=2).permute(z, (1, 2))
     # The correlation of independent latents has a standard deviation of 1/sqrt(n).
     assert abs(np.corrcoef(permuted, rowvar=False)[0, 1]) < 4.0 / np.sqrt(n)
 
 
-@pytest.mark.parametrize("rho", [0.0, 0.8])
-def test_the_density_ratio_estimates_a_gaussians_total_correlation(rho):
+def test_the_density_ratio_estimates_a_gaussians_total_correlation():
+    rho = 0.8
     vae = tiny_factor_vae(latent_dim=2, discriminator=networks.discriminator(2, units=(64, 64)))
     optimizer = keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(3e-3, 400))
     weights = vae.discriminator.trainable_variables
@@ -126,12 +127,12 @@ def test_the_density_ratio_estimates_a_gaussians_total_correlation(rho):
     for i in tf.range(400):
         step(i)
     estimate = float(vae.total_correlation(correlated(20_000, rho, seed=2)))
-    # Seen with five seeds: within 6 % of 0.51, and within 0.003 of 0.
-    assert estimate == pytest.approx(-0.5 * np.log(1.0 - rho**2), rel=0.1, abs=0.02)
+    # Seen with five seeds: within 6 % of 0.51.
+    assert estimate == pytest.approx(-0.5 * np.log(1.0 - rho**2), rel=0.1)
 
 
 def test_the_discriminators_terms_equal_numpys():
-    vae = tiny_factor_vae()
+    vae = reused(tiny_factor_vae)
     z, permuted = np.random.default_rng(0).normal(size=(2, 9, 3)).astype("float32")
     losses = []
     for label, codes in enumerate((z, permuted)):
@@ -145,7 +146,7 @@ def test_the_discriminators_terms_equal_numpys():
 
 
 def test_a_discriminator_that_knows_nothing_has_the_loss_log_2():
-    vae = tiny_factor_vae()
+    vae = reused(tiny_factor_vae)
     last = vae.discriminator.layers[-1]
     last.set_weights([np.zeros(weight.shape) for weight in last.get_weights()])
     terms = vae.compute_terms(patterns(8))
@@ -158,7 +159,7 @@ def test_only_the_first_half_of_a_batch_trains_the_vae(size):
     half = (size + 1) // 2
     images, results = patterns(size), []
     for second in (images[half:], 1.0 - images[half:]):
-        vae = tiny_factor_vae(eager=True)
+        vae = reused(tiny_factor_vae, eager=True)
         vae.train_on_batch(np.concatenate([images[:half], second]))
         results.append((autoencoder_weights(vae), weights_of(vae.discriminator)))
     (own, discriminator), (own_again, other_discriminator) = results
@@ -168,11 +169,12 @@ def test_only_the_first_half_of_a_batch_trains_the_vae(size):
 
 @pytest.mark.parametrize("size", [1, 2, 7])
 def test_batches_of_any_size_train_and_are_evaluated(size):
-    vae = tiny_factor_vae(eager=True)
+    vae = reused(tiny_factor_vae, eager=True)
     images = patterns(size)
     history = vae.fit(
-        images, batch_size=size, epochs=2, validation_data=(images,), verbose=0
+        images, batch_size=size, epochs=1, validation_data=(images,), verbose=0
     ).history
+    assert "gamma" not in history  # It is constant.
     assert {"val_total_correlation", "val_discriminator_loss"} <= set(history)
     assert all(np.all(np.isfinite(values)) for values in history.values())
     assert all_finite(weights_of(vae))
@@ -191,24 +193,18 @@ def test_batch_statistics_stay_finite_where_one_image_is_left():
     assert all_finite(weights_of(vae))
 
 
-def test_fit_learns():
-    history = tiny_factor_vae().fit(patterns(80), batch_size=16, epochs=5, verbose=0).history
-    assert history["loss"][-1] < 0.95 * history["loss"][0]
-    assert "gamma" not in history
-
-
 def test_the_loss_adds_gamma_times_the_total_correlation():
-    vae = tiny_factor_vae(gamma=7.0)
+    vae = reused(tiny_factor_vae, gamma=7.0)
     terms = vae.compute_terms(patterns(8))
     parts = terms["reconstruction_loss"] + terms["kl_loss"] + 7.0 * terms["total_correlation"]
     np.testing.assert_allclose(terms["loss"], parts, rtol=1e-5)
 
 
 def test_a_schedule_of_gamma_is_in_the_history():
-    schedule = Linear(2.0, 6.0, n_steps=4)
+    schedule = Linear(2.0, 6.0, n_steps=2)
     vae = tiny_factor_vae(gamma=schedule, eager=True)
-    history = vae.fit(patterns(16), batch_size=8, epochs=3, verbose=0).history
-    means = np.mean([[float(schedule(2 * i + j)) for j in (0, 1)] for i in range(3)], axis=1)
+    history = vae.fit(patterns(16), batch_size=8, epochs=2, verbose=0).history
+    means = np.mean([[float(schedule(2 * i + j)) for j in (0, 1)] for i in range(2)], axis=1)
     np.testing.assert_allclose(history["gamma"], means, rtol=1e-6)
 
 
@@ -253,7 +249,7 @@ def test_an_image_outside_the_support_stops_fit_in_either_half(where):
     images = patterns(8)
     images[where] = 2.0
     with pytest.raises(ValueError, match="of step 1"):
-        tiny_factor_vae(eager=True).fit(images, batch_size=8, shuffle=False, verbose=0)
+        reused(tiny_factor_vae, eager=True).fit(images, batch_size=8, shuffle=False, verbose=0)
 
 
 def test_a_saved_run_goes_on_as_if_it_had_not_stopped(tmp_path):
@@ -263,12 +259,12 @@ def test_a_saved_run_goes_on_as_if_it_had_not_stopped(tmp_path):
         return vae
 
     gamma = Linear(2.0, 6.0, n_steps=10)
-    unbroken = fit(tiny_factor_vae(gamma, eager=True), 4)
-    fit(tiny_factor_vae(gamma, eager=True), 2).save(tmp_path / "vae.keras")
-    resumed = fit(keras.saving.load_model(tmp_path / "vae.keras"), 4, 2)
+    unbroken = fit(tiny_factor_vae(gamma, eager=True), 2)
+    fit(tiny_factor_vae(gamma, eager=True), 1).save(tmp_path / "vae.keras")
+    resumed = fit(keras.saving.load_model(tmp_path / "vae.keras"), 2, 1)
     for name in ("optimizer", "discriminator_optimizer"):
         states = [getattr(vae, name).variables for vae in (unbroken, resumed)]
-        assert int(resumed.step) == int(getattr(resumed, name).iterations) == 4
+        assert int(resumed.step) == int(getattr(resumed, name).iterations) == 2
         for variable, other in zip(*states, strict=True):
             np.testing.assert_array_equal(variable.numpy(), other.numpy(), err_msg=name)
     assert n_changed(weights_of(unbroken), weights_of(resumed)) == 0

@@ -6,7 +6,7 @@ import pytest
 from keras_betavae import metrics
 from keras_betavae.callbacks import LatentTable
 from keras_betavae.datasets import FactorDataset, ImageDataset
-from tests.helpers import SHAPE, tiny_vae
+from tests.helpers import SHAPE, reused
 
 IMAGES = 255 * np.random.default_rng(0).integers(0, 2, (24, *SHAPE), dtype="uint8")
 DATA = FactorDataset(IMAGES, ("shape", "place"), (4, 6))
@@ -23,7 +23,7 @@ def train(vae, path, epochs, **options):
 
 
 def test_there_is_a_line_for_each_latent_before_training_and_after_each_epoch(tmp_path):
-    vae = tiny_vae()
+    vae = reused()
     train(vae, tmp_path / "latents.csv", epochs=2)
     lines = lines_of(tmp_path / "latents.csv")
     assert [(int(line["step"]), int(line["latent"])) for line in lines] == [
@@ -42,8 +42,8 @@ def test_there_is_a_line_for_each_latent_before_training_and_after_each_epoch(tm
 
 def test_lines_of_later_steps_than_the_training_begins_at_are_dropped(tmp_path):
     path = tmp_path / "latents.csv"
-    train(tiny_vae(), path, epochs=3)
-    vae = tiny_vae()
+    train(reused(), path, epochs=3)
+    vae = reused()
     vae.optimizer.iterations.assign(3)  # As if it were loaded from the checkpoint after one epoch.
     before = lines_of(path)
     train(vae, path, epochs=1)
@@ -54,7 +54,7 @@ def test_lines_of_later_steps_than_the_training_begins_at_are_dropped(tmp_path):
 
 
 def test_it_keeps_to_its_epochs_and_to_data_without_factors(tmp_path):
-    data, vae = ImageDataset(IMAGES), tiny_vae()
+    data, vae = ImageDataset(IMAGES), reused()
     table = LatentTable(data, tmp_path / "latents.csv", every_n_epochs=2, n_images=10)
     vae.fit(data.to_tf_data(8, seed=0), epochs=3, verbose=0, callbacks=[table])
     lines = lines_of(tmp_path / "latents.csv")

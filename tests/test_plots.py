@@ -3,11 +3,21 @@ import pytest
 from matplotlib import pyplot
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from keras_betavae import visualization
 from keras_betavae.visualization import plots
 
-NUMBERS = [1, 12]
+NUMBERS = [1, 6]
+FIT = ConstrainedLayoutEngine.execute
+
+
+@pytest.fixture(scope="module", autouse=True)
+def fitted_parts():
+    """Figures as users see them; elsewhere tests/conftest.py saves the time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ConstrainedLayoutEngine, "execute", FIT)
+        yield
 
 
 def named(n):
@@ -28,7 +38,7 @@ FIGURES = {
     "grid": lambda n: visualization.plot_grid(normal(n, 3, 8, 8, 1), named(n), "title"),
     "histograms": lambda n: visualization.plot_histograms(normal(50, n)),
     "information": lambda n: visualization.plot_information(abs(normal(n, 3)), list("abc")),
-    "pairs": lambda n: visualization.plot_pairs(normal(50, n)[:, :5], named(n)),
+    "pairs": lambda n: visualization.plot_pairs(normal(50, n)[:, :3], named(n)),
     "response_curves": lambda n: visualization.plot_response_curves(
         maps_of(n), named(n), along="scale", by=list("abcd")
     ),

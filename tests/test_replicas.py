@@ -81,7 +81,9 @@ def capacity_between_replicas():
 def fitted(strategy):
     """A fit of an objective with state, whose last batch is odd."""
     with strategy.scope():
-        vae = without_noise(tiny_vae(Integral(0.01), optimizer=keras.optimizers.SGD(2e-3)))
+        # Steps that do not follow the sign of a gradient of 0 but for rounding.
+        optimizer = keras.optimizers.Adam(1e-2, epsilon=1e-2)
+        vae = without_noise(tiny_vae(Integral(0.01), optimizer=optimizer))
     data = tf.data.Dataset.from_tensor_slices(patterns(35)).batch(16)
     history = vae.fit(data, epochs=4, verbose=0, validation_data=data).history
     variables = (vae.step_counter, vae._state["integral"])
@@ -146,7 +148,7 @@ def test_the_capacity_is_that_of_the_global_batch(two_replicas):
 
 def test_fit_under_two_replicas_is_that_of_one(two_replicas):
     one, two = two_replicas["one"], two_replicas["two"]
-    assert two["history"]["reconstruction_loss"][-1] != two["history"]["reconstruction_loss"][0]
+    assert two["history"]["reconstruction_loss"][-1] < two["history"]["reconstruction_loss"][0]
     assert two["latent_kl"] == pytest.approx(two["history"]["val_kl_loss"][-1], rel=1e-4)
     assert one["history"].keys() == two["history"].keys()
     for name, values in one["history"].items():

@@ -14,7 +14,15 @@ from keras_betavae.evaluation.inspection import inspect
 from keras_betavae.experiments import runs
 from keras_betavae.experiments import settings as settings_module
 from keras_betavae.objectives import Beta, Capacity
-from tests.helpers import SHAPE, no_graphs, quick_runs, quick_scores, tiny_vae, weights_of
+from tests.helpers import (
+    SHAPE,
+    narrow_networks,
+    no_graphs,
+    quick_runs,
+    quick_scores,
+    tiny_vae,
+    weights_of,
+)
 
 # In few steps the KL does not reach the capacity.
 pytestmark = pytest.mark.filterwarnings("ignore:by step .* from the capacity")
@@ -24,7 +32,7 @@ GRID = (3, 2, 4, 4, 4)
 
 @pytest.fixture(scope="module", autouse=True)
 def quick():
-    with quick_scores():
+    with quick_scores(), narrow_networks():
         yield
 
 

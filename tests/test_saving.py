@@ -75,9 +75,9 @@ def registered_classes():
     }
 
 
-def trained(objective=None, likelihood=None, epochs=2, **options):
+def trained(objective=None, likelihood=None, **options):
     vae = tiny_vae(objective, likelihood, **{"compile": EAGER, **options})
-    vae.fit(patterns(16), batch_size=8, epochs=epochs, shuffle=False, verbose=0)
+    vae.fit(patterns(16), batch_size=8, shuffle=False, verbose=0)
     return vae
 
 
@@ -144,7 +144,7 @@ def test_a_trained_model_comes_back_whole(model, tmp_path):
     assert essence(loaded.get_config()) == essence(vae.get_config())
     assert_all_equal(weights_of(vae), weights_of(loaded))
     assert_same_outputs(vae, loaded)
-    assert int(loaded.step) == int(vae.step) == 4
+    assert int(loaded.step) == int(vae.step) == 2
     assert_all_equal(
         [variable.numpy() for variable in vae.optimizer.variables],
         [variable.numpy() for variable in loaded.optimizer.variables],
@@ -155,7 +155,7 @@ def test_a_trained_model_comes_back_whole(model, tmp_path):
 def test_weights_alone_restore_the_optimizer_and_the_random_stream(tmp_path):
     vae = trained()
     vae.save_weights(tmp_path / "model.weights.h5")
-    other = trained(epochs=1, seed=3)
+    other = trained(seed=3)
     other.load_weights(tmp_path / "model.weights.h5")
     for model in (vae, other):
         model.fit(patterns(8), shuffle=False, verbose=0)
@@ -203,29 +203,24 @@ def test_a_model_that_was_told_not_to_scale_its_loss_comes_back_so(tmp_path):
     assert type(loaded.optimizer) is type(vae.optimizer) is keras.optimizers.Adam
 
 
-def test_a_compiled_model_that_never_trained_comes_back(tmp_path):
+def test_a_compiled_model_that_never_trained_comes_back_compiled_or_not(tmp_path):
     vae = tiny_vae()
     loaded = saved_and_loaded(vae, tmp_path)
     assert loaded.compiled
     assert_same_outputs(vae, loaded)
+    bare = keras.saving.load_model(tmp_path / "model.keras", compile=False)
+    assert not bare.compiled
+    assert_all_equal(weights_of(vae), weights_of(bare))
 
 
 def test_an_uncompiled_model_comes_back_uncompiled(tmp_path):
     vae = BetaVAE(**tiny_networks())
     loaded = saved_and_loaded(vae, tmp_path)
     assert not loaded.compiled
-    assert_same_outputs(vae, loaded)
+    assert_all_equal(weights_of(vae), weights_of(loaded))
     loaded.compile("sgd", **EAGER)
     loaded.fit(patterns(8), verbose=0)
     assert int(loaded.step) == 1
-
-
-def test_a_model_may_be_loaded_without_compiling(tmp_path):
-    vae = tiny_vae()  # As graphs, like the loaded one; last digits differ from eager ones.
-    vae.save(tmp_path / "model.keras")
-    loaded = keras.saving.load_model(tmp_path / "model.keras", compile=False)
-    assert not loaded.compiled
-    assert_same_outputs(vae, loaded)
 
 
 @pytest.mark.parametrize("family", NETWORKS)

@@ -11,14 +11,14 @@ from tensorflow_probability import distributions as tfd
 
 import keras_betavae as kbv
 from keras_betavae import likelihoods, networks
-from tests.helpers import plain_decoder, run_python
+from tests.helpers import plain_decoder, reused
 
 ROOT = Path(__file__).parents[1]
 specification = importlib.util.spec_from_file_location("systems", ROOT / "benchmarks/systems.py")
 systems = importlib.util.module_from_spec(specification)
 specification.loader.exec_module(systems)
 
-SHAPE, LATENTS, BETA, BATCH, N_STEPS = (32, 32, 1), 4, 4.0, 16, 25
+SHAPE, LATENTS, BETA, BATCH, N_STEPS = (32, 32, 1), 4, 4.0, 8, 15
 
 
 def networks_of(family):
@@ -83,7 +83,7 @@ def test_the_losses_of_many_steps_are_those_of_a_plain_keras_model(family):
     counts = np.arange(1, N_STEPS + 1)
     theirs, means = (np.array(values, "float64") for values in losses)
     np.testing.assert_allclose(means, np.cumsum(theirs) / counts, rtol=1e-4)
-    assert theirs[-1] < 0.8 * theirs[0]
+    assert theirs[-1] < 0.95 * theirs[0]
 
 
 @pytest.mark.parametrize(("family", "compiles_whole"), [("dense", True), ("conv", False)])
@@ -168,12 +168,16 @@ def test_bernoulli_pixels_cost_what_their_formula_says_in_double_precision():
     np.testing.assert_allclose(got, exact, rtol=1e-6)
 
 
-@pytest.mark.parametrize(
-    ("family", "bad"), [("conv", np.nan), ("conv", np.inf), ("dense", -np.inf)]
-)
-def test_no_bad_gradient_reaches_the_weights(family, bad):
+def compiled(family):
     vae = kbv.BetaVAE(*networks_of(family), seed=0)
     vae.compile(keras.optimizers.SGD(1e-3))
+    return vae
+
+
+# tests/test_training.py has dense networks, whose whole step XLA compiles.
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_no_bad_gradient_reaches_the_weights(bad):
+    vae = reused(compiled, "conv")
     x = tf.cast(images(BATCH), "float32").numpy() / 255.0
     x[3, 4, 5] = bad
     before = [weight.numpy() for weight in vae.trainable_variables]
@@ -183,23 +187,7 @@ def test_no_bad_gradient_reaches_the_weights(family, bad):
         np.testing.assert_array_equal(weight, old)
 
 
-def test_streams_leave_malloc_as_it_is_and_imports_leave_onednn_as_chosen():
-    # tf.data's from_generator changes malloc under Python 3.11, and says so.
-    script = """
-import os
-import keras_betavae as kbv
-data = kbv.datasets.load_sprites()
-next(iter(data.to_tf_data(4)))
-next(iter(data.to_pairs(1, 4)))
-next(iter(data.to_partly_labelled(10, 4)))
-print(os.environ["TF_ENABLE_ONEDNN_OPTS"])
-"""
-    process = run_python(script, TF_CPP_MIN_LOG_LEVEL="0", TF_ENABLE_ONEDNN_OPTS="0")
-    assert process.returncode == 0, process.stderr
-    assert "Memory patch" not in process.stderr
-    assert process.stdout.split()[-1] == "0"
-
-
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("system", "mode"), [("ours", "encode"), ("ours", "decode"), ("keras", "train")]
 )
@@ -211,6 +199,7 @@ def test_the_benchmark_runs_each_system(system, mode, monkeypatch):
     assert all(np.isfinite(result).all() for result in results)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["train", "decode"])
 def test_the_benchmark_counts_operations_as_tensorflow_does(mode):
     from tensorflow.python.profiler import model_analyzer, option_builder

@@ -21,7 +21,7 @@ from keras_betavae.datasets import FactorDataset
 from keras_betavae.experiments.runs._metrics_file import MetricsFile
 from keras_betavae.models.beta_vae import BetaVAE
 from tests import killing
-from tests.helpers import SHAPE, patterns, tiny_vae, weights_of
+from tests.helpers import EAGER, SHAPE, patterns, reused, weights_of
 
 
 def kill(folder, **plan):
@@ -116,7 +116,7 @@ def with_dropout():
     outputs = [keras.layers.Dense(3)(h), keras.layers.Dense(3)(h)]
     decoder = networks.dense_decoder(3, SHAPE, (16,))
     vae = BetaVAE(keras.Model(image, outputs), decoder, seed=0)
-    vae.compile("adam")
+    vae.compile("adam", **EAGER)
     return vae
 
 
@@ -195,7 +195,7 @@ def test_logs_that_are_lost_while_it_trains_stop_the_training(tmp_path, in_its_p
                     (tmp_path / "logs").write_text("")
 
     with pytest.raises(OSError, match=r"tfevents.*deleted while|could not write TensorBoard"):
-        tiny_vae().fit(
+        reused().fit(
             patterns(), epochs=2, verbose=0, callbacks=[Lose(), LossCurves(tmp_path / "logs")]
         )
 
