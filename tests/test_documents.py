@@ -168,6 +168,7 @@ SLOW = (
     "choose_without_factors",
     "compare_objectives",
     "known_codes",
+    "mig_variants",
     "reproduce_blobs",
     "score_protocols",
     "train_and_score",

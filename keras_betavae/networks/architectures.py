@@ -64,18 +64,26 @@ class Broadcast:
 
 @dataclasses.dataclass(frozen=True)
 class Patches:
-    """An encoder that begins with patches of pixels.
+    """Images that come in as patches of pixels, and are drawn as patches of pixels.
 
     Attributes:
         patch: Side of the patches that the encoder's first convolution takes.
         filters: Filters of that convolution, and of each 3×3 convolution of stride 2 after it.
         dense: Units of the dense layer between 4×4 and the code.
+        grid: Side of the grid on which the decoder lays the code out.
+        units: Units of the layers that the decoder has at each place of the grid.
+        mixing: Filters of the 3×3 convolution after them.
+        doubling: Filters of each 4×4 transposed convolution of stride 2 but the last.
         source: Where they are published.
     """
 
     patch: int
     filters: tuple[int, int]
     dense: int
+    grid: int
+    units: tuple[int, ...]
+    mixing: int
+    doubling: int
     source: str
 
 
@@ -91,4 +99,6 @@ LOCATELLO = Convolutional((32, 32, 64, 64), (4, 4, 2, 2), (256,), "Locatello et 
 BROADCAST = Broadcast(
     8, (64, 64), 32, "after Watters et al. 2019, on the 8×8 grid of Locatello et al. 2020"
 )
-PATCHES = Patches(4, (32, 64), 256, "ours; its decoder is that of BROADCAST")
+PATCHES = Patches(
+    4, (32, 64), 256, 8, (128, 64), 64, 32, "ours, after BROADCAST and Shi et al. 2016"
+)

@@ -149,7 +149,9 @@ def broadcast_decoder(latent_dim: int, output_shape: Sequence[int]) -> keras.Mod
     """
     n_layers = halvings(output_shape, latent_dim)
     z = keras.Input((latent_dim,), name="z")
-    h = _on_grid(z)
+    h = SpatialBroadcast(BROADCAST.grid)(z)
+    for width in BROADCAST.filters:
+        h = layers.Conv2D(width, 3, padding="same", activation="relu")(h)
     # The grid is twice the side of the other decoders', and the last layer doubles too.
     return _doubled("broadcast_decoder", z, h, [BROADCAST.doubling] * (n_layers - 2), output_shape)
 
@@ -182,7 +184,12 @@ def patch_encoder(input_shape: Sequence[int], latent_dim: int) -> keras.Model:
 
 
 def patch_decoder(latent_dim: int, output_shape: Sequence[int]) -> keras.Model:
-    """Returns `broadcast_decoder` with 2×2 patches of pixels for its last layer.
+    """Returns a broadcast decoder that draws patches, in half the time of `broadcast_decoder`.
+
+    The code is laid with the coordinates on an 8×8 grid. At each place dense layers of 128 and 64
+    units see them, which aligns the positions with latents more reliably than convolutions do;
+    then come a 3×3 convolution of 64 filters, transposed 4×4 ones of 32 that double the side, and
+    a last one whose channels are the pixels of 2×2 patches.
 
     Args:
         latent_dim: Number of latents, at least 1.
@@ -192,7 +199,7 @@ def patch_decoder(latent_dim: int, output_shape: Sequence[int]) -> keras.Model:
         ValueError: As `conv_encoder`.
 
     References:
-        As `broadcast_decoder`; Shi et al. 2016 for the patches.
+        As `broadcast_decoder`; Shi et al., CVPR 2016, for the patches.
 
     Example:
         >>> patch_decoder(10, (64, 64, 1)).output_shape
@@ -200,10 +207,11 @@ def patch_decoder(latent_dim: int, output_shape: Sequence[int]) -> keras.Model:
     """
     n_layers = halvings(output_shape, latent_dim)
     z = keras.Input((latent_dim,), name="z")
-    h = _on_grid(z)
+    h = stacked(SpatialBroadcast(PATCHES.grid)(z), PATCHES.units, "relu")
+    h = layers.Conv2D(PATCHES.mixing, 3, padding="same", activation="relu")(h)
     for _ in range(n_layers - 3):  # The grid is 8×8, and the last two layers double.
         h = layers.Conv2DTranspose(
-            BROADCAST.doubling, 4, strides=2, padding="same", activation="relu"
+            PATCHES.doubling, 4, strides=2, padding="same", activation="relu"
         )(h)
     pixels = layers.Conv2DTranspose(4 * output_shape[-1], 4, strides=2, padding="same")(h)
     params = DepthToSpace(2, dtype="float32", name="params")(pixels)
@@ -237,13 +245,6 @@ def _decoder(
     h = stacked(z, [*reversed(published.dense), COARSEST * COARSEST * last], "relu")
     h = layers.Reshape((COARSEST, COARSEST, last))(h)
     return _doubled(name, z, h, inner[::-1], output_shape)
-
-
-def _on_grid(z: keras.KerasTensor) -> keras.KerasTensor:
-    h = SpatialBroadcast(BROADCAST.grid)(z)
-    for width in BROADCAST.filters:
-        h = layers.Conv2D(width, 3, padding="same", activation="relu")(h)
-    return h
 
 
 def _doubled(
