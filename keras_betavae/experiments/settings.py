@@ -53,7 +53,7 @@ class Settings(pydantic.BaseModel):
 
     Example:
         >>> Settings.from_preset("sprites_quick", beta=4.0).steps
-        1200
+        2000
         >>> Settings.from_preset("sprites_quick", steps=0)
         Traceback (most recent call last):
         ValueError: steps must be at least 1, got 0

@@ -1,0 +1,145 @@
+"""Trains recipes on sprites to their end and tells what they have learned.
+
+    python benchmarks/recipes.py [RECIPE ...] [--seeds 10 11 12 13 14] [--out FOLDER]
+
+Each run, in a process of its own, adds a row to FOLDER/recipes.csv: the seconds of `fit` alone,
+scores of `N_IMAGES` images of the whole grid, the shares of each factor's entropy that its best
+latent tells, how many factors are found, the reconstruction loss of 10,000 images, the versions and
+the processor. A run that is there already is not run again.
+"""
+
+import argparse
+import csv
+import importlib.metadata
+import os
+import platform
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+N_IMAGES = 20_000
+FACTORS = ("shape", "scale", "orientation", "pos_x", "pos_y")
+ENOUGH = {"shape": 0.3, "scale": 0.5, "orientation": 0.12, "pos_x": 0.5, "pos_y": 0.5}
+"""The share of its entropy that a factor's best latent tells, if the factor counts as found."""
+PACKAGES = ("tensorflow", "keras", "numpy", "keras_betavae")
+COLUMNS = (
+    *("recipe", "seed", "steps", "images", "seconds", "images_per_second"),
+    *("mig", "factor_vae", "higgins", "reconstruction", "kl", "n_found"),
+    *(f"share_{name}" for name in FACTORS),
+    *(f"gap_{name}" for name in FACTORS),
+    *("cores", "processor", *PACKAGES),
+)
+
+
+def shares_of(factors: np.ndarray, codes: np.ndarray) -> np.ndarray:
+    """Returns the share of each factor's entropy that each latent tells, (latents, factors)."""
+    import keras_betavae as kbv
+
+    entropy = [np.log(len(np.unique(column))) for column in factors.T]
+    return kbv.metrics.mutual_information(factors, codes) / entropy
+
+
+def found(shares: np.ndarray) -> dict[str, bool]:
+    """Returns which factors have a latent that tells enough of them."""
+    best = dict(zip(FACTORS, shares.max(axis=0), strict=True))
+    return {name: bool(best[name] >= least) for name, least in ENOUGH.items()}
+
+
+def run(recipe: str, seed: int) -> dict:
+    """Trains one model, and returns its row."""
+    import keras
+    import tensorflow as tf
+
+    import keras_betavae as kbv
+
+    data = kbv.datasets.load_sprites()
+    keras.utils.set_random_seed(seed)
+    vae, preset = kbv.BetaVAE.from_preset(recipe, seed=seed), kbv.presets.get(recipe)
+    batches = data.to_tf_data(preset.batch_size, seed=seed, repeat=True)
+    start = time.perf_counter()
+    vae.fit(batches, steps_per_epoch=preset.steps, verbose=0)
+    seconds = time.perf_counter() - start
+    factors, codes = data.encode_with(vae, N_IMAGES, seed=0)
+    shares = shares_of(factors, codes)
+    ranked = np.sort(shares, axis=0)
+    images = tf.constant(data.images_at(data.sample_indices(10_000, 1)))
+    terms = vae.evaluate(images, batch_size=500, verbose=0, return_dict=True)
+    n = preset.steps * preset.batch_size
+    scores = {
+        "mig": kbv.metrics.mig_score(factors, codes),
+        "factor_vae": kbv.metrics.factor_vae_score(factors, codes),
+        "higgins": kbv.metrics.beta_vae_score(factors, codes, factor_names=data.factor_names),
+        "reconstruction": terms["reconstruction_loss"],
+        "kl": terms["kl_loss"],
+        **{f"share_{name}": share for name, share in zip(FACTORS, ranked[-1], strict=True)},
+        **{f"gap_{name}": gap for name, gap in zip(FACTORS, ranked[-1] - ranked[-2], strict=True)},
+    }
+    return {
+        "recipe": recipe,
+        "seed": seed,
+        "steps": preset.steps,
+        "images": n,
+        "seconds": f"{seconds:.1f}",
+        "images_per_second": f"{n / seconds:.0f}",
+        "n_found": sum(found(shares).values()),
+        **{name: f"{value:.4f}" for name, value in scores.items()},
+        "cores": len(os.sched_getaffinity(0)),
+        "processor": _processor(),
+        **{package: importlib.metadata.version(package) for package in PACKAGES},
+    }
+
+
+def _processor() -> str:
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.is_file() else []
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return models[0] if models else platform.processor()
+
+
+def main() -> None:
+    """Runs what is not there yet, and prints means and ranges."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("recipes", nargs="*", default=["sprites_quick", "sprites_full"])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[10, 11, 12, 13, 14])
+    parser.add_argument("--out", type=Path, default=Path("runs/recipes"))
+    parser.add_argument("--one", action="store_true", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
+    table = options.out / "recipes.csv"
+    if options.one:
+        row = run(options.recipes[0], options.seeds[0])
+        is_new = not table.exists()
+        with table.open("a", newline="") as file:
+            writer = csv.DictWriter(file, COLUMNS)
+            if is_new:
+                writer.writeheader()
+            writer.writerow(row)
+        return
+    for recipe in options.recipes:
+        for seed in options.seeds:
+            if not any(r["recipe"] == recipe and int(r["seed"]) == seed for r in rows(table)):
+                command = [sys.executable, __file__, recipe, "--one", "--out", options.out]
+                subprocess.run([*command, "--seeds", str(seed)], check=True)
+        chosen = [
+            r for r in rows(table) if r["recipe"] == recipe and int(r["seed"]) in options.seeds
+        ]
+        print(recipe)
+        for name in ("seconds", "mig", "factor_vae", "higgins", "reconstruction", "kl", "n_found"):
+            values = [float(row[name]) for row in chosen]
+            each = " ".join(f"{value:.3g}" for value in values)
+            print(f"  {name}: {np.mean(values):.3f} ({each})")
+
+
+def rows(table: Path) -> list[dict[str, str]]:
+    """Returns the rows that are there."""
+    if not table.exists():
+        return []
+    with table.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+if __name__ == "__main__":
+    main()
