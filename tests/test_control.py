@@ -32,13 +32,13 @@ TARGET = 5.0
 
 
 def test_the_logarithm_follows_its_equation():
-    beta, last, expected = 10.0, 0.0, [10.0]
+    beta, last, expected = 20.0, 0.0, [20.0]
     for kl in KLS:
         error = last + (TARGET - kl - last) / 4
         beta = np.clip(beta * np.exp(-0.3 * (error - last) - 0.05 * error), 6.0, 30.0)
         last = error
         expected.append(beta)
-    bounds = {"min_beta": 6.0, "max_beta": 30.0}
+    bounds = {"initial_beta": 20.0, "min_beta": 6.0, "max_beta": 30.0}
     found = betas_of(ControlledCapacity(TARGET, kp=0.3, ki=0.05, smoothing=4, **bounds), KLS)
     np.testing.assert_allclose(found, expected, rtol=1e-4)
     assert min(found) == pytest.approx(6.0)

@@ -25,7 +25,7 @@ class Gains(NamedTuple):
 
 
 _CONTROLLERS = {
-    "log": Gains(0.25, 0.005, 10, 10.0, 0.01, 1e4),
+    "log": Gains(0.25, 0.005, 10, 100.0, 0.01, 1e4),
     "pi": Gains(0.01, 0.001, 1, 1.0, 1.0, 1e4),
     "incremental": Gains(0.01, 0.005, 5, 50.0, 0.1, 1e4),
 }
@@ -109,7 +109,7 @@ class ControlledCapacity(ControlledBeta):
     ============= ==== ===== ========= ============ ======== ========
     controller    kp   ki    smoothing initial_beta min_beta max_beta
     ============= ==== ===== ========= ============ ======== ========
-    `log`         0.25 0.005 10        10           0.01     1e4
+    `log`         0.25 0.005 10        100          0.01     1e4
     `pi`          0.01 0.001 1         1            1        1e4
     `incremental` 0.01 0.005 5         50           0.1      1e4
     ============= ==== ===== ========= ============ ======== ========
@@ -136,7 +136,7 @@ class ControlledCapacity(ControlledBeta):
         >>> from keras_betavae.objectives import Linear
         >>> objective = ControlledCapacity(Linear(0.5, 25.0, n_steps=100_000))
         >>> {name: round(value, 2) for name, value in objective.initial_state().items()}
-        {'integral': 2.3, 'error': 0.0}
+        {'integral': 4.61, 'error': 0.0}
     """
 
     def __init__(
