@@ -118,8 +118,8 @@ _PRESETS = {
         optimizer=partial(_late_decay, 5_500, 10_000),
         batch_size=32,
         steps=10_000,
-        source="ours, for a quarter of an hour on a CPU: ten latents under the objective of Chen et "
-        "al. 2018 find positions and area; six that open after them find shape and orientation",
+        source="ours, for a quarter of an hour on a CPU: ten latents under the objective of Chen "
+        "et al. 2018 find positions and area; six that open later find shape and orientation",
     ),
     "higgins_quick": Preset(
         encoder=networks.dense_encoder,
