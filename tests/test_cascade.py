@@ -109,4 +109,4 @@ def test_wrong_arguments_are_named(arguments, message):
 
 def test_a_model_needs_a_latent_that_is_open_from_the_start():
     with pytest.raises(ValueError, match="leaves no latent open at the start"):
-        tiny_vae(Cascade(Beta(1.0), [(5, N_LATENTS)])).encode(patterns(2))
+        tiny_vae(Cascade(Beta(1.0), [(5, N_LATENTS)]))

@@ -35,13 +35,13 @@ def test_the_logarithm_follows_its_equation():
     beta, last, expected = 20.0, 0.0, [20.0]
     for kl in KLS:
         error = last + (TARGET - kl - last) / 4
-        beta = np.clip(beta * np.exp(-0.3 * (error - last) - 0.05 * error), 6.0, 30.0)
+        beta = np.clip(beta * np.exp(-0.3 * (error - last) - 0.05 * error), 12.0, 30.0)
         last = error
         expected.append(beta)
-    bounds = {"initial_beta": 20.0, "min_beta": 6.0, "max_beta": 30.0}
+    bounds = {"initial_beta": 20.0, "min_beta": 12.0, "max_beta": 30.0}
     found = betas_of(ControlledCapacity(TARGET, kp=0.3, ki=0.05, smoothing=4, **bounds), KLS)
     np.testing.assert_allclose(found, expected, rtol=1e-4)
-    assert min(found) == pytest.approx(6.0)
+    assert min(found) == pytest.approx(12.0)
     assert max(found) == pytest.approx(30.0)
 
 

@@ -62,8 +62,8 @@ class BetaVAE(keras.Model):
         name: Name of the model.
 
     Raises:
-        ValueError: If the encoder and the decoder fit neither each other nor the
-            images, or `log_var_limit` is not above 0.
+        ValueError: If the encoder and the decoder fit neither each other nor the images, the
+            objective needs more latents, or `log_var_limit` is not above 0.
 
     References:
         Higgins et al., β-VAE: Learning Basic Visual Concepts with a Constrained
@@ -105,6 +105,7 @@ class BetaVAE(keras.Model):
         for part, kind in ((self.objective, Objective), (self.likelihood, Likelihood)):
             if not isinstance(part, kind):
                 raise ValueError(f"{kind.__name__.lower()} must be a {kind.__name__}, got {part!r}")
+        self.objective.open_latents(0, self.latent_dim)  # Raises now if there are too few.
         # A plain object's variables would not be tracked.
         self._likelihood_weights = list(self.likelihood.weights)
         self.log_var_limit = log_var_limit
