@@ -12,7 +12,7 @@ from keras import layers
 import keras_betavae
 from keras_betavae import BetaVAE, networks
 from keras_betavae.likelihoods import Gaussian
-from keras_betavae.networks.layers import Conv2DTranspose, SpatialBroadcast
+from keras_betavae.networks.layers import Conv2DTranspose, DepthToSpace, SpatialBroadcast
 from keras_betavae.objectives import Beta, Capacity
 from tests.examples import LIKELIHOODS, NETWORKS, OBJECTIVES, SCHEDULES
 from tests.examples import MODELS as EXAMPLES
@@ -34,6 +34,7 @@ REGISTERED = {
         for name, kind in kinds.items()
     },
     **{name: member.make() for name, member in EXAMPLES.items()},
+    "DepthToSpace": DepthToSpace(2, name="params"),
     "SpatialBroadcast": SpatialBroadcast(4, name="places"),
     "Conv2DTranspose": Conv2DTranspose(
         3, (4, 4), strides=(2, 2), padding="same", activation="tanh", name="params"

@@ -170,7 +170,7 @@ def patch_encoder(input_shape: Sequence[int], latent_dim: int) -> keras.Model:
 
     Example:
         >>> patch_encoder((64, 64, 1), latent_dim=10).count_params()
-        321364
+        323508
     """
     n_layers = halvings(input_shape, latent_dim)
     image = keras.Input(tuple(input_shape), name="image")
