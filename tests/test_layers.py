@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import keras_betavae as kbv
-from keras_betavae.networks.layers import Conv2DTranspose, DepthToSpace, SpatialBroadcast
+from keras_betavae.networks.layers import Conv2DTranspose, Coordinates, DepthToSpace, SpatialBroadcast
 from tests.helpers import plain_decoder
 
 
@@ -161,3 +161,11 @@ def test_the_channels_of_a_place_become_a_square_of_pixels():
     assert (layer.size, layer.name) == (2, "own")
     with pytest.raises(ValueError, match="size must be at least 1"):
         DepthToSpace(0)
+
+
+def test_coordinates_come_after_the_channels():
+    h = np.random.default_rng(0).normal(size=(2, 5, 5, 3)).astype("float32")
+    found = np.asarray(Coordinates()(h))
+    np.testing.assert_array_equal(found[..., :3], h)
+    for i, j in np.ndindex(5, 5):
+        np.testing.assert_allclose(found[:, i, j, 3:], [[j / 2 - 1, i / 2 - 1]] * 2)

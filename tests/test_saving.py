@@ -12,7 +12,12 @@ from keras import layers
 import keras_betavae
 from keras_betavae import BetaVAE, networks
 from keras_betavae.likelihoods import Gaussian
-from keras_betavae.networks.layers import Conv2DTranspose, DepthToSpace, SpatialBroadcast
+from keras_betavae.networks.layers import (
+    Conv2DTranspose,
+    Coordinates,
+    DepthToSpace,
+    SpatialBroadcast,
+)
 from keras_betavae.objectives import Beta, Capacity
 from tests.examples import LIKELIHOODS, NETWORKS, OBJECTIVES, SCHEDULES
 from tests.examples import MODELS as EXAMPLES
@@ -34,6 +39,7 @@ REGISTERED = {
         for name, kind in kinds.items()
     },
     **{name: member.make() for name, member in EXAMPLES.items()},
+    "Coordinates": Coordinates(name="places"),
     "DepthToSpace": DepthToSpace(2, name="params"),
     "SpatialBroadcast": SpatialBroadcast(4, name="places"),
     "Conv2DTranspose": Conv2DTranspose(

@@ -7,6 +7,12 @@ import numpy as np
 import tensorflow as tf
 
 
+def _coordinates(side: int) -> np.ndarray:
+    """Returns (x_j, x_i) of each place (i, j), (side, side, 2)."""
+    places = np.linspace(-1.0, 1.0, side)
+    return np.stack(np.meshgrid(places, places), axis=-1)
+
+
 @keras.saving.register_keras_serializable(package="keras_betavae")
 class SpatialBroadcast(keras.layers.Layer):
     r"""Repeats a code at every place of a square grid, with the place's coordinates.
@@ -37,8 +43,7 @@ class SpatialBroadcast(keras.layers.Layer):
 
     def call(self, z: tf.Tensor) -> tf.Tensor:
         """Returns (batch, side, side, latent_dim + 2) of codes (batch, latent_dim)."""
-        places = np.linspace(-1.0, 1.0, self.side)
-        grid = tf.constant(np.stack(np.meshgrid(places, places), axis=-1), z.dtype)
+        grid = tf.constant(_coordinates(self.side), z.dtype)
         shape = tf.shape(z)[0], self.side, self.side
         codes = tf.broadcast_to(z[:, None, None, :], (*shape, z.shape[1]))
         return tf.concat([codes, tf.broadcast_to(grid, (*shape, 2))], axis=-1)
@@ -46,6 +51,29 @@ class SpatialBroadcast(keras.layers.Layer):
     def get_config(self) -> dict:
         """Returns the arguments."""
         return {**super().get_config(), "side": self.side}
+
+
+@keras.saving.register_keras_serializable(package="keras_betavae")
+class Coordinates(keras.layers.Layer):
+    r"""Adds the coordinates of each place to its channels.
+
+    .. math::
+        y_{ij} = (h_{ij}, \; x_j, \; x_i), \qquad x_k = -1 + \frac{2k}{side - 1}
+
+    References:
+        Liu et al., An Intriguing Failing of Convolutional Neural Networks and the CoordConv
+        Solution, NeurIPS 2018.
+
+    Example:
+        >>> Coordinates()(tf.ones((2, 16, 16, 32))).shape
+        TensorShape([2, 16, 16, 34])
+    """
+
+    def call(self, h: tf.Tensor) -> tf.Tensor:
+        """Returns (batch, side, side, channels + 2)."""
+        grid = tf.constant(_coordinates(h.shape[1]), h.dtype)
+        shape = tf.shape(h)[0], *grid.shape
+        return tf.concat([h, tf.broadcast_to(grid, shape)], axis=-1)
 
 
 @keras.saving.register_keras_serializable(package="keras_betavae")
