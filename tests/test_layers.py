@@ -6,7 +6,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import keras_betavae as kbv
-from keras_betavae.networks.layers import Conv2DTranspose, Coordinates, DepthToSpace, SpatialBroadcast
+from keras_betavae.networks.layers import (
+    Conv2DTranspose,
+    Coordinates,
+    DepthToSpace,
+    SpatialBroadcast,
+)
 from tests.helpers import plain_decoder
 
 
