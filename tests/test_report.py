@@ -74,8 +74,10 @@ def test_the_page_holds_all_of_both_runs(page, folders):
     assert len(sliders) >= 2
     assert {slider["id"] for slider in sliders} == labels
     assert all(image["alt"] for image in outline.of("img"))
-    # Five charts side by side, and of each run three terms, the KL of the latents, and scores.
-    assert len(outline.of("svg")) == 5 + 2 * 5
+    # Five charts side by side, and of each run three terms, the KL of the latents, scores, and the
+    # two of its objective.
+    assert len(outline.of("svg")) == 5 + 2 * 7
+    assert words.count("KL and capacity, nats") == 2
     identities = [each["id"] for _, each in outline.tags if "id" in each]
     assert len(identities) == len(set(identities))
 

@@ -113,6 +113,9 @@ def run_section(run: ShownRun) -> RunSection:
         if column in run.curves
     ]
     watched = {name: run.curves[name] for name in _WATCHED if name in run.curves}
+    for title, names in run.model.objective.charts.items():
+        found = {name: run.curves[name] for name in names if name in run.curves}
+        charts.append(chart(found, title, "", run.anchor))
     charts += [
         chart(run.latent_kl, "KL of each latent", "nats", run.anchor),
         chart(watched, "scores during training", "score", run.anchor),
