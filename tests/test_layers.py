@@ -11,6 +11,7 @@ from keras_betavae.networks.layers import (
     Coordinates,
     DepthToSpace,
     SpatialBroadcast,
+    Translations,
 )
 from tests.helpers import plain_decoder
 
@@ -174,3 +175,21 @@ def test_coordinates_come_after_the_channels():
     np.testing.assert_array_equal(found[..., :3], h)
     for i, j in np.ndindex(5, 5):
         np.testing.assert_allclose(found[:, i, j, 3:], [[j / 2 - 1, i / 2 - 1]] * 2)
+
+
+@pytest.mark.parametrize("latent_dim", [1, 2, 10])
+def test_the_first_latents_begin_as_shifts_of_the_grid(latent_dim):
+    broadcast = SpatialBroadcast(5)
+    dense = keras.layers.Dense(7, kernel_initializer=Translations(seed=0))
+    start = np.zeros((1, latent_dim), "float32")
+    there = np.asarray(dense(broadcast(start)))[0]
+    for latent, axis in zip(range(latent_dim), (1, 0), strict=False):
+        moved = start.copy()
+        moved[0, latent] = 0.5  # The distance between two places.
+        found = np.asarray(dense(broadcast(moved)))[0]
+        kept, shifted = np.delete(found, -1, axis), np.delete(there, 0, axis)
+        np.testing.assert_allclose(kept, shifted, rtol=1e-5, atol=1e-6)
+    kernel = np.asarray(dense.kernel)
+    assert len(np.unique(kernel.round(7), axis=0)) == max(2, latent_dim)
+    limit = np.sqrt(6.0 / (latent_dim + 2 + 7))
+    assert np.abs(kernel).max() <= limit

@@ -17,6 +17,7 @@ from keras_betavae.networks.layers import (
     Coordinates,
     DepthToSpace,
     SpatialBroadcast,
+    Translations,
 )
 from keras_betavae.objectives import Beta, Capacity
 from tests.examples import LIKELIHOODS, NETWORKS, OBJECTIVES, SCHEDULES
@@ -41,6 +42,7 @@ REGISTERED = {
     **{name: member.make() for name, member in EXAMPLES.items()},
     "Coordinates": Coordinates(name="places"),
     "DepthToSpace": DepthToSpace(2, name="params"),
+    "Translations": Translations(seed=3),
     "SpatialBroadcast": SpatialBroadcast(4, name="places"),
     "Conv2DTranspose": Conv2DTranspose(
         3, (4, 4), strides=(2, 2), padding="same", activation="tanh", name="params"

@@ -20,6 +20,7 @@ from keras_betavae.networks.layers import (
     Coordinates,
     DepthToSpace,
     SpatialBroadcast,
+    Translations,
 )
 
 
@@ -194,9 +195,9 @@ def patch_decoder(latent_dim: int, output_shape: Sequence[int]) -> keras.Model:
     """Returns a broadcast decoder that draws patches, in half the time of `broadcast_decoder`.
 
     The code is laid with the coordinates on an 8×8 grid. At each place dense layers of 128 and 64
-    units see them, which aligns the positions with latents more reliably than convolutions do;
-    then come a 3×3 convolution of 64 filters, transposed 4×4 ones of 32 that double the side, and
-    a last one whose channels are the pixels of 2×2 patches.
+    units see them; then come a 3×3 convolution of 64 filters, transposed 4×4 ones of 32 that double
+    the side, and a last one whose channels are the pixels of 2×2 patches. The first two latents
+    begin as shifts of the grid (`layers.Translations`), so that positions are found along them.
 
     Args:
         latent_dim: Number of latents, at least 1.
@@ -214,7 +215,10 @@ def patch_decoder(latent_dim: int, output_shape: Sequence[int]) -> keras.Model:
     """
     n_layers = halvings(output_shape, latent_dim)
     z = keras.Input((latent_dim,), name="z")
-    h = stacked(SpatialBroadcast(PATCHES.grid)(z), PATCHES.units, "relu")
+    first, *others = PATCHES.units
+    h = SpatialBroadcast(PATCHES.grid)(z)
+    h = layers.Dense(first, activation="relu", kernel_initializer=Translations())(h)
+    h = stacked(h, others, "relu")
     h = layers.Conv2D(PATCHES.mixing, 3, padding="same", activation="relu")(h)
     for _ in range(n_layers - 3):  # The grid is 8×8, and the last two layers double.
         h = layers.Conv2DTranspose(

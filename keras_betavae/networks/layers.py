@@ -1,5 +1,6 @@
 """Layers that Keras does not have, or computes slower."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -51,6 +52,42 @@ class SpatialBroadcast(keras.layers.Layer):
     def get_config(self) -> dict:
         """Returns the arguments."""
         return {**super().get_config(), "side": self.side}
+
+
+@keras.saving.register_keras_serializable(package="keras_betavae")
+class Translations(keras.initializers.Initializer):
+    r"""Glorot's uniform weights, but the first two latents begin as shifts of the grid.
+
+    For a dense layer on the output of `SpatialBroadcast`, (z, x_j, x_i):
+
+    .. math:: W_{z_1} = W_x, \qquad W_{z_2} = W_y
+
+    so that the layer sees x_j + z_1 and x_i + z_2. What moves in the images is then found along
+    these two latents, where it is otherwise found along any two directions. With a single latent,
+    it is the shift along x.
+
+    Args:
+        seed: Of the other weights.
+
+    Example:
+        >>> kernel = Translations()((12, 128))
+        >>> bool(tf.reduce_all(kernel[:2] == kernel[-2:]))
+        True
+    """
+
+    def __init__(self, seed: int | None = None):
+        self.seed = seed
+        self._others = keras.initializers.GlorotUniform(seed)
+
+    def __call__(self, shape: Sequence[int], dtype: Any = None) -> tf.Tensor:
+        """Returns the weights, (latent_dim + 2, units)."""
+        kernel = tf.convert_to_tensor(self._others(shape, dtype))
+        n = min(2, shape[0] - 2)
+        return tf.concat([kernel[-2 : len(kernel) - 2 + n], kernel[n:]], axis=0)
+
+    def get_config(self) -> dict:
+        """Returns the arguments."""
+        return {"seed": self.seed}
 
 
 @keras.saving.register_keras_serializable(package="keras_betavae")
