@@ -91,19 +91,17 @@ def simulated(objective, plant, value, noise, seen):
         seen: The KL and the reconstruction loss, a function of a value.
     """
 
-    @tf.function
-    def run(value, noise):
-        state = {name: tf.constant(start) for name, start in objective.initial_state().items()}
-        values = tf.TensorArray("float32", len(noise))
-        for step in tf.range(len(noise)):
-            values = values.write(step, value)
-            kl, reconstruction = seen(value + noise[step])
-            sample = sample_of(kl, step, reconstruction)
-            state = dict(objective(sample, state).state)
-            value = plant(state["integral"], value)
-        return values.stack()
+    def moved(last, inputs):
+        value, state = last
+        step, noise = inputs
+        kl, reconstruction = seen(value + noise)
+        state = dict(objective(sample_of(kl, step, reconstruction), state).state)
+        return plant(state["integral"], value), state
 
-    return run(tf.constant(value), tf.constant(noise, "float32")).numpy()
+    start = {name: tf.constant(each) for name, each in objective.initial_state().items()}
+    inputs = tf.range(len(noise)), tf.constant(noise, "float32")
+    run = tf.function(lambda *inputs: tf.scan(moved, inputs, (tf.constant(value), start))[0])
+    return np.append(value, run(*inputs).numpy()[:-1])
 
 
 @pytest.mark.parametrize(
