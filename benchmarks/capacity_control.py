@@ -40,7 +40,7 @@ def run(network: str, objective: str, steps: int, seed: int, out: Path) -> None:
 
     data = kbv.datasets.load_sprites()
     keras.utils.set_random_seed(seed)
-    encoder = kbv.networks.burgess_encoder if network == "burgess" else kbv.networks.conv_encoder
+    encoder = getattr(kbv.networks, f"{network}_encoder")
     decoder = getattr(kbv.networks, f"{network}_decoder")
     vae = kbv.BetaVAE(
         encoder(data.image_shape, 10),

@@ -163,7 +163,7 @@ def broadcast_decoder(latent_dim: int, output_shape: Sequence[int]) -> keras.Mod
 
 
 def patch_encoder(input_shape: Sequence[int], latent_dim: int) -> keras.Model:
-    """Returns an encoder that begins with patches, and takes half the time of `conv_encoder`.
+    """Returns an encoder that begins with patches and knows where in the image they are.
 
     32 filters on patches of 4×4, to which the coordinates are added, then 64 of 3×3 and stride 2
     down to 4×4, then 256 dense units.
@@ -192,7 +192,7 @@ def patch_encoder(input_shape: Sequence[int], latent_dim: int) -> keras.Model:
 
 
 def patch_decoder(latent_dim: int, output_shape: Sequence[int]) -> keras.Model:
-    """Returns a broadcast decoder that draws patches, in half the time of `broadcast_decoder`.
+    """Returns a broadcast decoder that draws patches, which is cheaper on a CPU.
 
     The code is laid with the coordinates on an 8×8 grid. At each place dense layers of 128 and 64
     units see them; then come a 3×3 convolution of 64 filters, transposed 4×4 ones of 32 that double
@@ -220,10 +220,8 @@ def patch_decoder(latent_dim: int, output_shape: Sequence[int]) -> keras.Model:
     h = layers.Dense(first, activation="relu", kernel_initializer=Translations())(h)
     h = stacked(h, others, "relu")
     h = layers.Conv2D(PATCHES.mixing, 3, padding="same", activation="relu")(h)
-    for _ in range(n_layers - 3):  # The grid is 8×8, and the last two layers double.
-        h = layers.Conv2DTranspose(
-            PATCHES.doubling, 4, strides=2, padding="same", activation="relu"
-        )(h)
+    # The grid is 8×8, and the last two layers double.
+    h = _doublings(h, [PATCHES.doubling] * (n_layers - 3))
     pixels = layers.Conv2DTranspose(4 * output_shape[-1], 4, strides=2, padding="same")(h)
     params = DepthToSpace(2, dtype="float32", name="params")(pixels)
     return keras.Model(z, params, name="patch_decoder")
@@ -266,7 +264,12 @@ def _doubled(
     output_shape: Sequence[int],
 ) -> keras.Model:
     """Returns the decoder whose side is doubled by each of `filters` and by the last layer."""
-    for width in filters:
-        h = layers.Conv2DTranspose(width, 4, strides=2, padding="same", activation="relu")(h)
+    h = _doublings(h, filters)
     params = Conv2DTranspose(output_shape[-1], dtype="float32", name="params")(h)
     return keras.Model(z, params, name=name)
+
+
+def _doublings(h: keras.KerasTensor, filters: Sequence[int]) -> keras.KerasTensor:
+    for width in filters:
+        h = layers.Conv2DTranspose(width, 4, strides=2, padding="same", activation="relu")(h)
+    return h

@@ -1,6 +1,5 @@
 """β under control: a feedback loop holds the KL at a capacity."""
 
-import abc
 import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -51,9 +50,13 @@ class ControlledBeta(Objective):
                 f"{self.max_beta:g}"
             )
 
-    @abc.abstractmethod
+    def initial_state(self) -> dict[str, float]:
+        """Returns the logarithm of `initial_beta`, and no error."""
+        return {"integral": math.log(self.initial_beta), "error": 0.0}
+
     def beta(self, state: Mapping[str, tf.Tensor]) -> tf.Tensor:
-        """Returns the β that a state gives."""
+        """Returns the β of the next step, whose logarithm is the integral."""
+        return tf.exp(state["integral"])
 
     def smoothed(self, error: tf.Tensor, state: Mapping[str, tf.Tensor]) -> tf.Tensor:
         """Returns the exponential average of the error."""
@@ -186,21 +189,17 @@ class ControlledCapacity(ControlledBeta):
 
     def initial_state(self) -> dict[str, float]:
         """Returns the integral that gives `initial_beta` (its logarithm for `"log"`)."""
-        integral = self.initial_beta
         if self.controller == "log":
-            integral = math.log(integral)
-        elif self.controller == "pi":
-            integral -= self.min_beta + 0.5 * self.kp
-        return {"integral": integral, "error": 0.0}
+            return super().initial_state()
+        offset = self.min_beta + 0.5 * self.kp if self.controller == "pi" else 0.0
+        return {"integral": self.initial_beta - offset, "error": 0.0}
 
     def beta(self, state: Mapping[str, tf.Tensor]) -> tf.Tensor:
         """Returns the β of the next step."""
-        integral = state["integral"]
         if self.controller == "log":
-            return tf.exp(integral)
-        if self.controller == "pi":
-            integral = self._unclipped(state)
-        return tf.clip_by_value(integral, self.min_beta, self.max_beta)
+            return super().beta(state)
+        unclipped = self._unclipped(state) if self.controller == "pi" else state["integral"]
+        return tf.clip_by_value(unclipped, self.min_beta, self.max_beta)
 
     def _unclipped(self, state: Mapping[str, tf.Tensor]) -> tf.Tensor:
         return self.min_beta + self.kp * tf.sigmoid(-state["error"]) + state["integral"]

@@ -1,6 +1,5 @@
 """GECO: a feedback loop of β holds the reconstruction at a target."""
 
-import math
 from collections.abc import Mapping
 
 import keras
@@ -73,14 +72,6 @@ class TargetReconstruction(ControlledBeta):
             "reconstruction and target, nats": ("reconstruction_loss", "target"),
             "β": ("beta",),
         }
-
-    def initial_state(self) -> dict[str, float]:
-        """Returns the logarithm of `initial_beta`, and no error."""
-        return {"integral": math.log(self.initial_beta), "error": 0.0}
-
-    def beta(self, state: Mapping[str, tf.Tensor]) -> tf.Tensor:
-        """Returns the β of the next step."""
-        return tf.exp(state["integral"])
 
     def __call__(self, sample: Sample, state: Mapping[str, tf.Tensor]) -> Cost:
         """Returns β · KL, batch mean, in nats."""
