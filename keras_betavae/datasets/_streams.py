@@ -55,8 +55,11 @@ def as_dataset(
         return tf.nest.pack_sequence_as(signature, parts)
 
     dataset = numbers.map(called).apply(tf.data.experimental.assert_cardinality(cardinality))
-    # Each worker keeps its part of each batch.
     options = tf.data.Options()
+    # Nothing here is to be tuned, and the end of `fit` would wait for the tuning thread to wake: it
+    # sleeps for twice as long each time, up to a minute (TensorFlow 2.21).
+    options.autotune.enabled = False
+    # Each worker keeps its part of each batch.
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
     return dataset.prefetch(2).with_options(options)
 
