@@ -2,7 +2,8 @@
 
     python benchmarks/recipes.py [RECIPE ...] [--seeds 10 11 12 13 14] [--out FOLDER]
 
-Each run, in a process of its own, adds a row to FOLDER/recipes.csv: the seconds of `fit` alone,
+RECIPE is a preset, or one of `VARIANTS`, which are `sprites_full` without one of its parts. Each run,
+in a process of its own, adds a row to FOLDER/recipes.csv: the seconds of `fit` alone,
 scores of `N_IMAGES` images of the whole grid, the shares of each factor's entropy that its best
 latent tells, how many factors are found, the reconstruction loss of 10,000 images, the versions and
 the processor. A run that is there already is not run again.
@@ -34,6 +35,43 @@ COLUMNS = (
 )
 
 
+VARIANTS = (
+    "late_latents_from_the_start",
+    "late_latents_pay_at_once",
+    "two_late_latents",
+    "no_translations",
+)
+
+
+def model_and_preset(recipe: str, seed: int) -> tuple:
+    """Returns a new model and the preset that it is trained by."""
+    import keras
+
+    import keras_betavae as kbv
+    from keras_betavae.networks.layers import Translations
+
+    if recipe not in VARIANTS:
+        return kbv.BetaVAE.from_preset(recipe, seed=seed), kbv.presets.get(recipe)
+    preset = kbv.presets.get("sprites_full")
+    cascade, overrides = preset.objective, {}
+    if recipe == "late_latents_from_the_start":
+        overrides = {"objective": cascade.objective}
+    elif recipe == "late_latents_pay_at_once":
+        overrides = {"objective": kbv.objectives.Cascade(cascade.objective, cascade.opening, 1.0)}
+    elif recipe == "two_late_latents":
+        objective = kbv.objectives.Cascade(cascade.objective, [(2_000, 2)], cascade.beta)
+        overrides = {"objective": objective, "latent_dim": 12}
+    vae = kbv.BetaVAE.from_preset("sprites_full", seed=seed, **overrides)
+    if recipe == "no_translations":
+        (dense,) = (
+            layer
+            for layer in vae.decoder.layers
+            if isinstance(getattr(layer, "kernel_initializer", None), Translations)
+        )
+        dense.kernel.assign(keras.initializers.GlorotUniform(seed)(dense.kernel.shape))
+    return vae, preset
+
+
 def shares_of(factors: np.ndarray, codes: np.ndarray) -> np.ndarray:
     """Returns the share of each factor's entropy that each latent tells, (latents, factors)."""
     import keras_betavae as kbv
@@ -57,7 +95,7 @@ def run(recipe: str, seed: int) -> dict:
 
     data = kbv.datasets.load_sprites()
     keras.utils.set_random_seed(seed)
-    vae, preset = kbv.BetaVAE.from_preset(recipe, seed=seed), kbv.presets.get(recipe)
+    vae, preset = model_and_preset(recipe, seed)
     batches = data.to_tf_data(preset.batch_size, seed=seed, repeat=True)
     start = time.perf_counter()
     vae.fit(batches, steps_per_epoch=preset.steps, verbose=0)

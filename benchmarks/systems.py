@@ -18,6 +18,8 @@ PRESETS = {
     "conv": "higgins_chairs",
     "burgess": "burgess_dsprites",
     "locatello": "locatello_beta",
+    "broadcast": "capacity_quick",
+    "patch": "sprites_quick",
 }
 LEARNING_RATE, BETA, LATENTS = 1e-4, 4.0, 10
 N_IMAGES = 8_192
