@@ -2,8 +2,8 @@
 
     python benchmarks/recipes.py [RECIPE ...] [--seeds 10 11 12 13 14] [--out FOLDER]
 
-RECIPE is a preset, or one of `VARIANTS`, which are `sprites_full` without one of its parts. Each run,
-in a process of its own, adds a row to FOLDER/recipes.csv: the seconds of `fit` alone,
+RECIPE is a preset, or one of `VARIANTS`, which are `sprites_full` without one of its parts. Each
+run, in a process of its own, adds a row to FOLDER/recipes.csv: the seconds of `fit` alone,
 scores of `N_IMAGES` images of the whole grid, the shares of each factor's entropy that its best
 latent tells, how many factors are found, the reconstruction loss of 10,000 images, the versions and
 the processor. A run that is there already is not run again.
