@@ -197,6 +197,17 @@ _PRESETS = {
         steps=150_000,
         source=_BURGESS,
     ),
+    "burgess_controlled": Preset(
+        encoder=networks.burgess_encoder,
+        decoder=networks.burgess_decoder,
+        latent_dim=10,
+        objective=objectives.ControlledCapacity(schedules.Linear(0.0, 25.0, n_steps=100_000)),
+        optimizer=partial(keras.optimizers.Adam, 5e-4),
+        batch_size=64,
+        steps=150_000,
+        source="the networks, capacity and optimizer of Burgess et al. 2017; the capacity is held "
+        "by a controller of β (after Shao et al., ControlVAE, ICML 2020)",
+    ),
     "burgess_celeba": Preset(
         encoder=networks.burgess_encoder,
         decoder=networks.burgess_decoder,

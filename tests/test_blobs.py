@@ -20,7 +20,7 @@ def test_the_brightest_pixel_follows_the_factors():
     data = load_blobs(8, 8)
     images = data.images_at(np.arange(64))[..., 0]
     rows, columns = np.divmod(images.reshape(64, -1).argmax(axis=1), 64)
-    positions = np.linspace(16.0, 47.0, 8)
+    positions = np.linspace(12.0, 51.0, 8)
     factors = data.factors_at(np.arange(64))
     np.testing.assert_allclose(columns, positions[factors[:, 0]], atol=1.0)
     np.testing.assert_allclose(rows, positions[factors[:, 1]], atol=1.0)

@@ -56,7 +56,13 @@ RECIPES = {
     "locatello_dip_i": Recipe("locatello", 10, DIP, {"kind": "i"}, Adam, 1e-4, 64, 300_000),
     "locatello_dip_ii": Recipe("locatello", 10, DIP, {"kind": "ii"}, Adam, 1e-4, 64, 300_000),
 }
-OURS = {"sprites_quick", "sprites_full", "higgins_quick", "capacity_quick"}
+OURS = {
+    "sprites_quick",
+    "sprites_full",
+    "higgins_quick",
+    "capacity_quick",
+    "burgess_controlled",
+}
 GRIDS = {
     "locatello_beta": ("beta", {1, 2, 4, 6, 8, 16}),
     "locatello_capacity": ("max_capacity", {5, 10, 25, 50, 75, 100}),

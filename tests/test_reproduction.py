@@ -12,7 +12,8 @@ from keras_betavae import callbacks, cli, metrics, presets
 from keras_betavae.datasets import load_blobs
 from keras_betavae.evaluation import evaluate
 from keras_betavae.experiments import reproduction, runs, sweeps
-from keras_betavae.experiments.reproduction import burgess, higgins, locatello
+from keras_betavae.experiments.reproduction import blobs as blobs_figure
+from keras_betavae.experiments.reproduction import burgess, claim, higgins, locatello
 from keras_betavae.experiments.reproduction._page import mean_and_spread, write_csv
 from keras_betavae.experiments.sweeps import Sweep
 from keras_betavae.visualization import plot_capacity, plot_heat_map
@@ -83,9 +84,10 @@ def test_the_papers_budget_is_the_papers_recipe():
     assert {settings.beta for settings in table} == {1.0, recipe.objective.beta}
     assert all(settings.preset == "higgins_dsprites" for settings in table)
     assert all(settings.learning_rate is None for settings in table)
-    rising = burgess.capacity_sweep("paper").trials()["model=capacity,seed=0"]
-    built = rising.build_model(load_blobs(2, 2)).objective
-    assert built.get_config() == presets.get("burgess_dsprites").objective.get_config()
+    trials, data = burgess.capacity_sweep("paper").trials(), load_blobs(2, 2)
+    for model, preset in (("capacity", "burgess_dsprites"), ("controlled", "burgess_controlled")):
+        built = trials[f"model={model},seed=0"].build_model(data).objective
+        assert built.get_config() == presets.get(preset).objective.get_config()
 
 
 @pytest.mark.parametrize("objective", ["locatello_beta", "locatello_factor"])
@@ -124,17 +126,17 @@ def test_all_cells_are_those_of_the_study():
 @pytest.fixture(scope="module")
 def blobs(few_steps, tmp_path_factory):
     folder = tmp_path_factory.mktemp("reproduction") / "blobs"
-    given = ["--out", str(folder), "--budget", "smoke", "--jobs", "1"]
+    given = ["--out", str(folder), "--budget", "smoke", "--jobs", "1", "--seeds", "1"]
     assert cli.main(["reproduce", "burgess-blobs", *given]) == 0
     return folder
 
 
 def test_a_page_says_what_it_was_made_from(blobs):
     page = (blobs / "index.md").read_text("utf-8")
-    assert "`keras-betavae reproduce burgess-blobs --budget smoke`" in page
+    assert "`keras-betavae reproduce burgess-blobs --budget smoke --seeds 1`" in page
     for package in ("tensorflow", "keras", "tensorflow-probability", "numpy", "keras-tuner"):
         assert re.search(rf"{package} \d+\.\d+", page)
-    assert "`preset` capacity_quick" in page
+    assert "`preset` burgess_dsprites" in page
     assert "seconds of training" in page
     for picture in re.findall(r"!\[[^]]*\]\((.*?)\)", page):
         assert smaller_side(blobs / picture) > 100
@@ -198,6 +200,7 @@ def test_a_folder_keeps_to_its_budget(blobs):
     ("arguments", "words"),
     [
         (("nothing",), "unknown experiment 'nothing'; choose one of higgins-table"),
+        (("higgins-table", {"n_seeds": 0}), "n_seeds must be at least 1, got 0"),
         (("higgins-table", {"budget": "week"}), "budget must be one of smoke, hour, day, paper"),
         (("higgins-table", {"data": "sprites"}), "higgins-table takes no data"),
         (("locatello", {"objective": "locatello_vae"}), "objective must be of locatello_beta"),
@@ -286,16 +289,54 @@ def test_what_holds_to_the_end_is_read_off_the_steps():
 
 
 @pytest.mark.parametrize(
-    ("others", "verdict"),
+    ("others", "holds"),
     [
-        ({"a": (105.0, 0.2), "b": (129.0, 0.4)}, "holds here: a reconstructs worse"),
-        ({"a": (95.0, 0.4), "b": (129.0, 0.4)}, "does not hold here: a"),
-        ({"a": (95.0, 0.2), "b": (129.0, 0.4)}, "cannot be told"),
-        ({"a": (95.0, 0.4), "b": (129.0, 0.2)}, "cannot be told"),
+        ({"β 1": (105.0, 0.2), "β 4": (129.0, 0.4)}, True),  # β 1 is worse in both.
+        ({"β 1": (95.0, 0.4), "β 4": (129.0, 0.2)}, False),  # β 1 is better in both.
+        ({"β 1": (95.0, 0.29), "β 4": (129.0, 0.2)}, False),  # As disentangled, and better.
+        ({"β 1": (95.0, 0.2), "β 4": (129.0, 0.4)}, False),  # None is worse in both.
     ],
 )
-def test_the_papers_claim_asks_for_both_error_and_score(others, verdict):
-    assert verdict in burgess._verdict({"capacity": (100.0, 0.3), **others})
+def test_the_papers_claim_asks_for_both_error_and_score(others, holds):
+    rows = [("capacity", "7", 100.0, 0.3), ("controlled", "7", 1e3, 0.0)]
+    rows += [(name, "7", *values) for name, values in others.items()]
+    rows.append(("β 1", "8", 0.0, 1.0))  # Another seed's.
+    text = claim.verdict("capacity", rows)
+    assert ("in 1 of 1 seeds (seeds 7)" if holds else "in 0 of 1 seeds:") in text
+
+
+@pytest.mark.parametrize("degrees", [-80.0, -45.0, 0.0, 10.0, 45.0, 90.0])
+def test_the_direction_of_a_plane_is_its_gradients(degrees):
+    y, x = np.mgrid[:12, :20].astype(float)
+    plane = x * math.cos(math.radians(degrees)) + y * math.sin(math.radians(degrees))
+    angle, coherence = blobs_figure.direction(plane)
+    assert angle == pytest.approx(degrees)
+    assert coherence == pytest.approx(1.0)
+    assert blobs_figure.from_axis(angle) == pytest.approx(
+        min(abs(degrees), abs(90.0 - abs(degrees)))
+    )
+
+
+def test_a_map_that_changes_in_all_directions_has_none():
+    y, x = np.mgrid[-8:9, -8:9].astype(float)
+    assert blobs_figure.direction(x**2 + y**2)[1] == pytest.approx(0.0, abs=1e-12)
+    assert blobs_figure.direction(np.zeros((5, 5)))[1] == 0.0
+
+
+@pytest.mark.parametrize(
+    ("latents", "lies_along"),
+    [
+        ([(2.0, 3.0, 1.0), (2.0, -88.0, 0.9), (0.0, 45.0, 1.0)], True),
+        ([(2.0, 3.0, 1.0), (2.0, 60.0, 0.9)], False),  # One is oblique,
+        ([(2.0, 3.0, 1.0), (2.0, -4.0, 0.9)], False),  # both follow x,
+        ([(2.0, 3.0, 1.0), (2.0, 88.0, 0.2)], False),  # one has no direction,
+        ([(2.0, 3.0, 1.0), (2.0, 88.0, 0.9), (1.0, 0.0, 1.0)], False),  # or is left over.
+    ],
+)
+def test_positions_lie_along_latents_one_each(latents, lies_along):
+    rows = [("1", "0", j, kl, 0.0, 0.0, *rest) for j, (kl, *rest) in enumerate(latents)]
+    text = blobs_figure._verdict("1", rows)
+    assert f"in {int(lies_along)} of 1 seeds" in text
 
 
 def test_a_mean_has_its_spread():

@@ -389,6 +389,47 @@ def test_combinations_that_are_none_are_refused(make, combination, words):
             select(combination)
 
 
+# Correlated factors.
+
+
+def test_correlated_factors_have_the_stated_distribution_and_the_others_stay_independent():
+    sizes, strength = (5, 40, 8), 5.0
+    data = FactorDataset(numbered(1_600), "abc", sizes)
+    kept = [data.correlated("a", "c", strength, seed) for seed in range(30)]
+    rows = np.concatenate([part.factors_at(np.arange(len(part))) for part in kept])
+    counts = np.zeros(sizes)
+    np.add.at(counts, tuple(rows.T), 1)
+    u, v = np.linspace(0, 1, 5)[:, None], np.linspace(0, 1, 8)
+    chances = np.exp(-((u - v) ** 2) / (2 * 0.2**2))  # σ = 0.2, as Träuble et al. state it.
+    tested = stats.chisquare(
+        counts.sum(axis=1).ravel(), rows.shape[0] * (chances / chances.sum()).ravel()
+    )
+    assert tested.pvalue > 1e-3
+    assert counts.sum() == pytest.approx(30 * 40 * chances.sum(), rel=0.02)
+    assert stats.chisquare(counts.sum(axis=(0, 2))).pvalue > 1e-3
+    assert contents(kept[0]) == sorted(set(contents(kept[0])))  # No image twice.
+    assert contents(kept[0]) == contents(data.correlated("a", "c", strength))
+
+
+def test_no_strength_keeps_all_images():
+    assert len(grid(3, 4).correlated("f0", "f1", 0.0)) == 12
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("f0", "f9", 1.0), "first and second must be two of f0, f1, got 'f0' and 'f9'"),
+        (("f0", "f0", 1.0), "must be two of"),
+        (("f0", "f2", 1.0), "must be two of f0, f1"),  # f2 has one value.
+        (("f0", "f1", -1.0), "strength must be at least 0, got -1.0"),
+        (("f0", "f1", math.nan), "strength must be at least 0"),
+    ],
+)
+def test_correlated_refuses(arguments, words):
+    with pytest.raises(ValueError, match=words):
+        grid(3, 4, 1).correlated(*arguments)
+
+
 # Pairs among some factors.
 
 

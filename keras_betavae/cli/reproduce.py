@@ -30,6 +30,9 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
         metavar="N",
         help="runs at a time (the number of cores)",
     )
+    command.add_argument(
+        "--seeds", type=int, metavar="N", help="seeds of each model, instead of the budget's"
+    )
     command.add_argument("--data", metavar="NAME", help="of locatello: the data set (sprites)")
     command.add_argument(
         "--objective", metavar="PRESET", help="of locatello: the objective (locatello_beta)"
@@ -46,7 +49,11 @@ def run(options: argparse.Namespace) -> None:
     given: dict[str, str] = {
         name: getattr(options, name) for name in ("data", "objective") if getattr(options, name)
     }
-    common: dict[str, Any] = {"budget": options.budget, "jobs": options.jobs}
+    common: dict[str, Any] = {
+        "budget": options.budget,
+        "jobs": options.jobs,
+        "n_seeds": options.seeds,
+    }
     if not options.all:
         print(reproduction.reproduce(options.name, options.out, **{**common, **given}))
         return

@@ -74,6 +74,24 @@ class FactorTable(abc.ABC):
             has &= np.isin(self.column(k), chosen)
         return has
 
+    def alike(self, first: str, second: str, strength: float) -> np.ndarray:
+        """Returns how alike two factors are in each image, above 0 and at most 1, (n,).
+
+        Raises:
+            ValueError: As `FactorDataset.correlated`.
+        """
+        able = [name for name, size in zip(self.names, self.sizes, strict=True) if size > 1]
+        if first not in able or second not in able or first == second:
+            raise ValueError(
+                f"first and second must be two of {', '.join(able)}, got {first!r} and {second!r}"
+            )
+        if not 0.0 <= strength < math.inf:
+            raise ValueError(f"strength must be at least 0, got {strength}")
+        u, v = (
+            self.column(k) / (self.sizes[k] - 1) for k in map(self.names.index, (first, second))
+        )
+        return np.exp(-0.5 * np.square(strength * (u - v)))
+
     def checked(self, factors: Sequence[Sequence[int]] | np.ndarray) -> np.ndarray:
         """Returns factors as an array.
 

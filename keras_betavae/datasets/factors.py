@@ -138,6 +138,38 @@ class FactorDataset(ImageDataset):
         """
         return self._at(np.flatnonzero(~self._table.has(combination)))
 
+    def correlated(self, first: str, second: str, strength: float, seed: int = 0) -> Self:
+        r"""Returns some of the images, such that two factors are correlated.
+
+        An image is kept with the probability
+
+        .. math:: p = \exp\left(-\tfrac{1}{2} s^2 (u - v)^2\right)
+
+        where u and v are the classes of both factors from 0 to 1, so that they are alike in most
+        of the images that are left; the other factors stay independent of both.
+
+        Args:
+            first: Name of a factor.
+            second: Name of another.
+            strength: s, at least 0, which keeps all. The paper's strongest correlation is 5.
+            seed: Seed of the draw.
+
+        Raises:
+            ValueError: If a name is unknown or has one value, both are one, or `strength` is below
+                0 or not finite.
+
+        References:
+            Träuble et al., On Disentangled Representations Learned from Correlated Data, ICML
+            2021, with σ = 1 / s.
+
+        Example:
+            >>> data = FactorDataset(np.zeros((9, 8, 8, 1), "uint8"), ("scale", "pos_x"), (3, 3))
+            >>> data.correlated("scale", "pos_x", strength=20.0).factors_at([0, 1, 2]).tolist()
+            [[0, 0], [1, 1], [2, 2]]
+        """
+        chances = self._table.alike(first, second, strength)
+        return self._at(np.flatnonzero(np.random.default_rng(seed).random(len(self)) < chances))
+
     def _at(self, indices: np.ndarray) -> Self:
         if not len(indices):
             raise ValueError("no image would be left")

@@ -11,6 +11,7 @@ import pydantic
 from pydantic import Field
 
 from keras_betavae import datasets, metrics, presets
+from keras_betavae.experiments.weights import changed, names
 from keras_betavae.models.beta_vae import BetaVAE
 from keras_betavae.objectives import Beta
 from keras_betavae.objectives.schedules import Linear
@@ -100,7 +101,8 @@ class Settings(pydantic.BaseModel):
     warm_up: int | None = Field(None, ge=1, le=_MOST)
     """Steps in which `beta` or `beta_norm` rises from 0, instead of a constant β."""
     weights: dict[str, float] | None = None
-    """Argument of the preset's objective or model, such as `max_capacity=50`."""
+    """Argument of the preset's objective or model, such as `max_capacity=50`, or of a schedule in
+    it, such as `capacity.n_steps=5000`."""
     learning_rate: float | None = Field(None, gt=0)
     """Constant learning rate, instead of the preset's."""
     n_images: int = Field(20_000, ge=100, le=MAX_IMAGES)
@@ -187,7 +189,7 @@ class Settings(pydantic.BaseModel):
                 f"beta, beta_norm and weights exclude each other, got {' and '.join(given)}"
             )
         recipe = presets.get(self.preset)
-        known = {**recipe.options, **recipe.objective.get_config()}
+        known = [*recipe.options, *names(recipe.objective.get_config())]
         unknown = [name for name in self.weights or () if name not in known]
         if unknown:
             raise ValueError(
@@ -269,8 +271,7 @@ class Settings(pydantic.BaseModel):
         fitted = recipe.objective.for_data(len(data))
         weights = dict(self.weights or {})
         chosen = {name: weights.pop(name) for name in recipe.options if name in weights}
-        objective = type(fitted).from_config({**fitted.get_config(), **weights})
-        return {"objective": objective, **chosen}
+        return {"objective": changed(fitted, weights), **chosen}
 
     def _chosen_beta(self, data: datasets.ImageDataset) -> Beta:
         """Returns the objective that `beta` or `beta_norm` names."""

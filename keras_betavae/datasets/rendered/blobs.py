@@ -9,7 +9,7 @@ FACTORS = {"pos_x": 32, "pos_y": 32}
 IMAGE_SHAPE = (64, 64, 1)
 
 
-def load_blobs(pos_x: int = 32, pos_y: int = 32, *, width: float = 8.0) -> FactorDataset:
+def load_blobs(pos_x: int = 32, pos_y: int = 32, *, width: float = 6.0) -> FactorDataset:
     r"""Renders white Gaussian blobs on black 64×64 images, for a grid of positions.
 
     .. math:: x_{ij} = \exp\left(-\frac{(i - c_y)^2 + (j - c_x)^2}{2 \sigma^2}\right)

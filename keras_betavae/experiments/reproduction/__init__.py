@@ -8,8 +8,9 @@ from pathlib import Path
 
 from keras_betavae._utils.tables import write_text
 from keras_betavae.experiments import sweeps
-from keras_betavae.experiments.reproduction import burgess, higgins, locatello
+from keras_betavae.experiments.reproduction import blobs, burgess, claim, higgins, locatello
 from keras_betavae.experiments.reproduction._page import FinishedRun, origin
+from keras_betavae.experiments.reproduction._plans import seeds
 
 BUDGETS = ("smoke", "hour", "day", "paper")
 """How much an experiment may cost, from a minute to the paper's own steps and seeds."""
@@ -59,11 +60,17 @@ EXPERIMENTS = {
         burgess.capacity_sweep,
         burgess.show_capacity,
     ),
+    "burgess-claim": Experiment(
+        "Reconstruction at equal disentanglement, capacity against β-VAEs",
+        f"{_BURGESS}, Section 5",
+        claim.claim_sweep,
+        claim.show_claim,
+    ),
     "burgess-blobs": Experiment(
         "Gaussian blobs by position, β 1 against β 150",
         f"{_BURGESS}, Fig. 2",
-        burgess.blobs_sweep,
-        burgess.show_blobs,
+        blobs.blobs_sweep,
+        blobs.show_blobs,
     ),
     "locatello": Experiment(
         "One cell of the large study",
@@ -81,6 +88,7 @@ def reproduce(
     *,
     budget: str = "hour",
     jobs: int = 1,
+    n_seeds: int | None = None,
     verbose: bool = True,
     **options: str,
 ) -> Path:
@@ -94,6 +102,7 @@ def reproduce(
         folder: Where it goes; the runs are in `runs/`.
         budget: One of `BUDGETS`: how many steps and seeds.
         jobs: As in `sweeps.run`.
+        n_seeds: Seeds of each model, instead of the budget's.
         verbose: As in `sweeps.run`.
         **options: Of "locatello" `data`, a data set's name, and `objective`, a preset's.
 
@@ -112,11 +121,16 @@ def reproduce(
     if options and name != "locatello":
         raise ValueError(f"{name} takes no {', '.join(options)}")
     experiment = EXPERIMENTS[name]
+    if n_seeds is not None and n_seeds < 1:
+        raise ValueError(f"n_seeds must be at least 1, got {n_seeds}")
     sweep = partial(experiment.sweep, budget)(**options)
+    if n_seeds is not None:
+        sweep = dataclasses.replace(sweep, axes={**sweep.axes, "seed": seeds(n_seeds)})
     folder = sweeps.create(folder, sweep)
     folders = sweeps.run(folder, jobs=jobs, verbose=verbose)
     found = [FinishedRun(labels, folders[sweeps.run_name(labels)]) for labels in sweep.labels()]
-    given = "".join(f" --{option} {value}" for option, value in options.items())
+    chosen = {**({} if n_seeds is None else {"seeds": n_seeds}), **options}
+    given = "".join(f" --{option} {value}" for option, value in chosen.items())
     text = "\n\n".join(
         [
             f"# {experiment.title}",

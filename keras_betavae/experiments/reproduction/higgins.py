@@ -210,8 +210,8 @@ def figure_sweep(budget: str) -> Sweep:
     """Returns the β-VAE of the figure."""
     budgets: dict[str, dict[str, Any]] = {
         "smoke": {"preset": "sprites_quick", "steps": 40, "every": 40, **SMOKE},
-        "hour": {"preset": "sprites_quick", "beta": 8.0, "every": 600},
-        "day": {"preset": "sprites_quick", "beta": 8.0, "steps": 5_000, "every": 1_000},
+        "hour": {"preset": "sprites_full"},
+        "day": {"preset": "sprites_full"},
         "paper": {"preset": "higgins_dsprites"},
     }
     return Sweep(budgets[budget], {"seed": seeds(1)})
