@@ -1,29 +1,53 @@
 """What a run is made from."""
 
+from __future__ import annotations
+
 import math
 import os
 import reprlib
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
-import keras
 import pydantic
 from pydantic import Field
 
-from keras_betavae import datasets, metrics, presets
-from keras_betavae.models.beta_vae import BetaVAE
-from keras_betavae.objectives import Beta
-from keras_betavae.objectives.schedules import Linear
+from keras_betavae import datasets, metrics
+
+if TYPE_CHECKING:
+    from keras_betavae.models.beta_vae import BetaVAE
+    from keras_betavae.objectives import Beta
+
+PRESETS = (
+    "sprites_quick",
+    "sprites_full",
+    "higgins_quick",
+    "capacity_quick",
+    "higgins_dsprites",
+    "higgins_chairs",
+    "higgins_faces",
+    "higgins_celeba",
+    "burgess_dsprites",
+    "burgess_celeba",
+    "locatello_beta",
+    "locatello_capacity",
+    "locatello_tc",
+    "locatello_factor",
+    "locatello_dip_i",
+    "locatello_dip_ii",
+)
+"""The presets' names, which the command line knows without importing TensorFlow."""
 
 FOLDER = "folder"
 """The name of the data set that is a user's own pictures."""
 MAX_IMAGES = 10_000_000
 """The largest grid that is rendered, and the most images that are encoded for the scores."""
+MIN_EVERY = 200
+"""The fewest steps between two scores, unless the user says otherwise."""
 PROCESSOR = Path("/proc/cpuinfo")
 """Where Linux lists what the processor can do."""
 
 _CHOICES: dict[str, list[Any]] = {
-    "preset": list(presets.names()),
+    "preset": list(PRESETS),
     "data": [*datasets.catalog.names(), FOLDER],
     "channels": [1, 3],
     "precision": ["float32", "mixed_bfloat16"],
@@ -74,7 +98,7 @@ class Settings(pydantic.BaseModel):
     steps: int = Field(ge=1, le=_MOST)
     """Training steps, instead of the preset's."""
     every: int = Field(ge=1, le=_MOST)
-    """Steps between checkpoints, scores and TensorBoard's pictures, instead of a tenth of all."""
+    """Steps between checkpoints and scores, instead of a tenth of all steps and at least 200."""
     data: str = Field("sprites", json_schema_extra={"enum": _CHOICES["data"]})
     """Data set, as `keras-betavae datasets list` names it, or `folder` for your own pictures."""
     data_path: str | None = Field(None, json_schema_extra={"format": "path"})
@@ -135,7 +159,7 @@ class Settings(pydantic.BaseModel):
     @pydantic.field_validator("precision", mode="before")
     @classmethod
     def _choose_precision(cls, precision: Any) -> Any:
-        return _fastest_precision() if precision == "auto" else precision
+        return fastest_precision() if precision == "auto" else precision
 
     @pydantic.field_validator(*_CHOICES)
     @classmethod
@@ -186,6 +210,10 @@ class Settings(pydantic.BaseModel):
             raise ValueError(
                 f"beta, beta_norm and weights exclude each other, got {' and '.join(given)}"
             )
+        if not self.weights:
+            return self
+        from keras_betavae import presets
+
         recipe = presets.get(self.preset)
         known = {**recipe.options, **recipe.objective.get_config()}
         unknown = [name for name in self.weights or () if name not in known]
@@ -212,10 +240,15 @@ class Settings(pydantic.BaseModel):
         Raises:
             ValueError: As the constructor.
         """
+        # Most faults show without the recipe, whose import takes seconds.
+        cls(preset=preset, **{"batch_size": 1, "steps": _MOST, "every": 1, **chosen})
+        from keras_betavae import presets
+
         recipe = presets.get(preset)
         settings = {"batch_size": recipe.batch_size, "steps": recipe.steps, **chosen}
         if isinstance(settings["steps"], int):
-            settings.setdefault("every", max(settings["steps"] // 10, 1))
+            tenth = max(settings["steps"] // 10, MIN_EVERY)
+            settings.setdefault("every", max(min(tenth, settings["steps"]), 1))
         return cls(preset=preset, **settings)
 
     def load_data(self) -> datasets.ImageDataset:
@@ -244,6 +277,11 @@ class Settings(pydantic.BaseModel):
 
     def build_model(self, data: datasets.ImageDataset) -> BetaVAE:
         """Returns the untrained model; seeds Keras's global generators to do so."""
+        import keras
+
+        from keras_betavae import presets
+        from keras_betavae.models.beta_vae import BetaVAE
+
         keras.utils.set_random_seed(self.seed)
         overrides: dict[str, Any] = {"input_shape": data.image_shape, "seed": self.seed}
         if self.latent_dim is not None:
@@ -265,6 +303,8 @@ class Settings(pydantic.BaseModel):
         """Returns the arguments of the model that are not the preset's."""
         if self.beta is not None or self.beta_norm is not None:
             return {"objective": self._chosen_beta(data)}
+        from keras_betavae import presets
+
         recipe = presets.get(self.preset)
         fitted = recipe.objective.for_data(len(data))
         weights = dict(self.weights or {})
@@ -274,6 +314,10 @@ class Settings(pydantic.BaseModel):
 
     def _chosen_beta(self, data: datasets.ImageDataset) -> Beta:
         """Returns the objective that `beta` or `beta_norm` names."""
+        from keras_betavae import presets
+        from keras_betavae.objectives import Beta
+        from keras_betavae.objectives.schedules import Linear
+
         if self.beta_norm is not None:
             latent_dim = self.latent_dim or presets.get(self.preset).latent_dim
             chosen = Beta.from_normalized(self.beta_norm, math.prod(data.image_shape), latent_dim)
@@ -296,7 +340,7 @@ class Settings(pydantic.BaseModel):
         metrics.beta_vae_score(factors, factors, protocol="locatello", n_train=100, seed=self.seed)
 
 
-def _fastest_precision() -> str:
+def fastest_precision() -> str:
     """Returns mixed_bfloat16 if the processor computes with bfloat16, as far as its flags tell."""
     flags = set(PROCESSOR.read_text().split()) if PROCESSOR.is_file() else set()
     return "mixed_bfloat16" if flags & {"avx512_bf16", "amx_bf16"} else "float32"
