@@ -3,45 +3,44 @@
 import importlib
 import importlib.util
 import os
-import platform
 import sys
-import types
-import warnings
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
 
-if "tensorflow" not in sys.modules and platform.machine() in ("x86_64", "AMD64"):
-    # oneDNN trains convolutions faster. TensorFlow reads this when it is first imported, and by
-    # itself turns oneDNN on only where the processor has instructions for neural networks.
-    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+__version__ = "0.1.0"
 
-import keras
 
-if keras.backend.backend() != "tensorflow":
-    raise ImportError(
-        f"keras_betavae needs Keras's TensorFlow backend, but it is {keras.backend.backend()!r}; "
-        'set os.environ["KERAS_BACKEND"] = "tensorflow" before keras is imported'
+def _is_the_command() -> bool:
+    """Whether this process is `keras-betavae`, whose short answers need no TensorFlow."""
+    script = os.path.splitext(os.path.basename(sys.argv[0]))[0] if sys.argv else ""
+    return script == "keras-betavae" or ("-m", "keras_betavae") in pairwise(sys.orig_argv)
+
+
+if TYPE_CHECKING or not _is_the_command():
+    # isort: off
+    from keras_betavae._library import (
+        AdaGVAE,
+        BetaVAE,
+        FactorVAE,
+        GroupVAE,
+        estimate_capacity,
+        evaluate,
     )
-if importlib.util.find_spec("tf_keras") is None:
-    raise ImportError("TensorFlow Probability needs tf_keras; run: pip install tf-keras")
-with warnings.catch_warnings():
-    # TensorFlow Probability 0.25 asks distutils for versions, which is deprecated.
-    warnings.simplefilter("ignore", DeprecationWarning)
-    import tensorflow_probability.python.distributions  # noqa: F401
+    from keras_betavae import (
+        callbacks,
+        datasets,
+        evaluation,
+        export,
+        likelihoods,
+        metrics,
+        models,
+        networks,
+        objectives,
+        presets,
+        visualization,
+    )
 
-from keras_betavae import (
-    callbacks,
-    datasets,
-    evaluation,
-    export,
-    likelihoods,
-    metrics,
-    models,
-    networks,
-    objectives,
-    presets,
-    visualization,
-)
-from keras_betavae.evaluation import evaluate
-from keras_betavae.models import AdaGVAE, BetaVAE, FactorVAE, GroupVAE, estimate_capacity
+    # isort: on
 
 __all__ = [
     "AdaGVAE",
@@ -63,14 +62,15 @@ __all__ = [
     "presets",
     "visualization",
 ]
-__version__ = "0.1.0"
 
 
-def __getattr__(name: str) -> types.ModuleType:
-    """Imports `experiments` when it is first used; most users never need it."""
-    if name == "experiments":
-        return importlib.import_module("keras_betavae.experiments")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+def __getattr__(name: str) -> Any:
+    """Imports what is not imported yet: `experiments`, and in the command's process all else."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if importlib.util.find_spec(f"keras_betavae.{name}") is not None:
+        return importlib.import_module(f"keras_betavae.{name}")
+    return getattr(importlib.import_module("keras_betavae._library"), name)
 
 
 def __dir__() -> list[str]:

@@ -12,12 +12,21 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from keras_betavae import callbacks, cli, metrics
+from keras_betavae import callbacks, cli, metrics, presets
+from keras_betavae.cli import doctor, reproduce
 from keras_betavae.cli._settings import chosen_settings, settings_table
 from keras_betavae.datasets import catalog, load_sprites
 from keras_betavae.datasets.released import dsprites
-from keras_betavae.experiments import runs
-from tests.helpers import narrow_networks, no_graphs, quick_runs, quick_scores, weights_of
+from keras_betavae.experiments import reproduction, runs
+from keras_betavae.experiments._choices import PRESETS
+from tests.helpers import (
+    narrow_networks,
+    no_graphs,
+    quick_runs,
+    quick_scores,
+    run_python,
+    weights_of,
+)
 
 # In few steps the KL does not reach the capacity.
 pytestmark = pytest.mark.filterwarnings("ignore:by step .* from the capacity")
@@ -366,6 +375,7 @@ def test_the_module_runs_as_a_program(monkeypatch, capsys):
 
 COMMANDS = [
     "train", "sweep", "reproduce", "evaluate", "traverse", "report", "export", "scores", "datasets",
+    "doctor",
 ]  # fmt: skip
 
 
@@ -633,7 +643,8 @@ def test_an_interrupted_training_exits_with_130(tmp_path, capsys, monkeypatch):
 
     monkeypatch.setattr(runs, "train", interrupt)
     assert train(tmp_path / "run") == 130
-    assert capsys.readouterr().err == "interrupted\n"
+    words = f"interrupted; to continue: keras-betavae train --resume {tmp_path / 'run'}\n"
+    assert capsys.readouterr().err == words
 
 
 def test_a_failure_shows_its_traceback_when_asked(capsys):
@@ -641,3 +652,45 @@ def test_a_failure_shows_its_traceback_when_asked(capsys):
     first, *_, last = capsys.readouterr().err.splitlines()
     assert first.startswith("Traceback")
     assert last == "keras-betavae: steps must be at least 1, got 0"
+
+
+QUICK = ["--help", "train --help", "scores", "datasets list", "doctor", "train --out a --steps x"]
+
+
+@pytest.mark.parametrize("words", QUICK)
+def test_what_needs_no_tensorflow_does_not_import_it(words):
+    script = (
+        "import sys, atexit; sys.argv = ['keras-betavae', *sys.argv[1:]]\n"
+        "atexit.register(lambda: print('tensorflow' in sys.modules, file=sys.stderr))\n"
+        "from keras_betavae.cli import main; main()"
+    )
+    assert run_python(script, *words.split()).stderr.endswith("False\n")
+
+
+def test_the_command_knows_the_names_of_the_library():
+    assert tuple(presets.names()) == PRESETS
+    assert tuple(reproduction.EXPERIMENTS) == reproduce.NAMES
+    assert reproduction.BUDGETS == reproduce.BUDGETS
+
+
+def test_doctor_names_versions_and_what_is_missing(capsys, monkeypatch):
+    monkeypatch.setitem(doctor.OPTIONAL, "no-such-package", "nothing")
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    assert cli.main(["doctor"]) == 0
+    lines = dict(
+        re.split(r" {2,}", line, maxsplit=1) for line in capsys.readouterr().out.splitlines()
+    )
+    assert lines["keras"] == keras.__version__
+    assert lines["no-such-package"] == "not installed (for nothing)"
+    assert "unset KERAS_BACKEND" in lines["Keras backend"]
+
+
+def test_an_error_that_the_package_did_not_raise_names_its_kind(capsys, monkeypatch):
+    def broken(*args, **kwargs):
+        return int("seven")
+
+    monkeypatch.setattr(cli.evaluate.Path, "exists", broken)
+    assert cli.main(["export", "run", "--out", "a"]) == 1
+    first, last = capsys.readouterr().err.splitlines()
+    assert first.startswith("keras-betavae: ValueError: invalid literal")
+    assert last == "(keras-betavae --debug shows where)"

@@ -16,6 +16,7 @@ FLOORS = [
     {"models"},
     {"evaluation"},
     {"callbacks"},
+    {"_library"},
     {"experiments"},
     {"cli"},
     {"__main__"},

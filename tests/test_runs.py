@@ -11,8 +11,7 @@ from keras_betavae import BetaVAE, FactorVAE, callbacks, cli, visualization
 from keras_betavae._utils.steps import training_step
 from keras_betavae.datasets import FactorDataset
 from keras_betavae.evaluation.inspection import inspect
-from keras_betavae.experiments import runs
-from keras_betavae.experiments import settings as settings_module
+from keras_betavae.experiments import _choices, runs
 from keras_betavae.objectives import Beta, Capacity
 from tests.helpers import (
     SHAPE,
@@ -72,7 +71,7 @@ def test_settings_take_what_was_not_chosen_from_the_preset():
     settings = runs.Settings.from_preset("burgess_dsprites")
     assert (settings.batch_size, settings.steps, settings.every) == (64, 150_000, 15_000)
     assert (settings.data, settings.n_images, settings.seed) == ("sprites", 20_000, 0)
-    assert runs.Settings.from_preset("sprites_quick", steps=7).every == 1
+    assert runs.Settings.from_preset("sprites_quick", steps=7).every == 7
     assert runs.Settings.from_preset("sprites_quick", steps=7, every=3).every == 3
 
 
@@ -107,7 +106,7 @@ def test_a_learning_rate_that_does_not_learn_is_refused(learning_rate):
 
 
 def test_an_unknown_preset_is_refused_with_those_there_are():
-    with pytest.raises(ValueError, match=r"preset 'beta'.*burgess_dsprites"):
+    with pytest.raises(ValueError, match=r"preset must be one of .*burgess_dsprites.*got 'beta'"):
         runs.Settings.from_preset("beta")
 
 
@@ -151,7 +150,7 @@ def test_precision_is_that_of_the_networks_and_of_nothing_else():
 def test_auto_asks_the_processor_for_the_precision(flags, chosen, tmp_path, monkeypatch):
     processor = tmp_path / "cpuinfo"
     processor.write_text(f"processor : 0\nflags\t\t: fpu {flags}\n")
-    monkeypatch.setattr(settings_module, "PROCESSOR", processor)
+    monkeypatch.setattr(_choices, "PROCESSOR", processor)
     assert small(precision="auto").precision == chosen
 
 

@@ -1,12 +1,17 @@
-"""The command line: a thin shell over the public API, one module per command."""
+"""The command line: a thin shell over the public API, one module per command.
+
+What it answers at once (help, lists, wrong arguments) imports no TensorFlow.
+"""
 
 import argparse
+import os
 import sys
 import traceback
 from collections.abc import Sequence
 
 from keras_betavae.cli import (
     datasets,
+    doctor,
     evaluate,
     export,
     report,
@@ -17,9 +22,9 @@ from keras_betavae.cli import (
     traverse,
 )
 
-_COMMANDS = (train, sweep, reproduce, evaluate, traverse, report, export, scores, datasets)
+_COMMANDS = (train, sweep, reproduce, evaluate, traverse, report, export, scores, datasets, doctor)
 _EPILOG = """\
-exit status: 0 done; 1 it failed, and the last line says why; 2 wrong arguments;
+exit status: 0 done; 1 failed, and the last line says why; 2 wrong arguments;
 130 interrupted (`train --resume` continues a training)
 
 examples:
@@ -33,51 +38,80 @@ examples:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line; returns the exit status."""
-    options = _parser().parse_args(arguments)
+    arguments = sys.argv[1:] if arguments is None else arguments
+    options = _parser(arguments).parse_args(arguments)
+    if not options.debug:
+        # Read when TensorFlow is first imported; 3 also holds back "no CUDA", logged as an error.
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
         options.command(options)
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
+        print(_interrupted(options), file=sys.stderr)
         return 130
-    except _failures() as error:
+    except Exception as error:
+        if not (options.debug or _is_expected(error)):
+            raise
         if options.debug:
             traceback.print_exc()
-        print(f"keras-betavae: {error}", file=sys.stderr)
+        print(f"keras-betavae: {_one_line(error)}", file=sys.stderr)
         return 1
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
+    """Returns the parser, with the options of the command that is asked for and no others."""
+    asked_for = next((word for word in arguments if not word.startswith("-")), None)
     parser = argparse.ArgumentParser(
         prog="keras-betavae",
-        description="Train, score, look at and ship a β-VAE.",
+        description="Train, score, inspect and export β-VAEs.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "--debug", action="store_true", help="show the traceback of a failure, before its one line"
+        "--debug",
+        action="store_true",
+        help="show TensorFlow's log, and the traceback of a failure",
     )
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
     for module in _COMMANDS:
         summary, _, rest = (module.__doc__ or "").partition("\n")
+        name = module.__name__.rpartition(".")[2]
         command = subparsers.add_parser(
-            module.__name__.rpartition(".")[2],
+            name,
             help=summary[:1].lower() + summary[1:].rstrip("."),
             description=f"{summary}{rest}",
         )
         command.set_defaults(command=module.run)
-        module.add_arguments(command)
+        if name == asked_for:
+            module.add_arguments(command)
     return parser
 
 
-def _failures() -> tuple[type[Exception], ...]:
-    import tensorflow as tf
+def _is_expected(error: Exception) -> bool:
+    """Whether an error is one that a user can cause: of files, values or TensorFlow."""
+    if isinstance(
+        error, (ImportError, OSError, ValueError, FloatingPointError, RuntimeError)
+    ) and not isinstance(error, NotImplementedError | RecursionError):
+        return True
+    tensorflow = sys.modules.get("tensorflow")
+    return tensorflow is not None and isinstance(error, tensorflow.errors.OpError)
 
-    return (
-        ImportError,
-        OSError,
-        ValueError,
-        FloatingPointError,
-        RuntimeError,
-        tf.errors.OpError,
-    )
+
+def _one_line(error: Exception) -> str:
+    """Returns the message; one that the package did not write names its kind and `--debug`."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    ours = os.path.dirname(os.path.dirname(__file__))
+    is_raised_here = frame.filename.startswith(ours) and (frame.line or "").startswith("raise")
+    if is_raised_here or isinstance(error, OSError):
+        return str(error)
+    return f"{type(error).__name__}: {error}\n(keras-betavae --debug shows where)"
+
+
+def _interrupted(options: argparse.Namespace) -> str:
+    """Returns the words after Ctrl-C, with the command that continues."""
+    given = vars(options)
+    folder = given.get("resume") or given.get("out")
+    if folder is None or "resume" not in given or not folder.is_dir():
+        return "interrupted"
+    command = options.command.__module__.rpartition(".")[2]
+    return f"interrupted; to continue: keras-betavae {command} --resume {folder}"

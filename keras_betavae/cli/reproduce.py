@@ -9,17 +9,26 @@ import os
 from pathlib import Path
 from typing import Any
 
+# Those of `experiments.reproduction`, known without importing TensorFlow.
+NAMES = (
+    "higgins-table",
+    "higgins-sweep",
+    "higgins-figure",
+    "burgess-capacity",
+    "burgess-claim",
+    "burgess-blobs",
+    "locatello",
+)
+BUDGETS = ("smoke", "hour", "day", "paper")
+
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
     """Adds the command's arguments."""
-    from keras_betavae.experiments import reproduction
-
-    names = tuple(reproduction.EXPERIMENTS)
-    command.add_argument("name", choices=names, metavar="NAME", help=", ".join(names))
+    command.add_argument("name", choices=NAMES, metavar="NAME", help=", ".join(NAMES))
     command.add_argument("--out", type=Path, required=True, metavar="FOLDER")
     command.add_argument(
         "--budget",
-        choices=reproduction.BUDGETS,
+        choices=BUDGETS,
         default="hour",
         help="steps and seeds: smoke, a minute; hour (default); day; paper, the paper's own",
     )

@@ -39,11 +39,13 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Trains, scores, draws and exports."""
-    from keras_betavae.experiments import runs
+    from keras_betavae.experiments.settings import Settings
 
     folder, chosen = options.resume, chosen_settings(options)
-    if folder is None:
-        settings = runs.Settings.from_preset(**chosen)
+    settings = Settings.from_preset(**chosen) if folder is None else None
+    from keras_betavae.experiments import runs
+
+    if settings is not None:
         data = settings.load_data()
         settings.check(data)  # What cannot be trained must not leave a folder behind.
         folder = runs.create(options.out, settings.model_copy(update={"data_size": len(data)}))

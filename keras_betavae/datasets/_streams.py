@@ -1,10 +1,14 @@
 """Batches as `tf.data.Dataset`s that can be resumed."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import tensorflow as tf
+
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 
 def entropy_of(seed: int | None) -> Any:
@@ -14,6 +18,8 @@ def entropy_of(seed: int | None) -> Any:
         ValueError: If none is given to one of several workers, who must draw the same batches.
     """
     if seed is None:
+        import tensorflow as tf
+
         cluster = tf.distribute.cluster_resolver.TFConfigClusterResolver().cluster_spec().as_dict()
         if sum(len(cluster.get(job, ())) for job in ("chief", "worker")) > 1:
             raise ValueError("seed must be given, the same one to all workers, got None")
@@ -27,6 +33,7 @@ def endless(
     start_step: int,
 ) -> tf.data.Dataset:
     """Returns an endless stream of batches, each drawn from the entropy and its number only."""
+    import tensorflow as tf
 
     def numbered(step):
         return batch_of(np.random.default_rng([entropy, int(step)]))
@@ -43,6 +50,8 @@ def as_dataset(
     Not `from_generator`: under Python 3.11 it makes malloc map large blocks again each time, which
     slows every later step of the process, by half for the dense networks.
     """
+    import tensorflow as tf
+
     specs = tf.nest.flatten(signature)
 
     def called(*arguments):

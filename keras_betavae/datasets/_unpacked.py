@@ -11,7 +11,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
-import keras
 import numpy as np
 
 from keras_betavae._utils.files import left_aside, moved_into_place
@@ -57,6 +56,8 @@ def fill(target: Path, shape: Sequence[int], blocks: Blocks) -> None:
         OSError: If the folder cannot be written to, or has no room.
         ValueError: If the blocks do not add up to the shape.
     """
+    import keras
+
     make_folder(target.parent)
     clear_left_aside(target)
     needed, free = math.prod(shape), shutil.disk_usage(target.parent).free

@@ -1,16 +1,20 @@
 """Images with the factors that made them."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-import tensorflow as tf
 
 from keras_betavae.datasets._draws import LabelledDraw, PairDraw
 from keras_betavae.datasets._factor_tables import FactorTable, Grid, Labels
 from keras_betavae.datasets._sources import Chosen, Source
 from keras_betavae.datasets._streams import check_numbers, endless, entropy_of
 from keras_betavae.datasets.images import ImageDataset
+
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 
 class FactorDataset(ImageDataset):
@@ -239,6 +243,8 @@ class FactorDataset(ImageDataset):
         Raises:
             ValueError: As in `sample_pairs`.
         """
+        import tensorflow as tf
+
         draw = self._pair_draw(k_changed, among)
         check_numbers(batch_size, start_step)
 
@@ -291,6 +297,8 @@ class FactorDataset(ImageDataset):
         References:
             Locatello et al., Disentangling Factors of Variation Using Few Labels, ICLR 2020.
         """
+        import tensorflow as tf
+
         check_numbers(batch_size, start_step)
         entropy = entropy_of(seed)
         draw = LabelledDraw(len(self), n_labelled, batch_size, labelled_per_batch, entropy)

@@ -1,15 +1,19 @@
 """Images that are drawn, streamed and split."""
 
+from __future__ import annotations
+
 import functools
 import itertools
 from collections.abc import Callable, Sequence
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-import tensorflow as tf
 
 from keras_betavae.datasets._sources import Chosen, Source, source_of
 from keras_betavae.datasets._streams import as_dataset, entropy_of
+
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 
 class ImageDataset:
@@ -162,6 +166,8 @@ class ImageDataset:
                 the remainder is dropped, or `start_step` is given without `repeat`; or if one
                 of several workers is given no seed.
         """
+        import tensorflow as tf
+
         n = len(self)
         if batch_size < 1 or (drop_remainder and batch_size > n):
             raise ValueError(f"batch_size must be between 1 and {n} images, got {batch_size}")

@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-import keras
 import numpy as np
 
 from keras_betavae.evaluation.score_table import Row, ScoreTable
@@ -154,6 +153,8 @@ def choose(
 
 def check_model_and_data(model: Any, data: Any) -> None:
     """Raises TypeError unless a model, or a function, and a data set are given."""
+    import keras
+
     if isinstance(model, keras.Layer) and not hasattr(model, "encode"):
         raise TypeError(
             f"model must have a method encode or be a function, got the network {model.name!r}, "

@@ -1,42 +1,35 @@
 """What a run is made from."""
 
+from __future__ import annotations
+
 import math
 import os
 import reprlib
-from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
-import keras
 import pydantic
 from pydantic import Field
 
-from keras_betavae import datasets, metrics, presets
+from keras_betavae import datasets, metrics
+from keras_betavae.experiments._choices import PRESETS, fastest_precision
+from keras_betavae.experiments._plain_words import first_fault
 from keras_betavae.experiments.weights import changed, names
-from keras_betavae.models.beta_vae import BetaVAE
-from keras_betavae.objectives import Beta
-from keras_betavae.objectives.schedules import Linear
+
+if TYPE_CHECKING:
+    from keras_betavae.models.beta_vae import BetaVAE
+    from keras_betavae.objectives import Beta
 
 FOLDER = "folder"
 """The name of the data set that is a user's own pictures."""
 MAX_IMAGES = 10_000_000
 """The largest grid that is rendered, and the most images that are encoded for the scores."""
-PROCESSOR = Path("/proc/cpuinfo")
-"""Where Linux lists what the processor can do."""
-
+MIN_EVERY = 200
+"""The fewest steps between two scores, unless the user says otherwise."""
 _CHOICES: dict[str, list[Any]] = {
-    "preset": list(presets.names()),
+    "preset": list(PRESETS),
     "data": [*datasets.catalog.names(), FOLDER],
     "channels": [1, 3],
     "precision": ["float32", "mixed_bfloat16"],
-}
-_PLAIN_WORDS = {
-    "greater than or equal to": "at least",
-    "less than or equal to": "at most",
-    "greater than": "above",
-    "a valid integer": "an integer",
-    "a valid tuple": "a list of integers",
-    "a valid dictionary": "numbers by name",
-    "a valid": "a",
 }
 _MOST = 2**31 - 1  # TensorFlow holds shapes in 32 bits.
 
@@ -75,7 +68,7 @@ class Settings(pydantic.BaseModel):
     steps: int = Field(ge=1, le=_MOST)
     """Training steps, instead of the preset's."""
     every: int = Field(ge=1, le=_MOST)
-    """Steps between checkpoints, scores and TensorBoard's pictures, instead of a tenth of all."""
+    """Steps between checkpoints and scores, instead of a tenth of all steps and at least 200."""
     data: str = Field("sprites", json_schema_extra={"enum": _CHOICES["data"]})
     """Data set, as `keras-betavae datasets list` names it, or `folder` for your own pictures."""
     data_path: str | None = Field(None, json_schema_extra={"format": "path"})
@@ -120,7 +113,7 @@ class Settings(pydantic.BaseModel):
         try:
             super().__init__(**values)
         except pydantic.ValidationError as error:
-            raise ValueError(_first_fault(error)) from None
+            raise ValueError(first_fault(error, type(self).model_fields)) from None
 
     @pydantic.field_validator("data_path", "factors_path", mode="before")
     @classmethod
@@ -137,7 +130,7 @@ class Settings(pydantic.BaseModel):
     @pydantic.field_validator("precision", mode="before")
     @classmethod
     def _choose_precision(cls, precision: Any) -> Any:
-        return _fastest_precision() if precision == "auto" else precision
+        return fastest_precision() if precision == "auto" else precision
 
     @pydantic.field_validator(*_CHOICES)
     @classmethod
@@ -188,6 +181,10 @@ class Settings(pydantic.BaseModel):
             raise ValueError(
                 f"beta, beta_norm and weights exclude each other, got {' and '.join(given)}"
             )
+        if not self.weights:
+            return self
+        from keras_betavae import presets
+
         recipe = presets.get(self.preset)
         known = [*recipe.options, *names(recipe.objective.get_config())]
         unknown = [name for name in self.weights or () if name not in known]
@@ -214,10 +211,15 @@ class Settings(pydantic.BaseModel):
         Raises:
             ValueError: As the constructor.
         """
+        # Most faults show without the recipe, whose import takes seconds.
+        cls(preset=preset, **{"batch_size": 1, "steps": _MOST, "every": 1, **chosen})
+        from keras_betavae import presets
+
         recipe = presets.get(preset)
         settings = {"batch_size": recipe.batch_size, "steps": recipe.steps, **chosen}
         if isinstance(settings["steps"], int):
-            settings.setdefault("every", max(settings["steps"] // 10, 1))
+            tenth = max(settings["steps"] // 10, MIN_EVERY)
+            settings.setdefault("every", max(min(tenth, settings["steps"]), 1))
         return cls(preset=preset, **settings)
 
     def load_data(self) -> datasets.ImageDataset:
@@ -246,6 +248,11 @@ class Settings(pydantic.BaseModel):
 
     def build_model(self, data: datasets.ImageDataset) -> BetaVAE:
         """Returns the untrained model; seeds Keras's global generators to do so."""
+        import keras
+
+        from keras_betavae import presets
+        from keras_betavae.models.beta_vae import BetaVAE
+
         keras.utils.set_random_seed(self.seed)
         overrides: dict[str, Any] = {"input_shape": data.image_shape, "seed": self.seed}
         if self.latent_dim is not None:
@@ -267,6 +274,8 @@ class Settings(pydantic.BaseModel):
         """Returns the arguments of the model that are not the preset's."""
         if self.beta is not None or self.beta_norm is not None:
             return {"objective": self._chosen_beta(data)}
+        from keras_betavae import presets
+
         recipe = presets.get(self.preset)
         fitted = recipe.objective.for_data(len(data))
         weights = dict(self.weights or {})
@@ -275,6 +284,10 @@ class Settings(pydantic.BaseModel):
 
     def _chosen_beta(self, data: datasets.ImageDataset) -> Beta:
         """Returns the objective that `beta` or `beta_norm` names."""
+        from keras_betavae import presets
+        from keras_betavae.objectives import Beta
+        from keras_betavae.objectives.schedules import Linear
+
         if self.beta_norm is not None:
             latent_dim = self.latent_dim or presets.get(self.preset).latent_dim
             chosen = Beta.from_normalized(self.beta_norm, math.prod(data.image_shape), latent_dim)
@@ -295,25 +308,3 @@ class Settings(pydantic.BaseModel):
             return
         factors = data.factors_at(data.sample_indices(self.n_images, self.seed))
         metrics.beta_vae_score(factors, factors, protocol="locatello", n_train=100, seed=self.seed)
-
-
-def _fastest_precision() -> str:
-    """Returns mixed_bfloat16 if the processor computes with bfloat16, as far as its flags tell."""
-    flags = set(PROCESSOR.read_text().split()) if PROCESSOR.is_file() else set()
-    return "mixed_bfloat16" if flags & {"avx512_bf16", "amx_bf16"} else "float32"
-
-
-def _first_fault(error: pydantic.ValidationError) -> str:
-    """Returns a plain sentence that names the setting, what was given and what would do."""
-    fault = error.errors()[0]
-    name = ".".join(map(str, fault["loc"]))
-    if fault["type"] == "value_error":
-        return str(fault["ctx"]["error"])
-    if fault["type"] == "missing":
-        return f"{name} is missing"
-    if fault["type"] == "extra_forbidden":
-        return f"{name} is not a setting; settings are {', '.join(Settings.model_fields)}"
-    wanted = fault["msg"].removeprefix("Input should ")
-    for theirs, ours in _PLAIN_WORDS.items():
-        wanted = wanted.replace(theirs, ours)
-    return f"{name} must {wanted}, got {reprlib.repr(fault['input'])}"

@@ -1,10 +1,13 @@
 """Arguments of an objective by name, also those of the schedules and objectives inside it."""
 
+from __future__ import annotations
+
 import copy
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from keras_betavae.objectives import Objective
+if TYPE_CHECKING:
+    from keras_betavae.objectives import Objective
 
 
 def names(config: Mapping[str, Any]) -> Iterator[str]:

@@ -6,7 +6,6 @@ import zipfile
 from pathlib import Path
 from typing import IO
 
-import keras
 import numpy as np
 
 from keras_betavae._utils.reading import damage_named
@@ -70,6 +69,8 @@ def load_dsprites(
 
 def _read_packed(member: IO[bytes], shape: tuple[int, ...]) -> np.ndarray:
     """Reads an open `imgs.npy`, block by block."""
+    import keras
+
     packed = np.empty((shape[0], packed_bytes(IMAGE_SHAPE)), np.uint8)
     progress = keras.utils.Progbar(shape[0], unit_name="image")
     n = 0

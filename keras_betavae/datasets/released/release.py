@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
-import keras
 import numpy as np
 
 from keras_betavae._utils.files import moved_into_place
@@ -133,6 +132,8 @@ def fetched(file: ReleasedFile, folder: Path, how_to_get_it: str) -> Path:
         FileNotFoundError: If it cannot be fetched, or not as it was released.
         PermissionError: If the folder cannot be written to.
     """
+    import keras
+
     target = folder / file.name
     if target.is_file():
         return target

@@ -1,13 +1,14 @@
 """Data sets of TensorFlow Datasets, if it is installed."""
 
+from __future__ import annotations
+
 import hashlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import tensorflow as tf
 from PIL import Image
 
 from keras_betavae._utils.files import moved_into_place
@@ -15,6 +16,9 @@ from keras_betavae.datasets._unpacked import cache_folder, fill, mapped
 from keras_betavae.datasets.factors import FactorDataset
 from keras_betavae.datasets.images import ImageDataset
 from keras_betavae.datasets.user._pictures import scaled
+
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 
 def from_tfds(

@@ -8,6 +8,7 @@ from typing import Any
 
 import keras
 
+import keras_betavae._library  # noqa: F401, every class that a file may hold
 from keras_betavae import callbacks
 from keras_betavae._utils.archives import check_unpacked_size
 from keras_betavae._utils.reading import damage_named

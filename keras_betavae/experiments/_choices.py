@@ -1,0 +1,32 @@
+"""What the command line knows of presets and the processor without importing TensorFlow."""
+
+from pathlib import Path
+
+PRESETS = (
+    "sprites_quick",
+    "sprites_full",
+    "higgins_quick",
+    "capacity_quick",
+    "higgins_dsprites",
+    "higgins_chairs",
+    "higgins_faces",
+    "higgins_celeba",
+    "burgess_dsprites",
+    "burgess_controlled",
+    "burgess_celeba",
+    "locatello_beta",
+    "locatello_capacity",
+    "locatello_tc",
+    "locatello_factor",
+    "locatello_dip_i",
+    "locatello_dip_ii",
+)
+"""The names of all presets."""
+PROCESSOR = Path("/proc/cpuinfo")
+"""Where Linux lists what the processor can do."""
+
+
+def fastest_precision() -> str:
+    """Returns mixed_bfloat16 if the processor computes with bfloat16, as far as its flags tell."""
+    flags = set(PROCESSOR.read_text().split()) if PROCESSOR.is_file() else set()
+    return "mixed_bfloat16" if flags & {"avx512_bf16", "amx_bf16"} else "float32"
