@@ -445,7 +445,8 @@ def test_every_setting_has_an_option(tmp_path, monkeypatch):
         "precision": "mixed_bfloat16", "deterministic": True,
     }  # fmt: skip
     for command in ("train", "sweep"):
-        options = cli._parser().parse_args([command, "--out=new", *arguments.split()])
+        given_words = [command, "--out=new", *arguments.split()]
+        options = cli._parser(given_words).parse_args(given_words)
         assert chosen_settings(options) == given
     # The number of images is not chosen, but found.
     assert set(runs.Settings.model_fields) == {*given, "data_size"}
