@@ -18,7 +18,7 @@ PRESETS = {
     "conv": "higgins_chairs",
     "burgess": "burgess_dsprites",
     "locatello": "locatello_beta",
-    "broadcast": "capacity_quick",
+    "broadcast": "higgins_chairs",
     "patch": "sprites_quick",
 }
 LEARNING_RATE, BETA, LATENTS = 1e-4, 4.0, 10
@@ -42,10 +42,14 @@ def ours(network: str, batch: int, channels: int, mode: str, generator: bool = F
     import keras
     import tensorflow as tf
 
+    shape, networks = (64, 64, channels), {}
+    if network == "broadcast":  # Whose encoder is conv's.
+        networks["decoder"] = kbv.networks.broadcast_decoder(LATENTS, shape)
     vae = kbv.BetaVAE.from_preset(
         PRESETS[network],
-        input_shape=(64, 64, channels),
+        input_shape=shape,
         latent_dim=LATENTS,
+        **networks,
         objective=kbv.objectives.Beta(BETA),
         likelihood=kbv.likelihoods.Bernoulli(),
         optimizer=keras.optimizers.Adam(LEARNING_RATE),

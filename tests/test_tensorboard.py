@@ -271,7 +271,7 @@ def test_a_run_is_compared_by_its_settings_and_its_scores(run):
             {"objective/beta": 2.0, "learning_rate": pytest.approx(1e-3), "latent_dim": 3},
         ),
         ("higgins_quick", {"beta": 2.0, "warm_up": 9}, {"objective/beta": 2.0, "warm_up": 9}),
-        ("capacity_quick", {}, {"objective": "Capacity", "objective/gamma": 60.0}),
+        ("capacity_quick", {}, {"objective": "ControlledCapacity", "objective/capacity": 18.0}),
         (
             "locatello_factor",
             {"weights": {"gamma": 7.0}},
@@ -286,8 +286,8 @@ def test_settings_are_those_of_the_model_that_they_build(preset, options, expect
     data = settings.load_data()
     found = hyperparameters(settings, settings.build_model(data), data)
     assert found | expected == found
-    # The rate of the quick recipe is a schedule.
-    is_scheduled = preset == "higgins_quick" and "learning_rate" not in options
+    # The rates of the quick recipes are schedules.
+    is_scheduled = preset.endswith("_quick") and "learning_rate" not in options
     assert ("learning_rate" in found) != is_scheduled
 
 
