@@ -18,7 +18,7 @@ from keras_betavae.cli._settings import chosen_settings, settings_table
 from keras_betavae.datasets import catalog, load_sprites
 from keras_betavae.datasets.released import dsprites
 from keras_betavae.experiments import reproduction, runs
-from keras_betavae.experiments.settings import PRESETS
+from keras_betavae.experiments._preset_names import PRESETS
 from tests.helpers import (
     narrow_networks,
     no_graphs,
@@ -445,7 +445,7 @@ def test_every_setting_has_an_option(tmp_path, monkeypatch):
         "precision": "mixed_bfloat16", "deterministic": True,
     }  # fmt: skip
     for command in ("train", "sweep"):
-        options = cli._parser().parse_args([command, "--out=new", *arguments.split()])
+        options = cli._parser(["train"]).parse_args([command, "--out=new", *arguments.split()])
         assert chosen_settings(options) == given
     # The number of images is not chosen, but found.
     assert set(runs.Settings.model_fields) == {*given, "data_size"}
@@ -691,6 +691,6 @@ def test_an_error_that_the_package_did_not_raise_names_its_kind(capsys, monkeypa
 
     monkeypatch.setattr(cli.evaluate.Path, "exists", broken)
     assert cli.main(["export", "run", "--out", "a"]) == 1
-    first, last = capsys.readouterr().err.splitlines()
-    assert first.startswith("keras-betavae: ValueError: invalid literal")
-    assert last == "(keras-betavae --debug shows where)"
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("keras-betavae: ValueError: invalid literal")
+    assert line.endswith("(keras-betavae --debug shows where)")

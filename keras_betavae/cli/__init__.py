@@ -104,7 +104,7 @@ def _one_line(error: Exception) -> str:
     is_raised_here = frame.filename.startswith(ours) and (frame.line or "").startswith("raise")
     if is_raised_here or isinstance(error, OSError):
         return str(error)
-    return f"{type(error).__name__}: {error}\n(keras-betavae --debug shows where)"
+    return f"{type(error).__name__}: {error} (keras-betavae --debug shows where)"
 
 
 def _interrupted(options: argparse.Namespace) -> str:

@@ -12,30 +12,11 @@ import pydantic
 from pydantic import Field
 
 from keras_betavae import datasets, metrics
+from keras_betavae.experiments._preset_names import PRESETS
 
 if TYPE_CHECKING:
     from keras_betavae.models.beta_vae import BetaVAE
     from keras_betavae.objectives import Beta
-
-PRESETS = (
-    "sprites_quick",
-    "sprites_full",
-    "higgins_quick",
-    "capacity_quick",
-    "higgins_dsprites",
-    "higgins_chairs",
-    "higgins_faces",
-    "higgins_celeba",
-    "burgess_dsprites",
-    "burgess_celeba",
-    "locatello_beta",
-    "locatello_capacity",
-    "locatello_tc",
-    "locatello_factor",
-    "locatello_dip_i",
-    "locatello_dip_ii",
-)
-"""The presets' names, which the command line knows without importing TensorFlow."""
 
 FOLDER = "folder"
 """The name of the data set that is a user's own pictures."""
