@@ -7,7 +7,9 @@ import sys
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from keras_betavae._utils.version import VERSION as __version__
+from keras_betavae._utils.version import VERSION
+
+__version__ = VERSION
 
 
 def _is_the_command() -> bool:

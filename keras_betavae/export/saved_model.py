@@ -88,14 +88,12 @@ def describe(vae: Any) -> dict[str, Any]:
         "input": "float32 in the likelihood's range: uint8 images divided by 255",
         "outputs": "by name only: a signature's outputs have no order",
         "training_steps": training_step(vae),
-        **{
-            name: {
-                "class": type(part).__name__,
-                **keras.saving.serialize_keras_object(part)["config"],
-            }
-            for name, part in parts.items()
-        },
+        **{name: _described(part) for name, part in parts.items()},
     }
+
+
+def _described(part: Any) -> dict[str, Any]:
+    return {"class": type(part).__name__, **keras.saving.serialize_keras_object(part)["config"]}
 
 
 @contextlib.contextmanager
