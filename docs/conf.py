@@ -3,7 +3,7 @@
 import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-import keras_betavae  # noqa: E402
+import keras_betavae
 
 project = "keras_betavae"
 author = "The keras_betavae authors"
