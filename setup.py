@@ -10,7 +10,7 @@ SERVING = ["tensorflow-serving-api>=2.18"]
 SWEEP = ["keras-tuner>=1.4.8"]
 TESTING = ["hypothesis", "mypy", "pytest", "pytest-xdist", "ruff"]
 TESTING += [*TFDS, *EXPORT, *SERVING, *SWEEP]
-DOCS = ["furo", "myst-parser", "sphinx", "sphinx-mathjax-offline"]
+DOCS = ["furo", "ipykernel", "myst-nb", "sphinx", "sphinx-mathjax-offline"]
 
 setup(
     name="keras-betavae",

@@ -1,5 +1,8 @@
 """Sphinx settings."""
 
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras_betavae
 
 project = "keras_betavae"
@@ -8,7 +11,7 @@ copyright = author
 release = keras_betavae.__version__
 
 extensions = [
-    "myst_parser",
+    "myst_nb",
     "sphinx.ext.autodoc",
     "sphinx-mathjax-offline",
     "sphinx.ext.napoleon",
@@ -20,6 +23,11 @@ autodoc_typehints = "description"
 autodoc_inherit_docstrings = False
 napoleon_use_ivar = True
 default_role = "code"
+# The tutorials are notebooks without outputs, executed when they have changed.
+nb_execution_mode = "cache"
+nb_execution_timeout = 300
+nb_execution_raise_on_error = True
+nb_output_stderr = "remove"
 exclude_patterns = ["_build"]
 html_theme = "furo"
 html_title = "keras_betavae"

@@ -7,7 +7,9 @@ import sys
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from keras_betavae._utils.version import VERSION
+
+__version__ = VERSION
 
 
 def _is_the_command() -> bool:

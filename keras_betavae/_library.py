@@ -1,17 +1,42 @@
+# ruff: noqa: E402
 """The library as a whole; importing it imports TensorFlow, which takes seconds."""
 
+import contextlib
 import importlib.util
 import os
 import platform
 import sys
 import warnings
+from collections.abc import Iterator
+
+
+@contextlib.contextmanager
+def _quietly() -> Iterator[None]:
+    """Holds back what TensorFlow logs before it reads TF_CPP_MIN_LOG_LEVEL, where that is 3."""
+    if os.environ.get("TF_CPP_MIN_LOG_LEVEL") != "3":
+        yield
+        return
+    try:
+        stderr = os.dup(2)
+    except OSError:  # There is none.
+        yield
+        return
+    try:
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(stderr, 2)
+        os.close(stderr)
+
 
 if "tensorflow" not in sys.modules and platform.machine() in ("x86_64", "AMD64"):
     # oneDNN trains convolutions faster. TensorFlow reads this when it is first imported, and by
     # itself turns oneDNN on only where the processor has instructions for neural networks.
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
-import keras
+with _quietly():
+    import keras
 
 if keras.backend.backend() != "tensorflow":
     raise ImportError(

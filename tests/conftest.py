@@ -22,6 +22,7 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 QUICK = {
     "test_controls",
+    "test_differences",
     "test_dip",
     "test_files",
     "test_house",

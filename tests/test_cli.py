@@ -692,6 +692,6 @@ def test_an_error_that_the_package_did_not_raise_names_its_kind(capsys, monkeypa
 
     monkeypatch.setattr(cli.evaluate.Path, "exists", broken)
     assert cli.main(["export", "run", "--out", "a"]) == 1
-    first, last = capsys.readouterr().err.splitlines()
-    assert first.startswith("keras-betavae: ValueError: invalid literal")
-    assert last == "(keras-betavae --debug shows where)"
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("keras-betavae: ValueError: invalid literal")
+    assert line.endswith("(keras-betavae --debug shows where)")

@@ -49,6 +49,8 @@ SMALLER = {
     r"n_seeds=5": "n_seeds=2, n=300",
     r"n_jobs=-1": "n_jobs=1",
     r"steps=2_000": "steps=10",
+    r"steps_per_epoch=500\b": "steps_per_epoch=2",
+    r"epochs=4\b": "epochs=1",
     r"steps_per_epoch=10\b": "steps_per_epoch=2",
     r"batch_size=64\b": "batch_size=8",
     r"n_labelled=100": "n_labelled=10",

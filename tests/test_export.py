@@ -1,5 +1,6 @@
 """The SavedModel's layout, signatures and warm-up; ONNX and LiteRT in their own runtimes."""
 
+import json
 import os
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 import tensorflow as tf
 from tensorflow.python.tools import saved_model_cli
 
-from keras_betavae import BetaVAE, FactorVAE, networks
+from keras_betavae import BetaVAE, FactorVAE, __version__, networks
 from keras_betavae.export import saved_model as _export
 from keras_betavae.export import warmup as _warmup
 from keras_betavae.export.served_model import ServedModel
@@ -46,6 +47,16 @@ def test_each_signature_names_its_inputs_and_outputs(exported):
         )
         for name, signature in signatures.items()
     } == SIGNATURES
+
+
+def test_the_folder_says_what_was_exported(exported):
+    vae, path = exported
+    said = json.loads((path / "assets" / "model.json").read_text("utf-8"))
+    assert said["keras_betavae"] == __version__
+    assert said["image_shape"] == list(vae.image_shape)
+    assert said["objective"] == {"class": "Beta", "beta": vae.objective.beta}
+    assert said["training_steps"] == 0
+    assert "uint8 images divided by 255" in said["input"]
 
 
 def test_the_methods_still_give_plain_tensors(exported):
@@ -273,15 +284,17 @@ def test_an_operation_that_the_format_lacks_is_named_and_leaves_no_file(format, 
     vae = BetaVAE(**tiny_networks(), likelihood=Bessel())
     words = "(?s)the decoder cannot be written as .*BesselI0e"
     with pytest.raises(ValueError, match=words) as caught:
-        vae.export(tmp_path, format=format)
+        vae.export(tmp_path / "out", format=format)
     assert format in str(caught.value).lower()
-    assert [path.stem for path in tmp_path.iterdir()] == ["encoder"]
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_options_reach_the_exporter(tmp_path):
     onnx = pytest.importorskip("onnx")
     tiny_vae().export(tmp_path, format="onnx", opset_version=13, verbose=False)
-    assert onnx.load(tmp_path / "encoder.onnx").opset_import[0].version == 13
+    encoder = onnx.load(tmp_path / "encoder.onnx")
+    assert encoder.opset_import[0].version == 13
+    assert [output.name for output in encoder.graph.output] == ["mean", "log_var"]
 
 
 def test_quantization_calibrates_the_decoder_by_codes(tmp_path):

@@ -100,10 +100,10 @@ def test_labels_say_what_each_latent_is(inspection):
     x, y = inspection.kl[[POS_X, POS_Y]]
     expected = [
         f"z0  {y:.1f} nats  pos_y",
-        "z1  0.0 nats",
+        "z1  0.0 nats  no factor",
         f"z2  {x:.1f} nats  pos_x",
-        "z3  0.0 nats",
-        "z4  0.0 nats",
+        "z3  0.0 nats  no factor",
+        "z4  0.0 nats  no factor",
     ]
     assert inspection.labels == expected
     assert inspection.labels_of([2, 0]) == [expected[2], expected[0]]

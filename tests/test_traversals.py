@@ -215,12 +215,12 @@ def test_what_cannot_be_interpolated_is_refused(first, second, n_steps, words):
 def test_a_label_names_the_factor_that_the_latent_tells_most_of():
     information = np.array([[0.1, 1.2, 0.3], [0.9, 0.0, 0.2], [0.4, 0.1, 0.5]])
     labels = visualization.latent_labels([2.54, 0.02, 0.01], information, ("a", "b", "c"))
-    assert labels == ["z0  2.5 nats  b", "z1  0.0 nats  a", "z2  0.0 nats"]
+    assert labels == ["z0  2.5 nats  b", "z1  0.0 nats  a", "z2  0.0 nats  no factor"]
 
 
 def test_the_threshold_is_ones_own():
     labels = visualization.latent_labels([2.5, 0.5], np.eye(2), ("a", "b"), threshold=1)
-    assert labels == ["z0  2.5 nats  a", "z1  0.5 nats"]
+    assert labels == ["z0  2.5 nats  a", "z1  0.5 nats  no factor"]
 
 
 def test_without_factors_a_label_is_number_and_kl():

@@ -1,4 +1,4 @@
-"""A callback that keeps whole models on disk to go on from."""
+"""A callback that saves whole models, from which training can resume."""
 
 import os
 import tempfile
@@ -12,14 +12,13 @@ from keras_betavae._utils.steps import training_step
 
 
 class Checkpoint(keras.callbacks.Callback):
-    """Saves the whole model after every epoch, so that training can go on from there.
+    """Saves the whole model after every epoch, so that training can resume.
 
-    Each file is written aside, flushed to the disk and moved into place, so that whatever stands
-    in the folder is whole, also when the process is killed, the disk is full or the power is cut
-    while it saves. Of several workers the chief alone writes there. A model that is loaded from
-    there and trained on has the weights that it would have had without the break, if each of its
-    layers that is random has a `keras.random.SeedGenerator` of its own, as those of Keras have: the
-    state of Keras's global one is not kept.
+    Each file is written under another name, flushed to disk and moved into place, so that every
+    checkpoint in the folder is complete even if the process is killed, the disk is full or the
+    power is cut. Only the chief of several workers writes. A model that is loaded and trained
+    further gets the weights of an unbroken training, if each of its random layers has its own
+    `keras.random.SeedGenerator`, as Keras's have: the state of Keras's global one is not saved.
 
     Args:
         folder: Where `step-<training step>.keras` files go.
@@ -61,7 +60,7 @@ class Checkpoint(keras.callbacks.Callback):
         if latest is not None and int(latest.stem.split("-")[1]) > self.step:
             raise FileExistsError(
                 f"{latest} is of a later step than {self.step}, at which this training begins; "
-                "choose another folder, or go on from that file"
+                "choose another folder, or continue from that file"
             )
 
     @property

@@ -57,8 +57,8 @@ def run(options: argparse.Namespace) -> None:
             data = settings.load_data()
             print(f"Resuming {folder}", flush=True)
         vae = runs.train(folder, data, verbose=options.verbose)
-        print(f"Scoring the model{' and its controls' if options.controls else ''} ...", flush=True)
-        print_scores(runs.finish(folder, vae, data, controls=options.controls))
+        verbose = options.verbose > 0
+        print_scores(runs.finish(folder, vae, data, controls=options.controls, verbose=verbose))
     for what, where in (
         ("TensorBoard", f"tensorboard --logdir {folder / 'logs'}"),
         ("metrics", folder / "metrics.csv"),

@@ -1,6 +1,10 @@
 """A model's scores with those of representations that nobody trained."""
 
+import threading
+from collections.abc import Mapping
 from typing import Any
+
+import numpy as np
 
 from keras_betavae import metrics
 from keras_betavae.evaluation.score_table import ScoreTable
@@ -12,6 +16,7 @@ from keras_betavae.evaluation.scoring import (
     evaluate,
     evaluate_codes,
 )
+from keras_betavae.metrics import Score
 
 
 def evaluate_with_controls(
@@ -24,6 +29,8 @@ def evaluate_with_controls(
     seed: int = 0,
     n_seeds: int = 1,
     n_jobs: int | None = None,
+    codes: np.ndarray | None = None,
+    verbose: bool = False,
 ) -> dict[str, ScoreTable]:
     """Scores a model together with the controls that give its scores a meaning.
 
@@ -36,6 +43,9 @@ def evaluate_with_controls(
         seed: Seed of the draw and of every score.
         n_seeds: As in `evaluate`; the images of PCA, ICA and the pixels are drawn once.
         n_jobs: As in `evaluate`.
+        codes: The codes of the model, of the images that `n` and `seed` draw,
+            if they are at hand; `n_seeds` must then be 1.
+        verbose: Whether a progress bar is shown.
 
     Returns:
         Tables by name: both models, PCA and ICA with 10 components, and raw pixels for
@@ -47,22 +57,46 @@ def evaluate_with_controls(
     """
     for each in (model, untrained):
         check_model_and_data(each, data)
-    options: dict[str, Any] = {"seed": seed, "n_seeds": n_seeds, "n_jobs": n_jobs}
     factors, pixels, names = encode(metrics.pixel_codes, data, n, seed)
     chosen = choose(scores, 0 if factors is None else factors.shape[1], names)
-    tables = {
-        name: evaluate(each, data, scores=chosen, n=n, **options)
-        for name, each in (("trained", model), ("untrained", untrained))
+    for_pixels = {name: score for name, score in chosen.items() if score.for_pixels}
+    bar = _Bar((4 * len(chosen) + len(for_pixels)) * n_seeds, verbose)
+    options: dict[str, Any] = {
+        "seed": seed,
+        "n_seeds": n_seeds,
+        "n_jobs": n_jobs,
+        "on_score": bar.step,
     }
+
+    def scored(given: np.ndarray, some: Mapping[str, Score]) -> ScoreTable:
+        return evaluate_codes(factors, given, scores=some, factor_names=names, **options)
+
+    tables = {}
+    if codes is not None:
+        tables["trained"] = scored(codes, chosen)
+    else:
+        tables["trained"] = evaluate(model, data, scores=chosen, n=n, **options)
+    tables["untrained"] = evaluate(untrained, data, scores=chosen, n=n, **options)
     k = min(10, *pixels.shape)
-    controls = {
-        f"PCA, {k} components": (metrics.pca_codes(pixels, k, seed), chosen),
-        f"ICA, {k} components": (metrics.ica_codes(pixels, k, seed), chosen),
-        "raw pixels": (pixels, {name: s for name, s in chosen.items() if s.for_pixels}),
-    }
-    for name, (codes, some) in controls.items():
-        if some:
-            tables[name] = evaluate_codes(
-                factors, codes, scores=some, factor_names=names, **options
-            )
+    tables[f"PCA, {k} components"] = scored(metrics.pca_codes(pixels, k, seed), chosen)
+    tables[f"ICA, {k} components"] = scored(metrics.ica_codes(pixels, k, seed), chosen)
+    if for_pixels:
+        tables["raw pixels"] = scored(pixels, for_pixels)
     return tables
+
+
+class _Bar:
+    """A progress bar that several threads move."""
+
+    def __init__(self, n: int, verbose: bool):
+        import keras
+
+        self._lock = threading.Lock()
+        self._n = 0
+        self._bar = keras.utils.Progbar(n, unit_name="score", verbose=int(verbose))
+
+    def step(self) -> None:
+        """Moves the bar by one score."""
+        with self._lock:
+            self._n += 1
+            self._bar.update(self._n)

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ def evaluate(
     seed: int = 0,
     n_seeds: int = 1,
     n_jobs: int | None = None,
+    on_score: Callable[[], None] = lambda: None,
 ) -> ScoreTable:
     """Scores a model on a data set. The images are encoded once for all scores.
 
@@ -46,7 +48,9 @@ def evaluate(
         n_seeds: With more than one, the draw and the scores are repeated with the seeds
             seed, seed + 1, ...; the value is the mean, and the interval its 95 % bootstrap
             percentile interval over the seeds, which is too narrow for few seeds.
-        n_jobs: Threads of the scores that fit many estimators; None is 1, -1 all cores.
+        n_jobs: Scores that are computed at a time, and threads of those that fit many
+            estimators; None is 1, -1 all cores.
+        on_score: Called after each score, to show progress.
 
     Returns:
         A dict of the values that prints as a table. A composite score such as `dci_scores`
@@ -69,7 +73,7 @@ def evaluate(
     """
     check_model_and_data(model, data)
     samples = (encode(model, data, n, number) for number in _seeds(seed, n_seeds))
-    return _table(samples, scores, seed, n_jobs)
+    return _table(samples, scores, seed, n_jobs, on_score)
 
 
 def evaluate_codes(
@@ -81,6 +85,7 @@ def evaluate_codes(
     seed: int = 0,
     n_seeds: int = 1,
     n_jobs: int | None = None,
+    on_score: Callable[[], None] = lambda: None,
 ) -> ScoreTable:
     """Scores codes, by whatever they were made.
 
@@ -94,6 +99,7 @@ def evaluate_codes(
         seed: Seed of every score.
         n_seeds: As in `evaluate`; only the scores' own draws differ between seeds.
         n_jobs: As in `evaluate`.
+        on_score: As in `evaluate`.
 
     Returns:
         As `evaluate`.
@@ -116,7 +122,8 @@ def evaluate_codes(
         factors, codes = check_factors_and_codes(factors, codes)
         if names is not None and len(names) != factors.shape[1]:
             raise ValueError(f"factor_names has {len(names)} names for {factors.shape[1]} factors")
-    return _table([(factors, codes, names)] * len(_seeds(seed, n_seeds)), scores, seed, n_jobs)
+    samples = [(factors, codes, names)] * len(_seeds(seed, n_seeds))
+    return _table(samples, scores, seed, n_jobs, on_score)
 
 
 def choose(
@@ -203,30 +210,55 @@ def _seeds(seed: int, n_seeds: int) -> range:
     return range(int(seed), int(seed) + n_seeds)
 
 
-def _table(samples: Iterable[Sample], scores: Scores, seed: int, n_jobs: int | None) -> ScoreTable:
+def _table(
+    samples: Iterable[Sample],
+    scores: Scores,
+    seed: int,
+    n_jobs: int | None,
+    on_score: Callable[[], None] = lambda: None,
+) -> ScoreTable:
     """Returns the scores of samples, one for each seed from `seed` on."""
     seconds: dict[str, float] = {}
     values: dict[tuple[str, str], list[float]] = {}
     chosen: dict[str, Score] = {}
     n_codes = 0
+
+    def computed(score_name: str) -> tuple[str, list[tuple[str, float]], float]:
+        start = time.perf_counter()
+        found = _compute(score_name, chosen[score_name], factors, codes, options)
+        on_score()
+        return score_name, found, time.perf_counter() - start
+
     for number, (factors, codes, names) in enumerate(samples, int(seed)):
         n_codes = len(codes)
         chosen = chosen or choose(scores, 0 if factors is None else factors.shape[1], names)
         options = {"seed": number, "factor_names": names, "n_jobs": n_jobs}
-        for score_name, score in chosen.items():
-            start = time.perf_counter()
-            for name, value in _compute(score_name, score, factors, codes, options):
+        for score_name, found, duration in _in_threads(computed, chosen, n_jobs):
+            for name, value in found:
                 values.setdefault((score_name, name), []).append(value)
-            seconds[score_name] = seconds.get(score_name, 0.0) + time.perf_counter() - start
+            seconds[score_name] = seconds.get(score_name, 0.0) + duration
     rows = []
-    for (score_name, name), found in values.items():
+    for (score_name, name), numbers in values.items():
         score = chosen[score_name]
         sizes = (n_codes, *score.sample_sizes(n_codes))
-        made = int(seed), len(found), *sizes, seconds[score_name]
-        low, high = _interval(found, int(seed))
-        mean, better = float(np.mean(found)), score.larger_is_better
+        made = int(seed), len(numbers), *sizes, seconds[score_name]
+        low, high = _interval(numbers, int(seed))
+        mean, better = float(np.mean(numbers)), score.larger_is_better
         rows.append(Row(name, score_name, mean, low, high, better, *made))
     return ScoreTable(rows)
+
+
+def _in_threads(
+    function: Callable[[str], Any], names: Iterable[str], n_jobs: int | None
+) -> Iterable[Any]:
+    """Returns what a function makes of each name, in order, of several at a time."""
+    from joblib import effective_n_jobs
+
+    n_threads = effective_n_jobs(n_jobs)
+    if n_threads == 1:
+        return map(function, names)
+    with ThreadPoolExecutor(n_threads) as pool:
+        return list(pool.map(function, names))
 
 
 def _group(group: str, n_factors: int, factor_names: Sequence[str]) -> dict[str, Score]:

@@ -1,10 +1,14 @@
 """A model's methods as what exporters take."""
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import keras
 import tensorflow as tf
+
+from keras_betavae._utils.files import moved_into_place
 
 
 def named(function: Callable, *names: str) -> Callable:
@@ -51,3 +55,17 @@ def encoder_and_decoder(vae: Any) -> dict[str, tuple[Network, tf.TensorSpec]]:
         "encoder": (Network(vae, named(vae.encode, "mean", "log_var")), x),
         "decoder": (Network(vae, named(vae.decode, "images")), z),
     }
+
+
+@contextlib.contextmanager
+def all_or_none(folder: Path, names: Sequence[str]) -> Iterator[dict[str, Path]]:
+    """Yields where to write each file; all are moved into the folder at the end, or none is."""
+    is_new = not folder.is_dir()
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with contextlib.ExitStack() as stack:
+            yield {name: stack.enter_context(moved_into_place(folder / name)) for name in names}
+    except BaseException:
+        if is_new and not any(folder.iterdir()):
+            folder.rmdir()
+        raise

@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from keras_betavae._utils.files import moved_into_place
-from keras_betavae.export._functions import encoder_and_decoder
+from keras_betavae.export._functions import all_or_none, encoder_and_decoder
 
 
 def write_litert(
@@ -35,13 +34,19 @@ def write_litert(
 
     examples = {"encoder": representative_dataset, "decoder": codes}
     networks = encoder_and_decoder(vae)
-    path.mkdir(parents=True, exist_ok=True)
-    for name, (network, spec) in networks.items():
-        own = {} if representative_dataset is None else {"representative_dataset": examples[name]}
-        with moved_into_place(path / f"{name}.tflite") as aside:
+    with all_or_none(path, [f"{name}.tflite" for name in networks]) as files:
+        for name, (network, spec) in networks.items():
+            own = {}
+            if representative_dataset is not None:
+                own["representative_dataset"] = examples[name]
             try:
                 network.export(
-                    aside, format="litert", input_signature=[spec], verbose=False, **options, **own
+                    files[f"{name}.tflite"],
+                    format="litert",
+                    input_signature=[spec],
+                    verbose=False,
+                    **options,
+                    **own,
                 )
             except Exception as error:
                 # The converter's own kind of error is not public, and its first line says enough.

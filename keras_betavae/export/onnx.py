@@ -4,8 +4,7 @@ import importlib
 from pathlib import Path
 from typing import Any
 
-from keras_betavae._utils.files import moved_into_place
-from keras_betavae.export._functions import encoder_and_decoder
+from keras_betavae.export._functions import all_or_none, encoder_and_decoder
 
 
 def write_onnx(vae: Any, path: Path, **options: Any) -> None:
@@ -26,18 +25,22 @@ def write_onnx(vae: Any, path: Path, **options: Any) -> None:
         except ImportError as error:
             raise ImportError(
                 f"format='onnx' needs the package {package}; "
-                "install the extra: pip install 'keras-betavae[export]'"
+                "install the extra: pip install '.[export]' in a checkout"
             ) from error
     import onnx
 
     networks = encoder_and_decoder(vae)
-    path.mkdir(parents=True, exist_ok=True)
-    for name, (network, spec) in networks.items():
-        with moved_into_place(path / f"{name}.onnx") as aside:
+    with all_or_none(path, [f"{name}.onnx" for name in networks]) as files:
+        for name, (network, spec) in networks.items():
+            aside = files[f"{name}.onnx"]
             network.export(
                 str(aside), format="onnx", input_signature=[spec], verbose=False, **options
             )
             model = onnx.load(aside)
+            # The converter sorts the names; readers by position want the mean first.
+            outputs = sorted(model.graph.output, key=lambda value: value.name == "log_var")
+            del model.graph.output[:]
+            model.graph.output.extend(outputs)
             for value in (*model.graph.input, *model.graph.output):
                 value.type.tensor_type.shape.dim[0].dim_param = "batch"
             try:

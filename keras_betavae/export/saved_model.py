@@ -1,14 +1,19 @@
 """A model as a SavedModel: signatures, warm-up requests, one version's folder."""
 
 import contextlib
+import json
 import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import keras
 import tensorflow as tf
 
 from keras_betavae._utils.files import moved_into_place
+from keras_betavae._utils.steps import training_step
+from keras_betavae._utils.version import VERSION
 from keras_betavae.export._functions import named
 from keras_betavae.export.warmup import write_warmup
 
@@ -17,6 +22,7 @@ SAVED_MODEL_FILES = (
     "fingerprint.pb",
     "variables/variables.index",
     "variables/variables.data-*-of-*",
+    "assets/model.json",
     "assets.extra/tf_serving_warmup_requests",
 )
 """What the folder of an exported SavedModel holds; nothing else is ever replaced."""
@@ -53,7 +59,10 @@ def write_saved_model(
         signatures[name] = tf.function(outputs, input_signature=inputs)
     served.serve = served.reconstruct
     signatures["serve"] = signatures["serving_default"] = signatures["reconstruct"]
-    with _in_its_place(path) as aside:
+    with _in_its_place(path) as aside, tempfile.TemporaryDirectory() as folder:
+        description = Path(folder, "model.json")
+        description.write_text(json.dumps(describe(vae), indent=2), encoding="utf-8")
+        served.description = tf.saved_model.Asset(os.fspath(description))
         tf.saved_model.save(served, aside, signatures, options)
         write_warmup(
             aside,
@@ -65,6 +74,26 @@ def write_saved_model(
                 "sample": {"n": tf.constant(1), "seed": tf.constant(0)},
             },
         )
+
+
+def describe(vae: Any) -> dict[str, Any]:
+    """Returns what a client must know of a model, as `assets/model.json` holds it."""
+    parts = {name: getattr(vae, name) for name in ("objective", "likelihood")}
+    return {
+        "keras_betavae": VERSION,
+        "tensorflow": tf.__version__,
+        "model": type(vae).__name__,
+        "image_shape": list(vae.image_shape),
+        "latent_dim": vae.latent_dim,
+        "input": "float32 in the likelihood's range: uint8 images divided by 255",
+        "outputs": "by name only: a signature's outputs have no order",
+        "training_steps": training_step(vae),
+        **{name: _described(part) for name, part in parts.items()},
+    }
+
+
+def _described(part: Any) -> dict[str, Any]:
+    return {"class": type(part).__name__, **keras.saving.serialize_keras_object(part)["config"]}
 
 
 @contextlib.contextmanager

@@ -1,6 +1,7 @@
 """The scikit-learn estimators of the scores."""
 
 import contextlib
+import threading
 import warnings
 from collections.abc import Iterator
 from typing import Any
@@ -35,13 +36,42 @@ def fitting() -> Iterator[None]:
 
     One thread for linear algebra: the products are too small to share, and a score does
     not depend on the number of cores. A fit that has not converged is taken as it is, as
-    in published tables. Not to be entered in threads, which share both settings.
+    in published tables. Threads share both settings: the first that enters makes them and the
+    last that leaves restores what was.
     """
-    from sklearn.exceptions import ConvergenceWarning
-
-    with warnings.catch_warnings(), threadpool_limits(limits=1, user_api="blas"):
-        warnings.simplefilter("ignore", ConvergenceWarning)
+    _SHARED.enter()
+    try:
         yield
+    finally:
+        _SHARED.leave()
+
+
+class _SharedSettings:
+    """Settings of the process, held while at least one thread fits."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._n_inside = 0
+        self._settings = contextlib.ExitStack()
+
+    def enter(self) -> None:
+        from sklearn.exceptions import ConvergenceWarning
+
+        with self._lock:
+            self._n_inside += 1
+            if self._n_inside == 1:
+                self._settings.enter_context(threadpool_limits(limits=1, user_api="blas"))
+                self._settings.enter_context(warnings.catch_warnings())
+                warnings.simplefilter("ignore", ConvergenceWarning)
+
+    def leave(self) -> None:
+        with self._lock:
+            self._n_inside -= 1
+            if self._n_inside == 0:
+                self._settings.close()
+
+
+_SHARED = _SharedSettings()
 
 
 def _named(name: str) -> Any:

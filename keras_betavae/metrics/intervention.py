@@ -6,6 +6,7 @@ from typing import Any, Literal
 import numpy as np
 
 from keras_betavae.metrics import _linear
+from keras_betavae.metrics._differences import mean_differences
 from keras_betavae.metrics._samples import (
     as_classes,
     check_counts,
@@ -107,11 +108,12 @@ def beta_vae_score(
     rng = np.random.default_rng(seed)
     labels = rng.integers(factors.shape[1], size=n_train + n_test)
     first, second = _draw_pairs(factors, labels, n_pairs, rng)
-    z_diff = _mean_differences(codes, first, second)
-    points = z_diff[:n_train], labels[:n_train], z_diff[n_train:], labels[n_train:]
+    z_diff = mean_differences(codes, first, second)
+    x_train, x_test = z_diff[:n_train], z_diff[n_train:]
+    y_train, y_test = labels[:n_train], labels[n_train:]
     if classifier is not None:
-        return _linear.accuracy(classifier, *points, seed)
-    return float(_linear.PROTOCOLS[protocol](*points, rng))
+        return _linear.accuracy(classifier, x_train, y_train, x_test, y_test, seed)
+    return float(_linear.PROTOCOLS[protocol](x_train, y_train, x_test, y_test, rng))
 
 
 def factor_vae_score(
@@ -255,18 +257,3 @@ def _least_varying(codes, groups) -> np.ndarray:
     block = max(1, _BLOCK_VALUES // (groups.shape[1] * codes.shape[1]))
     parts = (groups[start : start + block] for start in range(0, len(groups), block))
     return np.concatenate([codes[part].var(axis=1).argmin(axis=1) for part in parts])
-
-
-def _mean_differences(codes, first, second) -> np.ndarray:
-    """Returns the mean over pairs of |codes[first] - codes[second]|, in bounded memory."""
-    n_points, n_pairs = first.shape
-    # Unsigned bytes would wrap around below zero.
-    codes = codes.astype(np.promote_types(codes.dtype, np.float32), copy=False)
-    block = max(1, _BLOCK_VALUES // (n_pairs * codes.shape[1]))
-    z_diff = np.empty((n_points, codes.shape[1]), codes.dtype)
-    for start in range(0, n_points, block):
-        stop = start + block
-        difference = codes[first[start:stop]]
-        difference -= codes[second[start:stop]]
-        np.abs(difference, out=difference).mean(axis=1, out=z_diff[start:stop])
-    return z_diff

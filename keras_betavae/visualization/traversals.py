@@ -11,6 +11,8 @@ from keras_betavae.visualization.images import image_grid, labelled_grid, write_
 
 Span: TypeAlias = Literal["limit", "range", "quantiles"]
 SPANS = ("limit", "range", "quantiles")
+_LEAST_TOLD = 0.05
+"""Nats; a latent that tells less of a factor does not follow it."""
 
 
 def traverse(
@@ -115,20 +117,23 @@ def latent_labels(
         information: Mutual information in nats, (latent_dim, n_factors), of
             `metrics.mutual_information`; None where no factors are known.
         factor_names: A name for each factor.
-        threshold: A latent whose KL is not above this, in nats, follows nothing.
+        threshold: A latent whose KL is not above this, in nats, follows no factor; nor does one
+            that tells less than 0.05 nats of each, which is within the error of the estimate.
 
     Returns:
         The labels, in the order of the latents.
 
     Example:
         >>> latent_labels([2.5, 0.0], [[0.1, 1.2], [0.0, 0.0]], ("shape", "pos_x"))
-        ['z0  2.5 nats  pos_x', 'z1  0.0 nats']
+        ['z0  2.5 nats  pos_x', 'z1  0.0 nats  no factor']
     """
     labels = []
     for latent, value in enumerate(np.asarray(kl)):
         label = f"z{latent}  {value:z.1f} nats"
-        if information is not None and value > threshold:
-            label += f"  {factor_names[int(np.argmax(np.asarray(information)[latent]))]}"
+        if information is not None:
+            told = np.asarray(information)[latent]
+            follows = value > threshold and told.max() >= _LEAST_TOLD
+            label += f"  {factor_names[int(told.argmax())] if follows else 'no factor'}"
         labels.append(label)
     return labels
 

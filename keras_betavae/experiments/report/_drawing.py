@@ -15,7 +15,7 @@ from keras_betavae import visualization
 def chart(
     curves: Mapping[str, tuple[np.ndarray, np.ndarray]], title: str, unit: str, section: str
 ) -> Markup:
-    """Returns curves (steps, values) as SVG that takes the page's color, "" if there are none.
+    """Returns curves (steps, values) as SVG that takes the page's color, "" if none has two points.
 
     Args:
         curves: By name.
@@ -23,7 +23,7 @@ def chart(
         unit: Of the values.
         section: The id of the section.
     """
-    if not curves:
+    if all(len(steps) < 2 for steps, _ in curves.values()):
         return Markup("")
     import matplotlib
     from matplotlib.figure import Figure

@@ -26,6 +26,7 @@ _CAPTIONS = {
 _TERMS = {"loss": "loss", "reconstruction_loss": "reconstruction", "kl_loss": "KL"}
 _COMPARED = ("beta_vae_score", "mig_score")
 _WATCHED = ("beta_vae_score", "beta_vae_score_locatello", "factor_vae_score", "mig_score")
+_HEADLINES = ("beta_vae_score", "mig_score", "active_units")
 _N_FRAMES = 21
 
 
@@ -72,6 +73,8 @@ class RunSection:
 
     name: str
     anchor: str
+    summary: str
+    headlines: Table | None
     settings: dict[str, str]
     sliders: Sequence[Slider]
     traversal: Picture
@@ -123,6 +126,8 @@ def run_section(run: ShownRun) -> RunSection:
     return RunSection(
         name=run.name,
         anchor=run.anchor,
+        summary=_summary(run),
+        headlines=Table(["score", *run.scores], _headlines(run)) if run.scores else None,
         settings=run.chosen,
         sliders=_sliders(run, inspection, images[:1]),
         traversal=pictures.pop("traversal"),
@@ -130,6 +135,21 @@ def run_section(run: ShownRun) -> RunSection:
         charts=list(filter(None, charts)),
         pictures=list(pictures.values()),
     )
+
+
+def _summary(run: ShownRun) -> str:
+    """Returns what was trained, in a sentence."""
+    settings = run.settings
+    return (
+        f"{settings.preset} on {settings.data} ({len(run.data):,} images), "
+        f"{settings.steps:,} steps of {settings.batch_size} images, seed {settings.seed}"
+    )
+
+
+def _headlines(run: ShownRun) -> list[list[str]]:
+    """Returns the rows of the scores to look at first, with their controls."""
+    names = [name for name in _HEADLINES if name in run.scores["trained"]]
+    return _score_rows([{name: t.get(name) for name in names} for t in run.scores.values()])
 
 
 def _sliders(run: ShownRun, inspection: Inspection, image: np.ndarray) -> list[Slider]:

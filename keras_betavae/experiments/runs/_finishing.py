@@ -13,8 +13,8 @@ from keras_betavae._utils.files import moved_into_place
 from keras_betavae._utils.locks import locked
 from keras_betavae._utils.steps import training_step
 from keras_betavae._utils.tables import finite_or_none, write_json, write_text
-from keras_betavae.evaluation import evaluate, evaluate_with_controls
-from keras_betavae.evaluation.inspection import inspect, showcase
+from keras_betavae.evaluation import evaluate_codes, evaluate_with_controls
+from keras_betavae.evaluation.inspection import Inspection, inspect, showcase
 from keras_betavae.evaluation.score_table import ScoreTable, side_by_side
 from keras_betavae.experiments import tensorboard
 from keras_betavae.experiments.runs._folder import load_settings
@@ -22,8 +22,19 @@ from keras_betavae.experiments.settings import FOLDER, Settings
 from keras_betavae.models.beta_vae import BetaVAE
 
 
-def draw(folder: str | os.PathLike, vae: BetaVAE, data: datasets.ImageDataset) -> Path:
+def draw(
+    folder: str | os.PathLike,
+    vae: BetaVAE,
+    data: datasets.ImageDataset,
+    inspection: Inspection | None = None,
+) -> Path:
     """Draws a run's `pictures/`: those of `Inspection`, and the traversal as GIF.
+
+    Args:
+        folder: The run.
+        vae: Its trained model.
+        data: Its data.
+        inspection: The inspection of the model, if it is at hand.
 
     Returns:
         The folder of the pictures.
@@ -31,7 +42,7 @@ def draw(folder: str | os.PathLike, vae: BetaVAE, data: datasets.ImageDataset) -
     pictures = Path(folder) / "pictures"
     pictures.mkdir(exist_ok=True)
     images = showcase(data)
-    inspection = inspect(vae, data)
+    inspection = inspection or inspect(vae, data)
     for name, picture in inspection.pictures(vae, images).items():
         with moved_into_place(pictures / f"{name}.png") as aside:
             visualization.write_png(aside, picture)
@@ -48,6 +59,7 @@ def finish(
     data: datasets.ImageDataset,
     *,
     controls: bool = True,
+    verbose: bool = False,
 ) -> dict[str, ScoreTable]:
     """Draws, exports and scores a trained run.
 
@@ -59,6 +71,7 @@ def finish(
         vae: Its trained model.
         data: Its data.
         controls: Whether the controls are scored too, which takes longer than the model.
+        verbose: Whether the progress is shown.
 
     Returns:
         The tables of `evaluate_with_controls` for the scores of the group "fast"; without
@@ -68,20 +81,23 @@ def finish(
         InUseError: If another process trains or scores the run.
     """
     with locked(folder):
-        return _finish(Path(folder), load_settings(folder), vae, data, controls)
+        return _finish(Path(folder), vae, data, controls, verbose)
 
 
 def _finish(
-    folder: Path, settings: Settings, vae: BetaVAE, data: datasets.ImageDataset, controls: bool
+    folder: Path, vae: BetaVAE, data: datasets.ImageDataset, controls: bool, verbose: bool
 ) -> dict[str, ScoreTable]:
-    draw(folder, vae, data)
+    settings = load_settings(folder)
+    say = print if verbose else _silently
+    say("Drawing the pictures ...", flush=True)
+    # One encoding serves the pictures and the scores.
+    inspection = inspect(vae, data, n=settings.n_images, seed=settings.seed)
+    draw(folder, vae, data, inspection)
+    say("Exporting the SavedModel ...", flush=True)
     (folder / "saved_model").mkdir(exist_ok=True)
     vae.export(folder / "saved_model" / "1", verbose=False)
-    options: dict[str, Any] = {"scores": "fast", "n": settings.n_images, "seed": settings.seed}
-    if controls:
-        tables = evaluate_with_controls(vae, settings.build_model(data), data, **options)
-    else:
-        tables = {"trained": evaluate(vae, data, **options)}
+    say(f"Scoring the model{' and its controls' if controls else ''} ...", flush=True)
+    tables = _scored(settings, vae, data, inspection, controls, verbose)
     logs, step = folder / "logs", training_step(vae)
     tensorboard.write_projector(logs, vae, data)
     chosen = hyperparameters(settings, vae, data)
@@ -93,6 +109,30 @@ def _finish(
     }
     write_json(folder / "scores.json", values)
     return tables
+
+
+def _scored(
+    settings: Settings,
+    vae: BetaVAE,
+    data: datasets.ImageDataset,
+    inspection: Inspection,
+    controls: bool,
+    verbose: bool,
+) -> dict[str, ScoreTable]:
+    """Returns the scores of the model that was inspected and, if they are wanted, its controls."""
+    options: dict[str, Any] = {"scores": "fast", "seed": settings.seed, "n_jobs": -1}
+    codes = inspection.codes.astype(np.float32)  # As the model gave them.
+    if controls:
+        untrained = settings.build_model(data)
+        options |= {"n": settings.n_images, "codes": codes, "verbose": verbose}
+        return evaluate_with_controls(vae, untrained, data, **options)
+    factors = inspection.factors if inspection.factor_names else None
+    names = inspection.factor_names or None
+    return {"trained": evaluate_codes(factors, codes, factor_names=names, **options)}
+
+
+def _silently(*words: object, **options: object) -> None:
+    """Says nothing."""
 
 
 def hyperparameters(

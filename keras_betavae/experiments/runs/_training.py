@@ -16,6 +16,7 @@ from keras_betavae.experiments import tensorboard
 from keras_betavae.experiments.runs._folder import load_settings
 from keras_betavae.experiments.runs._metrics_file import MetricsFile
 from keras_betavae.experiments.runs._models import newest_whole
+from keras_betavae.experiments.runs._progress import ProgressLine
 from keras_betavae.experiments.settings import Settings
 from keras_betavae.export.saved_model import SAVED_MODEL_FILES
 from keras_betavae.models.beta_vae import BetaVAE
@@ -84,7 +85,7 @@ def _fit(
     verbose: int | str,
 ) -> None:
     step, logs = training_step(vae), folder / "logs"
-    first_epoch = -(-step // settings.every)
+    first_epoch, n_epochs = (-(-each // settings.every) for each in (step, settings.steps))
     vae.fit(
         data.to_tf_data(
             settings.batch_size,
@@ -94,7 +95,7 @@ def _fit(
             drop_remainder=len(data) >= settings.batch_size,
         ),
         initial_epoch=first_epoch,
-        epochs=-(-settings.steps // settings.every),
+        epochs=n_epochs,
         steps_per_epoch=settings.every,
         verbose=verbose,
         callbacks=[
@@ -103,13 +104,20 @@ def _fit(
             callbacks.DisentanglementMetric(
                 data, logs, n_images=settings.n_images, seed=settings.seed
             ),
-            callbacks.LatentPictures(data, logs),
+            # Pictures take longer than scores: at the start, halfway and at the end.
+            callbacks.LatentPictures(data, logs, every_n_epochs=_half(n_epochs)),
             callbacks.LossCurves(logs),
             callbacks.LatentTable(data, folder / "latents.csv"),
             MetricsFile(folder / "metrics.csv", first_epoch),
             callbacks.Checkpoint(folder / "checkpoints"),
+            ProgressLine(settings.steps, settings.every),
         ],
     )
+
+
+def _half(n_epochs: int) -> int:
+    """Returns the interval of pictures: half of an even number of epochs, all of an odd one."""
+    return n_epochs // 2 if n_epochs > 2 and n_epochs % 2 == 0 else n_epochs
 
 
 class _Steps(keras.callbacks.Callback):

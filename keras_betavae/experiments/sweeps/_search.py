@@ -77,7 +77,7 @@ def search(folder: Path, sweep: Sweep, verbose: bool) -> None:
             judged = _run_one(folder / "runs" / name, trials[name])
             if verbose:
                 seconds = time.perf_counter() - start
-                print(f"{name}: {seconds:.0f} s ({self.n_runs} here)", flush=True)
+                print(f"{name}: {seconds:.0f} s (run {self.n_runs} of this process)", flush=True)
             return judged
 
     # What is done stands in the runs' folders; KerasTuner's own files may be cut off in a write.
