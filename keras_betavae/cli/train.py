@@ -39,20 +39,23 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Trains, scores, draws and exports."""
+    from keras_betavae._utils.locks import locked
     from keras_betavae.experiments import runs
 
-    folder, chosen = options.resume, chosen_settings(options)
+    folder, chosen, data = options.resume, chosen_settings(options), None
     if folder is None:
         settings = runs.Settings.from_preset(**chosen)
         data = settings.load_data()
         settings.check(data)  # What cannot be trained must not leave a folder behind.
         folder = runs.create(options.out, settings.model_copy(update={"data_size": len(data)}))
-    else:
-        data = runs.load_settings(folder).load_data()
-        print(f"Resuming {folder}", flush=True)
-    vae = runs.train(folder, data, verbose=options.verbose)
-    print(f"Scoring the model{' and its controls' if options.controls else ''} ...", flush=True)
-    print_scores(runs.finish(folder, vae, data, controls=options.controls))
+    settings = runs.load_settings(folder)
+    with locked(folder):
+        if data is None:
+            data = settings.load_data()
+            print(f"Resuming {folder}", flush=True)
+        vae = runs.train(folder, data, verbose=options.verbose)
+        print(f"Scoring the model{' and its controls' if options.controls else ''} ...", flush=True)
+        print_scores(runs.finish(folder, vae, data, controls=options.controls))
     for what, where in (
         ("TensorBoard", f"tensorboard --logdir {folder / 'logs'}"),
         ("metrics", folder / "metrics.csv"),

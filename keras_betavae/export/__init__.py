@@ -1,9 +1,11 @@
 """The files that serve a model: SavedModel, ONNX and LiteRT."""
 
+import contextlib
 import os
 from pathlib import Path
 from typing import Any
 
+from keras_betavae._utils.locks import locked
 from keras_betavae.export.litert import write_litert
 from keras_betavae.export.onnx import write_onnx
 from keras_betavae.export.saved_model import SAVED_MODEL_FILES, write_saved_model
@@ -44,15 +46,27 @@ def write(
     Raises:
         FileExistsError: If the folder of a SavedModel is a link or holds anything else.
         ImportError: If a package that the format needs is missing.
+        InUseError: If another process exports to the same folder.
         ValueError: If the format is unknown or lacks an operation of the networks, or, for
             ONNX and LiteRT, the networks compute in another precision than float32.
     """
     path = os.fspath(filepath)
-    if format == "tf_saved_model":
-        write_saved_model(model, path, **options)
-    elif format == "onnx":
-        write_onnx(model, Path(path), **options)
-    elif format == "litert":
-        write_litert(model, Path(path), **options)
-    else:
+    if format not in FORMATS:
         raise ValueError(f"format must be one of {', '.join(FORMATS)}, got {format!r}")
+    if "://" in path and format != "tf_saved_model":
+        raise ValueError(f"{format} is written to a local folder, got {path}")
+    with _held(path):
+        if format == "tf_saved_model":
+            write_saved_model(model, path, **options)
+        elif format == "onnx":
+            write_onnx(model, Path(path), **options)
+        else:
+            write_litert(model, Path(path), **options)
+
+
+def _held(path: str) -> contextlib.AbstractContextManager[None]:
+    if "://" in path:
+        return contextlib.nullcontext()  # Such storage has no locks.
+    folder, name = Path(path).absolute().parent, Path(path).name
+    folder.mkdir(parents=True, exist_ok=True)
+    return locked(folder, name)

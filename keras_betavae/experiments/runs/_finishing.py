@@ -10,6 +10,7 @@ from keras.optimizers.schedules import LearningRateSchedule
 
 from keras_betavae import datasets, presets, visualization
 from keras_betavae._utils.files import moved_into_place
+from keras_betavae._utils.locks import locked
 from keras_betavae._utils.steps import training_step
 from keras_betavae._utils.tables import finite_or_none, write_json, write_text
 from keras_betavae.evaluation import evaluate, evaluate_with_controls
@@ -62,8 +63,17 @@ def finish(
     Returns:
         The tables of `evaluate_with_controls` for the scores of the group "fast"; without
         controls only that of the trained model.
+
+    Raises:
+        InUseError: If another process trains or scores the run.
     """
-    folder, settings = Path(folder), load_settings(folder)
+    with locked(folder):
+        return _finish(Path(folder), load_settings(folder), vae, data, controls)
+
+
+def _finish(
+    folder: Path, settings: Settings, vae: BetaVAE, data: datasets.ImageDataset, controls: bool
+) -> dict[str, ScoreTable]:
     draw(folder, vae, data)
     (folder / "saved_model").mkdir(exist_ok=True)
     vae.export(folder / "saved_model" / "1", verbose=False)

@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 from keras_betavae._utils.files import left_aside
+from keras_betavae._utils.locks import LOCK_FILE, locked
 from keras_betavae._utils.tables import write_json
 from keras_betavae.experiments.settings import Settings
 
@@ -21,16 +22,19 @@ def create(folder: str | os.PathLike, settings: Settings) -> Path:
 
     Raises:
         FileExistsError: If the folder is not empty.
+        InUseError: If another process works in it.
     """
     folder = Path(folder)
-    for left in left_aside(folder, "config.json"):
-        left.unlink()  # Of a process that was killed while it made the folder.
-    if folder.exists() and any(folder.iterdir()):
-        raise FileExistsError(
-            f"{folder} is not empty; choose another folder, or resume the run in it with --resume"
-        )
     folder.mkdir(parents=True, exist_ok=True)
-    write_json(folder / "config.json", settings.model_dump())
+    with locked(folder):
+        for left in left_aside(folder, "config.json"):
+            left.unlink()  # Of a process that was killed while it made the folder.
+        if any(path.name != LOCK_FILE for path in folder.iterdir()):
+            raise FileExistsError(
+                f"{folder} is not empty; choose another folder, or resume the run in it with "
+                "--resume"
+            )
+        write_json(folder / "config.json", settings.model_dump())
     return folder
 
 

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from keras_betavae import callbacks, datasets
 from keras_betavae._utils.files import check_replaceable, clear_left_aside, moved_into_place
+from keras_betavae._utils.locks import locked
 from keras_betavae._utils.steps import training_step
 from keras_betavae.evaluation import choose
 from keras_betavae.experiments import tensorboard
@@ -38,6 +39,7 @@ def train(
 
     Raises:
         FileExistsError: If `saved_model/1` is a link, or holds what no export wrote.
+        InUseError: If another process trains or scores the run.
         OSError: If something could not be written, named in the message.
         ValueError: If every model that the training could resume from is damaged, or
             `metrics.csv` is.
@@ -46,18 +48,19 @@ def train(
     folder, settings = Path(folder), load_settings(folder)
     if settings.deterministic:
         tf.config.experimental.enable_op_determinism()
-    clear_left_aside(folder)
-    check_replaceable(folder / "saved_model" / "1", SAVED_MODEL_FILES)
-    found = newest_whole(folder)
-    vae = settings.build_model(data) if found is None else found
-    remains = training_step(vae) < settings.steps
-    if remains:
-        _prepare_logs(folder / "logs", vae, data, resumes=found is not None)
-        _fit(folder, settings, vae, data, verbose)
-    if remains or not (folder / "model.keras").is_file():
-        with moved_into_place(folder / "model.keras") as aside:
-            vae.save(aside)
-    return vae
+    with locked(folder):
+        clear_left_aside(folder)
+        check_replaceable(folder / "saved_model" / "1", SAVED_MODEL_FILES)
+        found = newest_whole(folder)
+        vae = settings.build_model(data) if found is None else found
+        remains = training_step(vae) < settings.steps
+        if remains:
+            _prepare_logs(folder / "logs", vae, data, resumes=found is not None)
+            _fit(folder, settings, vae, data, verbose)
+        if remains or not (folder / "model.keras").is_file():
+            with moved_into_place(folder / "model.keras") as aside:
+                vae.save(aside)
+        return vae
 
 
 def _prepare_logs(logs: Path, vae: BetaVAE, data: datasets.ImageDataset, resumes: bool) -> None:
