@@ -7,7 +7,7 @@ from setuptools import find_packages, setup
 TFDS = ["tensorflow-datasets>=4.9"]
 EXPORT = ["onnx>=1.17", "tf2onnx>=1.17", "onnxruntime>=1.20", "ai-edge-litert>=1.2"]
 SERVING = ["tensorflow-serving-api>=2.18"]
-SWEEP = ["keras-tuner>=1.4.8"]
+SWEEP = ["optuna>=4.2"]
 TESTING = ["hypothesis", "mypy", "pytest", "pytest-xdist", "ruff"]
 TESTING += [*TFDS, *EXPORT, *SERVING, *SWEEP]
 DOCS = ["furo", "myst-parser", "sphinx", "sphinx-mathjax-offline"]

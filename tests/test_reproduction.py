@@ -132,7 +132,7 @@ def blobs(few_steps, tmp_path_factory):
 def test_a_page_says_what_it_was_made_from(blobs):
     page = (blobs / "index.md").read_text("utf-8")
     assert "`keras-betavae reproduce burgess-blobs --budget smoke`" in page
-    for package in ("tensorflow", "keras", "tensorflow-probability", "numpy", "keras-tuner"):
+    for package in ("tensorflow", "keras", "tensorflow-probability", "numpy", "optuna"):
         assert re.search(rf"{package} \d+\.\d+", page)
     assert "`preset` capacity_quick" in page
     assert "seconds of training" in page
