@@ -21,7 +21,9 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.11",
     packages=find_packages(include=["keras_betavae", "keras_betavae.*"]),
-    package_data={"keras_betavae": ["py.typed", "experiments/report/page.*"]},
+    package_data={
+        "keras_betavae": ["py.typed", "experiments/report/page.*", "experiments/tuning/page.*"]
+    },
     install_requires=[
         "tensorflow>=2.18",
         "keras>=3.8",

@@ -50,8 +50,9 @@ class Grid:
         """Returns whether the run is finished."""
         return runs.is_finished(self.folder / "runs" / name)
 
-    def propose(self, tried: set[str]) -> dict[str, Any] | None:
+    def propose(self, tried: set[str], trials: Sequence[Any]) -> dict[str, Any] | None:
         """Returns the first combination that was not tried."""
+        del trials
         return next((each for each in self._labels if run_name(each) not in tried), None)
 
     def train(self, trial: Any, trials: Sequence[Any]) -> float:

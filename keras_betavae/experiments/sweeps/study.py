@@ -42,7 +42,7 @@ class Plan(Protocol):
     def is_done(self, name: str) -> bool:
         """Returns whether a trial's runs are finished."""
 
-    def propose(self, tried: set[str]) -> dict[str, Any] | None:
+    def propose(self, tried: set[str], trials: Sequence[Any]) -> dict[str, Any] | None:
         """Returns the next trial's parameters, {} for the sampler's choice, None at the end."""
 
     def train(self, trial: Any, trials: Sequence[Any]) -> float:
@@ -70,14 +70,13 @@ def open_study(folder: Path, storage: str | None) -> Any:
         ValueError: If the database cannot be used.
     """
     import optuna
+    from optuna.storages.journal import JournalFileBackend, JournalStorage
 
     where: Any = storage
     with waiting_for(folder):
         if storage is None:
-            journal: Any = optuna.storages.journal.JournalFileBackend(
-                os.fspath(folder / JOURNAL), lock_obj=_JournalLock(folder)
-            )
-            where = optuna.storages.journal.JournalStorage(journal)
+            lock: Any = _JournalLock(folder)
+            where = JournalStorage(JournalFileBackend(os.fspath(folder / JOURNAL), lock_obj=lock))
         name = folder / "study.txt"
         if not name.is_file():
             write_text(name, f"{folder.resolve().name}-{uuid.uuid4().hex[:8]}\n")
@@ -203,9 +202,9 @@ def _claim(
         for name in [plan.name_of(trial.params)]
         if trial.number >= first
         or trial.state == TrialState.RUNNING
-        or (trial.state.is_finished() and plan.is_done(name))
+        or (trial.state in (TrialState.COMPLETE, TrialState.PRUNED) and plan.is_done(name))
     }
-    parameters = plan.propose(tried)
+    parameters = plan.propose(tried, trials)
     if parameters is None:
         return None, waits
     if parameters:
