@@ -7,7 +7,7 @@ from setuptools import find_packages, setup
 TFDS = ["tensorflow-datasets>=4.9"]
 EXPORT = ["onnx>=1.17", "tf2onnx>=1.17", "onnxruntime>=1.20", "ai-edge-litert>=1.2"]
 SERVING = ["tensorflow-serving-api>=2.18"]
-SWEEP = ["keras-tuner>=1.4.8"]
+SWEEP = ["optuna>=4.2"]
 TESTING = ["hypothesis", "mypy", "pytest", "pytest-xdist", "ruff"]
 TESTING += [*TFDS, *EXPORT, *SERVING, *SWEEP]
 DOCS = ["furo", "ipykernel", "myst-nb", "sphinx", "sphinx-mathjax-offline"]
@@ -21,7 +21,9 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.11",
     packages=find_packages(include=["keras_betavae", "keras_betavae.*"]),
-    package_data={"keras_betavae": ["py.typed", "experiments/report/page.*"]},
+    package_data={
+        "keras_betavae": ["py.typed", "experiments/report/page.*", "experiments/tuning/page.*"]
+    },
     install_requires=[
         "tensorflow>=2.18",
         "keras>=3.8",

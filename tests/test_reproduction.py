@@ -134,7 +134,7 @@ def blobs(few_steps, tmp_path_factory):
 def test_a_page_says_what_it_was_made_from(blobs):
     page = (blobs / "index.md").read_text("utf-8")
     assert "`keras-betavae reproduce burgess-blobs --budget smoke --seeds 1`" in page
-    for package in ("tensorflow", "keras", "tensorflow-probability", "numpy", "keras-tuner"):
+    for package in ("tensorflow", "keras", "tensorflow-probability", "numpy", "optuna"):
         assert re.search(rf"{package} \d+\.\d+", page)
     assert "`preset` burgess_dsprites" in page
     assert "seconds of training" in page

@@ -1,20 +1,12 @@
 import csv
-import itertools
 import json
-import os
 import shutil
-import signal
-import subprocess
-import sys
-import time
-from pathlib import Path
 
 import pytest
 
 from keras_betavae import cli
 from keras_betavae.experiments import runs, sweeps
 from keras_betavae.experiments.sweeps import Sweep
-from keras_betavae.experiments.sweeps._search import grid_oracle
 from keras_betavae.objectives import Beta, Capacity
 from tests.helpers import no_graphs, quick_runs
 
@@ -228,20 +220,6 @@ def test_the_table_holds_every_runs_scores(finished):
         assert 0.0 <= float(row["udr_score"]) <= 1.0
 
 
-def test_as_many_workers_as_runs_are_busy_at_once(tmp_path):
-    oracle = grid_oracle(Sweep(BASE, AXES))
-    oracle._set_project_dir(tmp_path, "tuner")
-    given = [oracle.create_trial(f"worker{n}") for n in range(5)]
-    assert [trial.status for trial in given] == ["RUNNING"] * 4 + ["IDLE"]
-    values = [tuple(trial.hyperparameters.values.values()) for trial in given[:4]]
-    assert values == list(itertools.product(*AXES.values()))
-    for trial in given[:4]:
-        oracle.update_trial(trial.trial_id, {"judged": 0.0})
-        trial.status = "COMPLETED"
-        oracle.end_trial(trial)
-    assert oracle.create_trial("worker0").status == "STOPPED"
-
-
 def test_a_finished_sweep_trains_nothing_again(finished, monkeypatch, capsys):
     monkeypatch.setattr(runs, "train", None)
     assert cli.main(["sweep", "--resume", str(finished)]) == 0
@@ -321,33 +299,3 @@ def test_jobs_are_counted(tmp_path):
     folder = sweeps.create(tmp_path / "sweep", Sweep(BASE, AXES))
     with pytest.raises(ValueError, match="jobs must be at least 1, got 0"):
         sweeps.run(folder, jobs=0)
-
-
-# Processes.
-
-
-def workers_of(parent: int) -> list[int]:
-    """Returns the process numbers of a sweep's workers, as Linux tells them."""
-    children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
-    variables = {n: Path(f"/proc/{n}/environ").read_bytes() for n in children}
-    return [int(n) for n, found in variables.items() if b"KERASTUNER_TUNER_ID=worker" in found]
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(not Path("/proc").is_dir(), reason="finds processes as Linux tells them")
-def test_a_chief_and_two_workers_finish_a_grid_of_eight_although_one_is_killed(tmp_path):
-    axes = {**AXES, "latents": {"3": {"latent_dim": 3}, "4": {"latent_dim": 4}}}
-    folder = sweeps.create(tmp_path / "sweep", Sweep(BASE, axes))
-    command = [sys.executable, "-m", "keras_betavae", "sweep", "--resume", folder, "--jobs", "2"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    while not list(folder.glob("runs/*/config.json")):
-        assert process.poll() is None
-        time.sleep(0.2)
-    os.kill(workers_of(process.pid)[0], signal.SIGKILL)
-    printed, _ = process.communicate(timeout=500)
-    assert process.returncode == 0
-    assert "died (-9) and is started again" in printed
-    assert len(list(folder.glob("runs/*/scores.json"))) == 8
-    assert not list(folder.glob("runs/*/error.txt"))
-    with (folder / "scores.csv").open(newline="") as file:
-        assert len(list(csv.DictReader(file))) == 8

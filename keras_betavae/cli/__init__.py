@@ -20,9 +20,22 @@ from keras_betavae.cli import (
     sweep,
     train,
     traverse,
+    tune,
 )
 
-_COMMANDS = (train, sweep, reproduce, evaluate, traverse, report, export, scores, datasets, doctor)
+_COMMANDS = (
+    train,
+    sweep,
+    tune,
+    reproduce,
+    evaluate,
+    traverse,
+    report,
+    export,
+    scores,
+    datasets,
+    doctor,
+)
 _EPILOG = """\
 exit status: 0 done; 1 failed, and the last line says why; 2 wrong arguments;
 130 interrupted (`train --resume` continues a training)

@@ -49,6 +49,15 @@ def add_settings(command: argparse.ArgumentParser) -> None:
         )
 
 
+def add_storage(command: argparse.ArgumentParser) -> None:
+    """Adds the option for the database of a study."""
+    command.add_argument(
+        "--storage",
+        metavar="URL",
+        help="database of the Optuna study, as SQLAlchemy takes it (study.journal in the folder)",
+    )
+
+
 def chosen_settings(options: argparse.Namespace) -> dict[str, Any]:
     """Returns the settings that were given.
 

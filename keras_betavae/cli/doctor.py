@@ -20,7 +20,7 @@ REQUIRED = (
 )
 # What each optional package is for.
 OPTIONAL = {
-    "keras-tuner": "sweep",
+    "optuna": "sweep and tune",
     "onnx": "export to ONNX",
     "tf2onnx": "export to ONNX",
     "onnxruntime": "running ONNX",

@@ -1,13 +1,14 @@
-"""Train and score every combination of some settings, by KerasTuner's grid search.
+"""Train and score every combination of some settings.
 
 Each combination of the values of --over is a run in runs/ below the sweep's folder, which also
-holds scores.csv. See sweeps.run of the API for several machines.
+holds scores.csv. The same command in several processes, or on several machines that share the
+folder, shares the runs.
 """
 
 import argparse
 from pathlib import Path
 
-from keras_betavae.cli._settings import add_settings, chosen_settings
+from keras_betavae.cli._settings import add_settings, add_storage, chosen_settings
 
 
 def _axis(text: str) -> tuple[str, list[str]]:
@@ -30,6 +31,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
         help="values of an option below, or of a weight of the objective: beta=1,4; repeatable",
     )
     command.add_argument("--jobs", type=int, default=1, metavar="N", help="runs at a time (1)")
+    add_storage(command)
     add_settings(command)
 
 
@@ -47,6 +49,5 @@ def run(options: argparse.Namespace) -> None:
         folder = sweeps.create(options.out, sweeps.Sweep(chosen, axes))
     elif options.over:
         raise ValueError("--resume keeps the sweep's own axes; leave out --over")
-    sweeps.run(folder, jobs=options.jobs)
-    if sweeps.leads():
-        print(f"\n{sweeps.scores(folder)}\n\ntensorboard --logdir {folder / 'runs'}")
+    sweeps.run(folder, jobs=options.jobs, storage=options.storage)
+    print(f"\n{sweeps.scores(folder)}\n\ntensorboard --logdir {folder / 'runs'}")

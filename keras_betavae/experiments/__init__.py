@@ -1,16 +1,18 @@
-"""Training runs in folders, sweeps over their settings, reports, and the papers' experiments.
+"""Training runs in folders, sweeps, tuning, reports, and the papers' experiments.
 
 Its submodules are imported when they are first used.
 """
 
 import importlib
-import types
+from typing import Any
 
-__all__ = ["report", "reproduction", "runs", "settings", "sweeps", "tensorboard"]
+__all__ = ["report", "reproduction", "runs", "settings", "sweeps", "tensorboard", "tune", "tuning"]
 
 
-def __getattr__(name: str) -> types.ModuleType:
+def __getattr__(name: str) -> Any:
     """Imports a submodule."""
+    if name == "tune":
+        return importlib.import_module(f"{__name__}.tuning").tune
     if name in __all__:
         return importlib.import_module(f"{__name__}.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

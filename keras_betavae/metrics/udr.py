@@ -1,6 +1,6 @@
 """Choosing among models without factors: whether seeds agree on their latents."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Literal
 
 import numpy as np
@@ -65,17 +65,8 @@ def udr_scores(
     if not threshold >= 0:
         raise ValueError(f"threshold must be at least 0, got {threshold}")
     informative = _informative(codes, latent_kl, threshold)
-    similarity = _lasso if method == "lasso" else _spearman
-    n_models = len(informative)
-    pairs = np.array(
-        [
-            [
-                0.0 if i == j else _agreement(similarity(informative[i], informative[j]))
-                for i in range(n_models)
-            ]
-            for j in range(n_models)
-        ]
-    )
+    similarities = (_lasso if method == "lasso" else _spearman)(informative)
+    pairs = np.array([[_agreement(similarity) for similarity in row] for row in similarities]).T
     return [float(np.median(np.delete(row, j))) for j, row in enumerate(pairs)]
 
 
@@ -100,21 +91,27 @@ def _informative(codes, latent_kl, threshold) -> list[np.ndarray]:
     return [standardize(c[:, kl > threshold])[0] for c, kl in zip(codes, latent_kl, strict=True)]
 
 
-def _lasso(source: np.ndarray, target: np.ndarray) -> np.ndarray:
+def _lasso(codes: list[np.ndarray]) -> Iterator[list[np.ndarray]]:
+    """Yields for each model its similarity to each model, (latents, latents of the other)."""
     from sklearn.linear_model import Lasso
 
-    if not source.shape[1] or not target.shape[1]:
-        return np.zeros((source.shape[1], target.shape[1]))
-    with fitting():
-        coefficients = Lasso(alpha=0.1).fit(source, target).coef_
-    return np.abs(coefficients).reshape(target.shape[1], source.shape[1]).T
+    # One fit predicts the latents of all models, and prepares its source once.
+    targets, ends = np.hstack(codes), np.cumsum([c.shape[1] for c in codes])[:-1]
+    for source in codes:
+        coefficients = np.zeros((targets.shape[1], source.shape[1]))
+        if coefficients.size:
+            with fitting():
+                found = Lasso(alpha=0.1).fit(source, targets).coef_
+            coefficients = np.abs(found).reshape(coefficients.shape)
+        yield np.split(coefficients.T, ends, axis=1)
 
 
-def _spearman(source: np.ndarray, target: np.ndarray) -> np.ndarray:
+def _spearman(codes: list[np.ndarray]) -> Iterator[list[np.ndarray]]:
     from scipy.stats import rankdata
 
-    (ranks,), (other,) = (standardize(rankdata(x, axis=0)) for x in (source, target))
-    return np.abs(ranks.T @ other) / len(ranks)
+    ranks = [standardize(rankdata(c, axis=0))[0] for c in codes]
+    for source in ranks:
+        yield [np.abs(source.T @ target) / len(source) for target in ranks]
 
 
 def _agreement(similarity: np.ndarray) -> float:

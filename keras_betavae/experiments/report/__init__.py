@@ -7,6 +7,7 @@ from pathlib import Path
 import jinja2
 
 from keras_betavae._utils.tables import write_text
+from keras_betavae.experiments.report._drawing import data_uri as data_uri
 from keras_betavae.experiments.report._sections import comparison, run_section
 from keras_betavae.experiments.report._shown_run import ShownRun
 
@@ -31,13 +32,7 @@ def write_report(path: str | os.PathLike, folders: Iterable[str | os.PathLike]) 
     shown = [ShownRun(Path(folder)) for folder in folders]
     if not shown:
         raise ValueError("folders must name at least one run, got none")
-    pages = jinja2.Environment(
-        loader=jinja2.PackageLoader(__package__, ""),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    pages = page_environment(__package__)
     page = pages.get_template("page.html").render(
         comparison=comparison(shown) if len(shown) > 1 else None,
         runs=[run_section(run) for run in shown],
@@ -45,3 +40,16 @@ def write_report(path: str | os.PathLike, folders: Iterable[str | os.PathLike]) 
     path = Path(path)
     write_text(path, page)
     return path
+
+
+def page_environment(package: str) -> jinja2.Environment:
+    """Returns what renders the `page.html` of a package, in the style of the reports."""
+    return jinja2.Environment(
+        loader=jinja2.ChoiceLoader(
+            [jinja2.PackageLoader(package, ""), jinja2.PackageLoader(__package__, "")]
+        ),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )

@@ -26,7 +26,7 @@ _PACKAGES = (
     "tensorflow-probability",
     "numpy",
     "scikit-learn",
-    "keras-tuner",
+    "optuna",
 )
 
 

@@ -1,4 +1,4 @@
-"""Grids of runs: KerasTuner's grid search hands them out, each becomes a run's folder."""
+"""Grids of runs, shared out by an Optuna study; each becomes a run's folder."""
 
 import dataclasses
 import json
@@ -7,6 +7,7 @@ from pathlib import Path
 
 from keras_betavae import metrics
 from keras_betavae._utils.files import left_aside
+from keras_betavae._utils.locks import LOCK_FILE
 from keras_betavae._utils.tables import (
     csv_text,
     markdown_table,
@@ -17,9 +18,16 @@ from keras_betavae._utils.tables import (
 from keras_betavae.evaluation.inspection import inspect
 from keras_betavae.experiments import runs
 from keras_betavae.experiments.sweeps._plan import Axes, Sweep, axis, run_name
-from keras_betavae.experiments.sweeps._search import leads, search, search_in_processes
+from keras_betavae.experiments.sweeps.grid import Grid
+from keras_betavae.experiments.sweeps.study import (
+    check_installed,
+    open_study,
+    waiting_for,
+    work,
+)
+from keras_betavae.experiments.sweeps.workers import work_in_processes
 
-__all__ = ["Axes", "Sweep", "axis", "create", "leads", "load", "run", "run_name", "scores"]
+__all__ = ["Axes", "Sweep", "axis", "create", "load", "run", "run_name", "scores"]
 
 
 def create(folder: str | os.PathLike, sweep: Sweep) -> Path:
@@ -38,17 +46,18 @@ def create(folder: str | os.PathLike, sweep: Sweep) -> Path:
     """
     folder = Path(folder)
     sweep.trials()
-    for left in left_aside(folder, "sweep.json"):
-        left.unlink()  # Of a process that was killed while it made the folder.
-    if folder.exists() and any(folder.iterdir()):
-        if not (folder / "sweep.json").is_file() or load(folder) != _as_read(sweep):
-            raise FileExistsError(
-                f"{folder} is not empty and does not hold a sweep of these settings; choose "
-                "another folder"
-            )
-        return folder
     folder.mkdir(parents=True, exist_ok=True)
-    write_json(folder / "sweep.json", dataclasses.asdict(sweep))
+    with waiting_for(folder):
+        for left in left_aside(folder, "sweep.json"):
+            left.unlink()  # Of a process that was killed while it made the folder.
+        if any(not path.name.endswith(LOCK_FILE) for path in folder.iterdir()):
+            if not (folder / "sweep.json").is_file() or load(folder) != _as_read(sweep):
+                raise FileExistsError(
+                    f"{folder} is not empty and does not hold a sweep of these settings; choose "
+                    "another folder"
+                )
+        else:
+            write_json(folder / "sweep.json", dataclasses.asdict(sweep))
     return folder
 
 
@@ -70,46 +79,49 @@ def load(folder: str | os.PathLike) -> Sweep:
     return sweep
 
 
-def run(folder: str | os.PathLike, *, jobs: int = 1, verbose: bool = True) -> dict[str, Path]:
+def run(
+    folder: str | os.PathLike, *, jobs: int = 1, storage: str | None = None, verbose: bool = True
+) -> dict[str, Path]:
     """Trains and scores every run of a sweep that is not finished.
 
     Each run is a folder in `runs/`, as `runs.train` and `runs.finish` make it, without the
-    controls. KerasTuner says which is next. A run that was killed resumes from its latest
-    checkpoint.
-
-    With more than one job, KerasTuner's chief and as many workers are started as processes of
-    this machine, which share its cores evenly; a worker that dies is started again and takes up
-    its run. On several machines that share the folder, start this function (or
-    `keras-betavae sweep --resume`) on each with KerasTuner's own variables: `KERASTUNER_TUNER_ID`,
-    which is "chief" on one and differs between all, `KERASTUNER_ORACLE_IP` and
-    `KERASTUNER_ORACLE_PORT`; `jobs` is then of no use. A worker that was lost there is started
-    again under its own id.
+    controls. Which is next stands in an Optuna study, which `optuna-dashboard` shows. Any number of
+    processes, on this machine or on others that share the folder, may call this function at the
+    same time, and share the runs: each trial has a lock that ends with its process, and another
+    process then resumes the run from its latest checkpoint.
 
     Args:
         folder: A folder that `create` has made.
-        jobs: Runs at a time, at least 1.
-        verbose: Whether a line is printed for each run.
+        jobs: Runs at a time, at least 1. More than one are processes of this machine, which share
+            its cores evenly; one that dies is started again.
+        storage: The URL of a database that holds the study, as SQLAlchemy takes it; all processes
+            must be given the same. None is the file `study.journal` in the folder.
+        verbose: Whether a line is printed for each run: how many are done, the best, the time
+            left.
 
     Returns:
         The runs' folders by name.
 
     Raises:
-        ImportError: If KerasTuner is not installed.
-        ValueError: If `jobs` is below 1.
+        ImportError: If Optuna is not installed.
+        ValueError: If `jobs` is below 1, or the storage cannot be used.
         RuntimeError: If runs failed; the others are finished, and each has its `error.txt`.
     """
     folder, sweep = Path(folder), load(folder)
     if jobs < 1:
         raise ValueError(f"jobs must be at least 1, got {jobs}")
-    _check_tuner()
+    check_installed()
     folders = {name: folder / "runs" / name for name in sweep.trials()}
     waiting = [name for name, each in folders.items() if not runs.is_finished(each)]
-    if "KERASTUNER_ORACLE_IP" in os.environ or (waiting and jobs == 1):
-        search(folder, sweep, verbose)
-    elif waiting:
-        search_in_processes(folder, min(jobs, len(waiting)), verbose)
+    if waiting:
+        study = open_study(folder, storage)
+        first, jobs = len(study.get_trials(deepcopy=False)), min(jobs, len(waiting))
+        if jobs == 1:
+            work(Grid(folder, sweep), study, first, verbose)
+        else:
+            work_in_processes(__name__, folder, jobs, first, verbose, storage, "")
     failed = [name for name, each in folders.items() if not runs.is_finished(each)]
-    if failed and leads():
+    if failed:
         raise RuntimeError(
             f"{len(failed)} of {len(folders)} runs are not finished; see error.txt in "
             + ", ".join(str(folders[name]) for name in failed)
@@ -168,12 +180,3 @@ def _udr(folder: Path, sweep: Sweep, n_images: int) -> list[float]:
 
 def _as_read(sweep: Sweep) -> Sweep:
     return Sweep(**json.loads(json.dumps(dataclasses.asdict(sweep))))
-
-
-def _check_tuner() -> None:
-    try:
-        import keras_tuner  # noqa: F401
-    except ImportError as error:
-        raise ImportError(
-            "sweeps need KerasTuner; run: pip install 'keras-betavae[sweep]'"
-        ) from error

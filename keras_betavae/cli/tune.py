@@ -1,0 +1,73 @@
+"""Choose an objective's strength and the number of latents without factors.
+
+Trains several seeds of each setting, chooses by UDR among those that reconstruct, trains the
+chosen setting in full, and writes index.html. The options for settings are those of the training
+in full. The same command in several processes shares the work.
+"""
+
+import argparse
+from pathlib import Path
+
+from keras_betavae.cli._settings import add_settings, add_storage, chosen_settings
+
+
+def _pair(text: str) -> tuple[float, float]:
+    try:
+        low, high = (float(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"LOW,HIGH is needed, got {text!r}") from None
+    return low, high
+
+
+def add_arguments(command: argparse.ArgumentParser) -> None:
+    """Adds the command's arguments."""
+    where = command.add_mutually_exclusive_group(required=True)
+    where.add_argument("--out", type=Path, metavar="FOLDER", help="a new folder for the search")
+    where.add_argument("--resume", type=Path, metavar="FOLDER", help="continue a search")
+    command.add_argument("--budget", type=float, metavar="MINUTES", help="time to stop the search")
+    command.add_argument("--trials", type=int, metavar="N", help="settings to try at most (12)")
+    command.add_argument("--seeds", type=int, metavar="N", help="runs of each setting (3)")
+    command.add_argument(
+        "--search-steps", type=int, metavar="N", help="steps of these runs (a third of --steps)"
+    )
+    command.add_argument(
+        "--strength",
+        type=_pair,
+        metavar="LOW,HIGH",
+        help="factors on the β, C, γ or λ of the preset or the options (0.125,8)",
+    )
+    command.add_argument(
+        "--latents",
+        type=_pair,
+        metavar="LOW,HIGH",
+        help="numbers of latents (--latent-dim, or half of the preset's to twice as many)",
+    )
+    command.add_argument(
+        "--presets", metavar="NAME,NAME,...", help="other presets to choose from, with --preset"
+    )
+    command.add_argument("--jobs", type=int, default=1, metavar="N", help="settings at a time (1)")
+    add_storage(command)
+    add_settings(command)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Searches, trains in full, and prints what was chosen."""
+    from keras_betavae.experiments import tuning
+
+    given = {
+        "trials": options.trials,
+        "seeds": options.seeds,
+        "search_steps": options.search_steps,
+        "strength": options.strength,
+        "latent_dim": options.latents and tuple(int(n) for n in options.latents),
+        "presets": options.presets and options.presets.split(","),
+    }
+    choice = tuning.tune(
+        options.resume or options.out,
+        chosen_settings(options) if options.resume is None else chosen_settings(options) or None,
+        budget=options.budget,
+        jobs=options.jobs,
+        storage=options.storage,
+        **{name: value for name, value in given.items() if value is not None},
+    )
+    print(f"{'model':<12} {choice.folder}\n{'page':<12} {choice.page}")

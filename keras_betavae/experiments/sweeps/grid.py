@@ -1,0 +1,90 @@
+"""A sweep as a study: each combination of its axes is a trial, and each trial a run."""
+
+import traceback
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from keras_betavae._utils.tables import write_text
+from keras_betavae.experiments import runs
+from keras_betavae.experiments.settings import Settings
+from keras_betavae.experiments.sweeps._plan import Sweep, run_name
+
+_JUDGES = ("mig_score", "active_units")
+
+
+class Grid:
+    """All combinations, in order, each given out once.
+
+    Optuna's `GridSampler` shuffles them, and gives one that is being trained to a second process
+    as soon as none is left.
+    """
+
+    judged = _JUDGES[0]
+
+    def __init__(self, folder: Path, sweep: Sweep):
+        from optuna.distributions import CategoricalDistribution
+
+        self.folder = folder
+        self.space: Mapping[str, Any] = {
+            a: CategoricalDistribution(list(sweep.axes[a])) for a in sweep.axes
+        }
+        self._settings = sweep.trials()
+        self._labels = list(sweep.labels())
+        self._axes = list(sweep.axes)
+        self.n_trials = len(self._labels)
+
+    def sampler(self, number: int) -> Any:
+        """Returns a sampler that is not asked, as all parameters are given."""
+        import optuna
+
+        return optuna.samplers.RandomSampler(seed=number)
+
+    def name_of(self, parameters: Mapping[str, Any]) -> str:
+        """Returns the name of the run's folder."""
+        return run_name({axis: parameters[axis] for axis in self._axes})
+
+    def is_done(self, name: str) -> bool:
+        """Returns whether the run is finished."""
+        return runs.is_finished(self.folder / "runs" / name)
+
+    def propose(self, tried: set[str], trials: Sequence[Any]) -> dict[str, Any] | None:
+        """Returns the first combination that was not tried."""
+        del trials
+        return next((each for each in self._labels if run_name(each) not in tried), None)
+
+    def train(self, trial: Any, trials: Sequence[Any]) -> float:
+        """Trains a run; it is judged by what a sweep can tell of it by itself."""
+        del trials
+        name = self.name_of(trial.params)
+        scores = train_run(self.folder / "runs" / name, self._settings[name])
+        found = (scores.get(name) for name in _JUDGES)
+        return next((value for value in found if value is not None), 0.0)
+
+
+def train_run(folder: Path, settings: Settings) -> dict[str, float | None]:
+    """Trains and scores a run to its end, if it is not finished; returns the model's scores.
+
+    What stops it is in the run's `error.txt`.
+
+    Raises:
+        ValueError: If the folder is a run of other settings; further errors as `runs.train`.
+    """
+    error_file = folder / "error.txt"
+    try:
+        if not runs.is_finished(folder):
+            error_file.unlink(missing_ok=True)
+            if not (folder / "config.json").is_file():
+                runs.create(folder, settings)
+            elif runs.load_settings(folder) != settings:
+                raise ValueError(f"{folder} is a run of other settings")
+            data = settings.load_data()
+            runs.finish(folder, runs.train(folder, data, verbose=0), data, controls=False)
+            keras.backend.clear_session()
+        return runs.load_scores(folder)["trained"]
+    except Exception:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_text(error_file, traceback.format_exc())
+        raise

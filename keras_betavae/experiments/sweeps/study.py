@@ -1,0 +1,253 @@
+"""An Optuna study that several processes work on: what is next, who works on it, what came out."""
+
+import contextlib
+import datetime
+import os
+import time
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from keras_betavae._utils.locks import InUseError, locked
+from keras_betavae._utils.tables import number_text, write_text
+
+JOURNAL = "study.journal"
+"""The study in a folder, unless a database has it."""
+_SECONDS_TO_WAIT = 1.0
+_SECONDS_TO_WRITE = 0.05
+
+
+class Plan(Protocol):
+    """What a study tries.
+
+    Attributes:
+        folder: Of the study, its trials' locks and their runs.
+        space: Optuna's distributions by the name of a parameter.
+        n_trials: Trials in all.
+        judged: What the value of a trial is called.
+    """
+
+    folder: Path
+    space: Mapping[str, Any]
+    n_trials: int
+    judged: str
+
+    def sampler(self, number: int) -> Any:
+        """Returns Optuna's sampler for the trial of a number."""
+
+    def name_of(self, parameters: Mapping[str, Any]) -> str:
+        """Returns a trial's name, which can be part of a file's."""
+
+    def is_done(self, name: str) -> bool:
+        """Returns whether a trial's runs are finished."""
+
+    def propose(self, tried: set[str], trials: Sequence[Any]) -> dict[str, Any] | None:
+        """Returns the next trial's parameters, {} for the sampler's choice, None at the end."""
+
+    def train(self, trial: Any, trials: Sequence[Any]) -> float:
+        """Trains a trial's runs and returns what they are worth; others are in `trials`."""
+
+
+def check_installed() -> None:
+    """Raises an ImportError that says how to install Optuna, if it is missing."""
+    try:
+        import optuna  # noqa: F401
+    except ImportError as error:
+        raise ImportError(
+            "sweeps and tuning need Optuna; run: pip install 'keras-betavae[sweep]'"
+        ) from error
+
+
+def open_study(folder: Path, storage: str | None) -> Any:
+    """Returns the study of a folder, which is made if there is none.
+
+    Args:
+        folder: Where the journal is, and the study's name in a database.
+        storage: The URL of a database, None for the journal.
+
+    Raises:
+        ValueError: If the database cannot be used.
+    """
+    import optuna
+    from optuna.storages.journal import JournalFileBackend, JournalStorage
+
+    where: Any = storage
+    with waiting_for(folder):
+        if storage is None:
+            lock: Any = _JournalLock(folder)
+            where = JournalStorage(JournalFileBackend(os.fspath(folder / JOURNAL), lock_obj=lock))
+        name = folder / "study.txt"
+        if not name.is_file():
+            write_text(name, f"{folder.resolve().name}-{uuid.uuid4().hex[:8]}\n")
+        verbosity = optuna.logging.get_verbosity()
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        try:
+            return optuna.create_study(
+                storage=where,
+                study_name=name.read_text(encoding="utf-8").strip(),
+                direction="maximize",
+                load_if_exists=True,
+            )
+        except Exception as error:
+            # The URL may hold a password, and so may the error.
+            raise ValueError(
+                f"the study cannot be opened in {JOURNAL if storage is None else 'the storage'}: "
+                f"{type(error).__name__}"
+            ) from error
+        finally:
+            optuna.logging.set_verbosity(verbosity)
+
+
+def work(plan: Plan, study: Any, first: int, verbose: bool, at_most: int | None = None) -> bool:
+    """Works on a study until nothing is left that this process could do.
+
+    A trial whose process has died is taken up: its runs resume from their latest checkpoints.
+
+    Args:
+        plan: What is tried.
+        study: Of `open_study`.
+        first: Trials of lower numbers that failed are tried again.
+        verbose: Whether a line is printed for each trial.
+        at_most: Trials after which the process gives way, None for all.
+
+    Returns:
+        Whether all is done.
+    """
+    import optuna
+
+    n_done = 0
+    while at_most is None or n_done < at_most:
+        with contextlib.ExitStack() as held:
+            with waiting_for(plan.folder):
+                trial, waits = _claim(plan, study, first, held)
+            if trial is None and not waits:
+                return True
+            if trial is None:
+                time.sleep(_SECONDS_TO_WAIT)
+                continue
+            start, state, value = time.perf_counter(), optuna.trial.TrialState.FAIL, None
+            try:
+                value = plan.train(trial, study.get_trials(deepcopy=False))
+                state = optuna.trial.TrialState.COMPLETE
+            except optuna.TrialPruned:
+                state = optuna.trial.TrialState.PRUNED
+            except Exception as error:
+                trial.set_user_attr("error", f"{type(error).__name__}: {error}")
+            study.tell(trial, value, state=state)
+        n_done += 1
+        if verbose:
+            name, seconds = plan.name_of(trial.params), time.perf_counter() - start
+            told = {"COMPLETE": "", "PRUNED": " (pruned)", "FAIL": " (failed)"}[state.name]
+            print(f"{progress(plan, study, first)}; last {name}{told}, {seconds:.0f} s", flush=True)
+    return False
+
+
+def progress(plan: Plan, study: Any, first: int) -> str:
+    """Returns one line: the time, trials done, best so far, time left."""
+    trials = study.get_trials(deepcopy=False)
+    done, seconds, running, failed = {}, [], 0, set()
+    for trial in trials:
+        if trial.state.name in ("COMPLETE", "PRUNED"):
+            done[plan.name_of(trial.params)] = trial
+            seconds.append(trial.duration.total_seconds())
+        elif trial.state.name == "RUNNING":
+            running += 1
+        elif trial.state.name == "FAIL" and trial.number >= first and trial.user_attrs:
+            failed.add(plan.name_of(trial.params))
+    now = datetime.datetime.now().strftime("%H:%M:%S")
+    line = f"{now} {len(done)} of {plan.n_trials} done"
+    line += f", {len(failed)} failed" if failed else ""
+    best = max((t for t in done.values() if t.value is not None), key=_value, default=None)
+    if best is not None:
+        name = plan.name_of(best.params)
+        line += f"; best {plan.judged} {number_text(best.value)} ({name})"
+    left = plan.n_trials - len(done) - len(failed)
+    if left and seconds:
+        minutes = left * sum(seconds) / len(seconds) / (running + 1) / 60
+        line += f"; about {max(1, round(minutes))} min left"
+    return line
+
+
+def _value(trial: Any) -> float:
+    return trial.value
+
+
+def _claim(
+    plan: Plan, study: Any, first: int, held: contextlib.ExitStack
+) -> tuple[Any | None, bool]:
+    """Returns a trial whose lock is held from now on, and if there is none, whether to wait."""
+    from optuna.trial import TrialState
+
+    trials, waits = study.get_trials(deepcopy=False), False
+    study.sampler = plan.sampler(len(trials))
+    for lost in (trial for trial in trials if trial.state == TrialState.RUNNING):
+        if set(lost.params) != set(plan.space):  # Its process died before it had a lock.
+            study.tell(lost.number, state=TrialState.FAIL)
+            continue
+        try:
+            held.enter_context(_trial_lock(plan, lost.params))
+        except InUseError:
+            waits = True
+            continue
+        # The new one is there before the old one ends: a kill in between loses nothing.
+        study.enqueue_trial(lost.params)
+        trial = study.ask(dict(plan.space))
+        study.tell(lost.number, state=TrialState.FAIL)
+        return trial, False
+    tried = {
+        name
+        for trial in trials
+        if trial.state != TrialState.WAITING and set(trial.params) == set(plan.space)
+        for name in [plan.name_of(trial.params)]
+        if trial.number >= first
+        or trial.state == TrialState.RUNNING
+        or (trial.state in (TrialState.COMPLETE, TrialState.PRUNED) and plan.is_done(name))
+    }
+    parameters = plan.propose(tried, trials)
+    if parameters is None:
+        return None, waits
+    if parameters:
+        study.enqueue_trial(parameters)
+    trial = study.ask(dict(plan.space))
+    try:
+        held.enter_context(_trial_lock(plan, trial.params))
+    except InUseError:  # The sampler chose what another process tries just now.
+        study.tell(trial, state=TrialState.FAIL)
+        return None, True
+    return trial, False
+
+
+def _trial_lock(plan: Plan, parameters: Mapping[str, Any]) -> contextlib.AbstractContextManager:
+    return locked(plan.folder, child=plan.name_of(parameters))
+
+
+@contextlib.contextmanager
+def waiting_for(folder: Path) -> Iterator[None]:
+    """Holds the study's lock, which others hold for moments only."""
+    with contextlib.ExitStack() as held:
+        while True:
+            try:
+                held.enter_context(locked(folder, child="study"))
+                break
+            except InUseError:
+                time.sleep(_SECONDS_TO_WRITE)
+        yield
+
+
+class _JournalLock:
+    """Lets one process at a time write to a journal; unlike Optuna's own, a kill releases it."""
+
+    def __init__(self, folder: Path):
+        self._folder, self._held = folder, contextlib.ExitStack()
+
+    def acquire(self) -> bool:
+        self._held.enter_context(waiting_for(self._folder))
+        with (self._folder / JOURNAL).open("rb+") as file:
+            written = file.read()
+            # A process that was killed in a write leaves half a line, which Optuna cannot read.
+            file.truncate(written.rfind(b"\n") + 1)
+        return True
+
+    def release(self) -> None:
+        self._held.close()

@@ -1,0 +1,81 @@
+"""Processes of this machine that work on one study; one that dies is started again."""
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from keras_betavae.experiments.sweeps.study import Plan, open_study, work
+
+_RESTARTS = 5
+_RUNS_PER_PROCESS = 8
+_GIVES_WAY = 75
+_STORAGE = "KERAS_BETAVAE_STORAGE"
+
+
+def work_in_processes(
+    module: str, folder: Path, jobs: int, first: int, verbose: bool, storage: str | None, more: str
+) -> None:
+    """Starts workers, and a worker again that dies, until none has anything left to do.
+
+    Args:
+        module: What is run; it calls `worker`.
+        folder: Of the study.
+        jobs: The number of workers, which share the cores evenly.
+        first: As in `work`.
+        verbose: As in `work`.
+        storage: As in `open_study`.
+        more: Text for the worker's plan.
+    """
+    threads = str(max(1, (os.cpu_count() or 1) // jobs))
+    threading_variables = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS")
+    environment = {**dict.fromkeys(threading_variables, threads), **os.environ}
+    if storage is not None:
+        environment[_STORAGE] = storage  # Everybody may read a process's arguments.
+    command = [sys.executable, "-m", module, str(folder), str(first), str(int(verbose)), more]
+
+    def started(name: str) -> subprocess.Popen:
+        # They end with the pipe to this process, which a kill closes too.
+        with (folder / f"{name}.log").open("ab") as log:
+            return subprocess.Popen(command, stdin=subprocess.PIPE, stderr=log, env=environment)
+
+    workers = {f"worker{n}": started(f"worker{n}") for n in range(jobs)}
+    restarts = dict.fromkeys(workers, 0)
+    try:
+        while workers:
+            time.sleep(0.2)
+            for name, worker in list(workers.items()):
+                if worker.poll() is None:
+                    continue
+                if worker.returncode == 0 or restarts[name] == _RESTARTS:
+                    del workers[name]
+                    continue
+                if worker.returncode != _GIVES_WAY:
+                    restarts[name] += 1
+                    print(f"{name} died ({worker.returncode}) and is started again", flush=True)
+                workers[name] = started(name)
+    finally:
+        for process in workers.values():
+            process.kill()
+            process.wait()
+
+
+def worker(plan_of: Callable[[Path, str], Plan], runs_per_trial: int = 1) -> None:
+    """Is a process that `work_in_processes` has started."""
+
+    def end_with_parent() -> None:
+        # Not sys.stdin, whose lock a daemon thread may not hold when the interpreter ends.
+        os.read(0, 1)
+        os._exit(1)
+
+    threading.Thread(target=end_with_parent, daemon=True).start()
+    folder = Path(sys.argv[1])
+    first, verbose, more = int(sys.argv[2]), bool(int(sys.argv[3])), sys.argv[4]
+    study = open_study(folder, os.environ.get(_STORAGE))
+    # TensorFlow does not give back all that a model took.
+    at_most = max(1, _RUNS_PER_PROCESS // runs_per_trial)
+    if not work(plan_of(folder, more), study, first, verbose, at_most):
+        sys.exit(_GIVES_WAY)

@@ -1,0 +1,183 @@
+"""Choosing a setting without factors: a search that UDR judges, and a page that says why."""
+
+import contextlib
+import dataclasses
+import json
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from keras_betavae import presets as recipes
+from keras_betavae._utils.files import left_aside
+from keras_betavae._utils.locks import LOCK_FILE, InUseError, locked
+from keras_betavae._utils.tables import write_json
+from keras_betavae.experiments.sweeps.grid import train_run
+from keras_betavae.experiments.sweeps.study import (
+    check_installed,
+    open_study,
+    waiting_for,
+    work,
+)
+from keras_betavae.experiments.sweeps.workers import work_in_processes
+from keras_betavae.experiments.tuning._choice import Choice, choose
+from keras_betavae.experiments.tuning._page import write_page
+from keras_betavae.experiments.tuning._search import Search, Trials
+
+__all__ = ["Choice", "Search", "create", "load", "tune"]
+
+
+def create(
+    folder: str | os.PathLike,
+    base: Mapping[str, Any],
+    *,
+    presets: Sequence[str] = (),
+    strength: tuple[float, float] = (0.125, 8.0),
+    latent_dim: tuple[int, int] | None = None,
+    seeds: int = 3,
+    search_steps: int | None = None,
+    trials: int = 12,
+) -> Path:
+    """Makes a search's folder and writes its `tune.json`; leaves one that is there already.
+
+    Args:
+        folder: A folder that does not exist yet, is empty, or holds this search.
+        base: Arguments of `Settings.from_preset`, those of the training in full.
+        presets: Presets to choose from, in addition to that of `base`.
+        strength: The least and greatest factor on the objective's β, on its C where it holds a
+            capacity, on FactorVAE's γ, or on DIP's λ_od.
+        latent_dim: The least and greatest number of latents. None is that of `base` if it has
+            one, or else from half of the preset's to twice as many.
+        seeds: Runs of each setting, at least 2.
+        search_steps: Training steps of these runs, a third of those in full by default.
+        trials: Settings to try, at most.
+
+    Returns:
+        The folder.
+
+    Raises:
+        FileExistsError: If the folder holds another search, or something else.
+        ValueError: If something is out of range, or a preset has no strength that is constant.
+    """
+    folder, recipe = Path(folder), recipes.get(base["preset"])
+    size = base.get("latent_dim")
+    standard = (size, size) if size else (max(2, recipe.latent_dim // 2), 2 * recipe.latent_dim)
+    steps = search_steps or max(1, (base.get("steps") or recipe.steps) // 3)
+    names = list(dict.fromkeys([base["preset"], *presets]))
+    base = {"n_images": 5_000, **{k: v for k, v in base.items() if k != "latent_dim"}}
+    search = Search(base, names, list(strength), list(latent_dim or standard), seeds, steps, trials)
+    search.check()
+    search = Search(**json.loads(json.dumps(dataclasses.asdict(search))))
+    folder.mkdir(parents=True, exist_ok=True)
+    with waiting_for(folder):
+        for left in left_aside(folder, "tune.json"):
+            left.unlink()  # Of a process that was killed while it made the folder.
+        if not any(not path.name.endswith(LOCK_FILE) for path in folder.iterdir()):
+            write_json(folder / "tune.json", dataclasses.asdict(search))
+        elif not (folder / "tune.json").is_file() or load(folder) != search:
+            raise FileExistsError(
+                f"{folder} is not empty and does not hold this search; choose another folder"
+            )
+    return folder
+
+
+def load(folder: str | os.PathLike) -> Search:
+    """Returns a folder's search.
+
+    Raises:
+        FileNotFoundError: If there is none.
+        ValueError: If its `tune.json` is damaged.
+    """
+    path = Path(folder) / "tune.json"
+    if not path.is_file():
+        raise FileNotFoundError(f"{folder} does not hold a search: there is no {path}")
+    try:
+        search = Search(**json.loads(path.read_text(encoding="utf-8")))
+        search.check()
+    except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
+        raise ValueError(f"{path} does not hold a search: {error}") from error
+    return search
+
+
+def tune(
+    folder: str | os.PathLike,
+    base: Mapping[str, Any] | None = None,
+    *,
+    budget: float | None = None,
+    jobs: int = 1,
+    storage: str | None = None,
+    verbose: bool = True,
+    **search: Any,
+) -> Choice:
+    """Chooses the objective's strength and the number of latents for a data set without factors.
+
+    Optuna's tree-structured Parzen estimator draws settings, and each is trained with several
+    seeds. A setting whose seeds find the same latents has a high UDR, and the highest is chosen
+    among those with at least 2 active latents and 70 % of the best reconstruction's gain over a
+    decoder that knows nothing of the image; a setting that misses one of both is given up after
+    its first seed. The chosen setting is then trained in full. Factors, where they are known, are
+    never used to choose.
+
+    Any number of processes may call this function at once for one folder, as `sweeps.run`.
+
+    Args:
+        folder: As in `create`, which is called where `base` is given.
+        base: As in `create`; None resumes the search that the folder holds.
+        budget: Minutes. No setting is started that would not end in four fifths of them; the
+            rest is for the training in full, which is not cut short.
+        jobs: As in `sweeps.run`.
+        storage: As in `sweeps.run`.
+        verbose: As in `sweeps.run`.
+        **search: The options of `create`.
+
+    Returns:
+        What was chosen and why, with the path of the page `index.html` in the folder.
+
+    Raises:
+        ImportError: If Optuna is not installed.
+        RuntimeError: If no setting was trained to its end.
+        ValueError: As `create`, or if `jobs` is below 1 or the budget is not above 0.
+
+    References:
+        Duan et al., Unsupervised Model Selection for Variational Disentangled Representation
+        Learning, ICLR 2020.
+    """
+    if jobs < 1:
+        raise ValueError(f"jobs must be at least 1, got {jobs}")
+    if budget is not None and not budget > 0:
+        raise ValueError(f"budget must be above 0 minutes, got {budget}")
+    check_installed()
+    if base is not None:
+        create(folder, base, **search)
+    elif search:
+        raise ValueError(f"a resumed search keeps its settings; leave out {', '.join(search)}")
+    folder = Path(folder)
+    deadline = None if budget is None else time.time() + 60 * budget
+    plan, study = Trials(folder, load(folder), deadline), open_study(folder, storage)
+    first = len(study.get_trials(deepcopy=False))
+    if jobs == 1:
+        work(plan, study, first, verbose)
+    else:
+        more = "" if deadline is None else str(deadline)
+        work_in_processes(__name__, folder, jobs, first, verbose, storage, more)
+    choice = choose(plan, study.get_trials(deepcopy=False))
+    if verbose:
+        print(f"{choice.why}\nTraining it in full ...", flush=True)
+    with _only(folder, "full"):
+        train_run(choice.folder, plan.search.full_settings(choice.chosen.parameters))
+        write_page(choice)
+    return choice
+
+
+@contextlib.contextmanager
+def _only(folder: Path, child: str) -> Iterator[None]:
+    """Waits until no other process does this."""
+    with contextlib.ExitStack() as held:
+        while True:
+            try:
+                held.enter_context(locked(folder, child=child))
+                break
+            except InUseError:
+                time.sleep(1.0)
+        yield

@@ -1,0 +1,191 @@
+"""What is searched: the settings of `tune.json`, and the trials that they give."""
+
+import dataclasses
+import time
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from keras_betavae import metrics, presets
+from keras_betavae.experiments import runs
+from keras_betavae.experiments.settings import Settings
+from keras_betavae.experiments.sweeps.grid import train_run
+from keras_betavae.experiments.tuning._guards import Measured, fault_of, measure
+
+_STRENGTHS = ("gamma", "max_capacity", "beta", "lambda_od")
+_FOR_SEARCH = 0.8
+"""The share of a budget that the search may use; the rest trains the chosen setting."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Search:
+    """A search over the strength of the objective, the latents and the presets.
+
+    Attributes:
+        base: Arguments of `Settings.from_preset` of all runs.
+        presets: Presets to choose from; the first gives the steps.
+        strength: The least and greatest factor on the strength that the preset has.
+        latent_dim: The least and greatest number of latents.
+        seeds: Runs of each setting, at least 2: UDR compares them.
+        steps: Training steps of each of them.
+        trials: Settings to try.
+    """
+
+    base: Mapping[str, Any]
+    presets: Sequence[str]
+    strength: Sequence[float]
+    latent_dim: Sequence[int]
+    seeds: int
+    steps: int
+    trials: int
+
+    def check(self) -> None:
+        """Raises what would fail in every trial.
+
+        Raises:
+            ValueError: If a number is out of range, a setting is, or a preset has no constant
+                strength.
+        """
+        for name, least in (("seeds", 2), ("steps", 1), ("trials", 1)):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)}")
+        for name, least in (("strength", 0), ("latent_dim", 1)):
+            low, high = getattr(self, name)
+            if not least <= low <= high or not low:
+                raise ValueError(f"{name} must be two numbers from low to high, got {low}, {high}")
+        for preset in self.presets:
+            self.settings({"preset": preset, "strength": 1.0, "latent_dim": self.latent_dim[0]})
+
+    def settings(self, parameters: Mapping[str, Any], steps: int | None = None) -> Settings:
+        """Returns the settings of a trial's first run, or of a training of other steps."""
+        chosen = {**self.base, "preset": parameters["preset"]}
+        steps = self.steps if steps is None else steps
+        chosen |= {"steps": steps, "latent_dim": parameters["latent_dim"]}
+        chosen.setdefault("every", max(1, steps // 4))
+        name, value = self.strength_of(parameters)
+        if name in ("beta", "beta_norm") and name in self.base:
+            return Settings.from_preset(**{**chosen, name: value})
+        weights = {**(self.base.get("weights") or {}), name: value}
+        rise = presets.get(parameters["preset"]).objective.get_config().get("n_steps")
+        if isinstance(rise, int) and "n_steps" not in weights:
+            # A capacity rises as far in a short training as in a long one.
+            weights["n_steps"] = max(1, rise * steps // self._full_steps(parameters["preset"]))
+        return Settings.from_preset(**{**chosen, "weights": weights})
+
+    def full_settings(self, parameters: Mapping[str, Any]) -> Settings:
+        """Returns the settings of the chosen setting's own training."""
+        return self.settings(parameters, self._full_steps(parameters["preset"]))
+
+    def strength_of(self, parameters: Mapping[str, Any]) -> tuple[str, float]:
+        """Returns the name of the strength and its value.
+
+        Raises:
+            ValueError: If the preset has no constant strength.
+        """
+        recipe = presets.get(parameters["preset"])
+        known = {**recipe.objective.get_config(), **recipe.options}
+        given = {**known, **(self.base.get("weights") or {})}
+        names = [n for n in ("beta", "beta_norm") if self.base.get(n) is not None]
+        # The γ of Burgess et al. is a constant of the method, and C the strength.
+        names += ["gamma"] if "gamma" in recipe.options else list(_STRENGTHS[1:])
+        for name in names:
+            value = self.base.get(name) or given.get(name)
+            if isinstance(value, int | float):
+                return name, float(f"{value * parameters['strength']:.3g}")
+        raise ValueError(
+            f"{parameters['preset']} has no constant β, C, γ or λ to search; choose another preset"
+        )
+
+    def _full_steps(self, preset: str) -> int:
+        return self.base.get("steps") or presets.get(preset).steps
+
+
+class Trials:
+    """A search as a study: a trial is a setting, trained with some seeds and judged by UDR."""
+
+    judged = "UDR"
+
+    def __init__(self, folder: Path, search: Search, deadline: float | None = None):
+        from optuna.distributions import (
+            CategoricalDistribution,
+            FloatDistribution,
+            IntDistribution,
+        )
+
+        self.folder, self.search, self.n_trials = folder, search, search.trials
+        self._start, self._deadline = time.time(), deadline
+        (low, high), (fewest, most) = search.strength, search.latent_dim
+        self.space: Mapping[str, Any] = {
+            "preset": CategoricalDistribution(list(search.presets)),
+            "strength": FloatDistribution(low, high, log=True),
+            "latent_dim": IntDistribution(fewest, most),
+        }
+
+    def sampler(self, number: int) -> Any:
+        """Returns a tree-structured Parzen estimator that knows what others try just now."""
+        import optuna
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            return optuna.samplers.TPESampler(
+                seed=self.search.base.get("seed", 0) + number,
+                n_startup_trials=max(4, self.n_trials // 2),
+                constant_liar=True,
+            )
+
+    def name_of(self, parameters: Mapping[str, Any]) -> str:
+        """Returns the setting as text."""
+        name, value = self.search.strength_of(parameters)
+        text = f"{name}={value:g},latent_dim={parameters['latent_dim']}"
+        return text if len(self.search.presets) == 1 else f"preset={parameters['preset']},{text}"
+
+    def is_done(self, name: str) -> bool:
+        """Returns True: what came out of a setting stands in the study."""
+        del name
+        return True
+
+    def propose(self, tried: set[str], trials: Sequence[Any]) -> dict[str, Any] | None:
+        """Returns {} while there are trials and time left."""
+        if len(tried) >= self.n_trials:
+            return None
+        if self._deadline is not None and tried:
+            ended = [t.duration.total_seconds() for t in trials if t.duration is not None]
+            left = self._start + _FOR_SEARCH * (self._deadline - self._start) - time.time()
+            if left < max(ended, default=0.0):
+                return None
+        return {}
+
+    def train(self, trial: Any, trials: Sequence[Any]) -> float:
+        """Trains a setting's runs and returns the median UDR.
+
+        Raises:
+            TrialPruned: If one run tells that the setting would not be chosen.
+        """
+        import optuna
+
+        settings, name = self.search.settings(trial.params), self.name_of(trial.params)
+        found: list[Measured] = []
+        others = [Measured.of(t) for t in trials if "reconstruction" in t.user_attrs]
+        scores: list[Mapping[str, float | None]] = []
+        for n in range(self.search.seeds):
+            each = settings.model_copy(update={"seed": settings.seed + n})
+            folder = self.folder / "runs" / f"{name},seed={each.seed}"
+            scores.append(train_run(folder, each))
+            data = each.load_data()
+            found.append(measure(runs.load_model(folder), data, each.n_images))
+            so_far = Measured.mean(found)
+            for key, value in dataclasses.asdict(so_far).items():
+                if key not in ("codes", "kl"):
+                    trial.set_user_attr(key, value)
+            fault = fault_of(so_far, [*others, so_far])
+            if fault and n + 1 < self.search.seeds:
+                trial.set_user_attr("fault", fault)
+                raise optuna.TrialPruned(fault)
+        kl = [each.kl for each in found]
+        udr = metrics.udr_scores([each.codes for each in found], latent_kl=kl)
+        trial.set_user_attr("udr", udr)
+        mig = [m for each in scores if (m := each.get("mig_score")) is not None]
+        if mig:
+            trial.set_user_attr("mig", sum(mig) / len(mig))
+        return float(sorted(udr)[len(udr) // 2] + sorted(udr)[(len(udr) - 1) // 2]) / 2
