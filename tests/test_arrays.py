@@ -237,7 +237,7 @@ def test_a_grid_with_holes_is_none(rows):
 
 def test_very_many_combinations_are_no_grid():
     n = 100
-    data = from_arrays(noise(n), np.random.default_rng(0).random((n, 40)))
+    data = from_arrays(noise(n), np.random.default_rng(0).random((n, 40)), continuous=())
     assert data.factor_sizes == (n,) * 40
     assert not data.is_grid
     assert np.prod(data.factor_sizes, dtype=float) > 2.0**64

@@ -29,7 +29,12 @@ class FactorDataset(ImageDataset):
         factor_sizes: Number of values of each factor.
         factors: Integer classes (n, n_factors) of images that are not a grid; None for a
             full grid.
+        continuous: The values, (n,) floats, of each factor that is continuous, by name. Its
+            classes are then bins, in which the data set is sampled; scores take the values.
         packed_shape: As in `ImageDataset`.
+
+    Attributes:
+        continuous: The values, (n,), of the continuous factors by name.
 
     Raises:
         ValueError: If shapes, types, names, sizes and factors do not fit each other.
@@ -50,6 +55,7 @@ class FactorDataset(ImageDataset):
         factor_sizes: Sequence[int],
         *,
         factors: np.ndarray | None = None,
+        continuous: Mapping[str, np.ndarray] | None = None,
         packed_shape: Sequence[int] | None = None,
     ):
         self._table: FactorTable = (
@@ -63,11 +69,20 @@ class FactorDataset(ImageDataset):
             raise ValueError(
                 f"there are factors for {len(self._table)} images, but {len(self)} images"
             )
+        self.continuous = {
+            name: np.asarray(values, np.float64) for name, values in (continuous or {}).items()
+        }
+        for name, values in self.continuous.items():
+            if name not in self.factor_names or values.shape != (len(self),):
+                raise ValueError(
+                    f"continuous must hold {len(self)} values of each of some of "
+                    f"{', '.join(self.factor_names)}, got {name!r} of shape {values.shape}"
+                )
 
     def __repr__(self) -> str:
         """Returns the sizes in one line."""
         factors = ", ".join(
-            f"{name} {size}"
+            f"{name} {'continuous' if name in self.continuous else size}"
             for name, size in zip(self.factor_names, self.factor_sizes, strict=True)
         )
         return f"FactorDataset({len(self):,} images {self.image_shape}; {factors})"
@@ -83,8 +98,22 @@ class FactorDataset(ImageDataset):
         return self._table.varying
 
     def factors_at(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
-        """Returns the factors of the given indices, integers (n, n_factors)."""
+        """Returns the factors of the given indices, integers (n, n_factors).
+
+        Of a continuous factor, they are its quantile bins.
+        """
         return self._table.at(self._checked_indices(indices))
+
+    def _scored_factors_at(self, indices: np.ndarray) -> np.ndarray:
+        factors = self.factors_at(indices)
+        if not self.continuous:
+            return factors
+        factors = factors.astype(np.float64)
+        for name, values in self.continuous.items():
+            # In units of their own, whole values would be classes.
+            standardized = (values - values.mean()) / (values.std() or 1.0)
+            factors[:, self.factor_names.index(name)] = standardized[indices]
+        return factors
 
     def index_of(self, factors: Sequence[Sequence[int]] | np.ndarray) -> np.ndarray:
         """Returns the index of the (first) image with each row of factors.
@@ -178,8 +207,13 @@ class FactorDataset(ImageDataset):
         if not len(indices):
             raise ValueError("no image would be left")
         factors = self.factors_at(indices)
-        images = Chosen(self._images, indices)
-        return type(self)(images, self.factor_names, self.factor_sizes, factors=factors)
+        return type(self)(
+            Chosen(self._images, indices),
+            self.factor_names,
+            self.factor_sizes,
+            factors=factors,
+            continuous={name: values[indices] for name, values in self.continuous.items()},
+        )
 
     def sample_pairs(
         self,
@@ -257,7 +291,13 @@ class FactorDataset(ImageDataset):
 
     def _with(self, images: Source) -> Self:
         factors = None if self.is_grid else self.factors_at(np.arange(len(self)))
-        return type(self)(images, self.factor_names, self.factor_sizes, factors=factors)
+        return type(self)(
+            images,
+            self.factor_names,
+            self.factor_sizes,
+            factors=factors,
+            continuous=self.continuous,
+        )
 
     def _pair_draw(self, k_changed: int | None, among: Sequence[str] | None) -> PairDraw:
         if not self.is_grid:

@@ -106,8 +106,9 @@ class ImageDataset:
             batch_size: Images encoded at a time.
 
         Returns:
-            Factors (n, n_factors), integers (no columns where there are none), and codes
-            (n, latent_dim), floats.
+            Factors (n, n_factors), integers (no columns where there are none), or floats where
+            some are continuous: those less their mean, over their standard deviation, and the
+            classes of the others. And codes (n, latent_dim), floats.
 
         Raises:
             ValueError: If `n` or `batch_size` is below 1.
@@ -129,7 +130,7 @@ class ImageDataset:
             if start == 0:
                 codes = np.empty((len(indices), *code.shape[1:]), code.dtype)
             codes[batch] = code
-        return self.factors_at(indices), codes
+        return self._scored_factors_at(indices), codes
 
     def to_tf_data(
         self,
@@ -231,6 +232,10 @@ class ImageDataset:
             )
         order = np.random.default_rng(seed).permutation(len(self))
         return self._at(np.sort(order[n_test:])), self._at(np.sort(order[:n_test]))
+
+    def _scored_factors_at(self, indices: np.ndarray) -> np.ndarray:
+        """Returns factors as scores take them, (n, n_factors)."""
+        return self.factors_at(indices)
 
     def _at(self, indices: np.ndarray) -> Self:
         """Returns the data set of some of the images."""

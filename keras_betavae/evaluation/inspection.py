@@ -8,6 +8,7 @@ import numpy as np
 
 from keras_betavae import metrics, visualization
 from keras_betavae.datasets import ImageDataset
+from keras_betavae.metrics._samples import binned
 
 ACTIVE_NATS = 0.01
 """A latent is active if its KL is above this."""
@@ -19,7 +20,8 @@ class Inspection:
 
     Attributes:
         codes: The posterior's means, (n, latent_dim).
-        factors: Classes of the same images, (n, n_factors).
+        factors: Classes of the same images, (n, n_factors); of a continuous factor its quantile
+            bins.
         factor_names: A name for each factor.
         kl: The mean KL of each latent, in nats, (latent_dim,).
         information: Mutual information of latents and factors in nats, (latent_dim,
@@ -147,7 +149,7 @@ def inspect(model: Any, data: ImageDataset, *, n: int = 10_000, seed: int = 0) -
     if kept:
         information = metrics.mutual_information(factors, mean, n_samples=n, seed=seed)
     names = tuple(data.factor_names[k] for k in kept)
-    return Inspection(mean, factors, names, kl, information)
+    return Inspection(mean, binned(factors), names, kl, information)
 
 
 def showcase(data: ImageDataset, n: int = 8) -> np.ndarray:

@@ -37,6 +37,8 @@ class Row:
         n_train: Samples (points, votes) that it used, or fitted to.
         n_test: Samples (points, votes) that it tested on; None where it tests on none.
         seconds: Time that the score took for all seeds, without the encoding.
+        factor_bins: Quantile bins into which continuous factors were put; None where there are
+            none, or where the score regresses them.
     """
 
     name: str
@@ -51,6 +53,7 @@ class Row:
     n_train: int
     n_test: int | None
     seconds: float
+    factor_bins: int | None = None
 
 
 class ScoreTable(dict[str, float]):
@@ -105,7 +108,7 @@ class ScoreTable(dict[str, float]):
         ]
         if all(row.low is None for row in self.rows):
             header, cells = header[:3] + header[4:], [line[:3] + line[4:] for line in cells]
-        return markdown_table(header, cells)
+        return markdown_table(header, cells) + _binning(self.rows)
 
     def to_csv(self) -> str:
         """Returns a line for each row, with all that a `Row` holds."""
@@ -178,7 +181,8 @@ def side_by_side(tables: Mapping[str, Mapping[str, float]]) -> str:
         ]
         for name in names
     ]
-    return markdown_table(["score", "", *tables], lines)
+    rows = [row for table in tables.values() for row in getattr(table, "rows", ())]
+    return markdown_table(["score", "", *tables], lines) + _binning(rows)
 
 
 def score_list() -> str:
@@ -212,3 +216,15 @@ def _interval(row: Row) -> str:
     if row.low is None or row.high is None:
         return ""
     return f"{number_text(row.low)} to {number_text(row.high)}"
+
+
+def _binning(rows: Iterable[Row]) -> str:
+    """Returns what became of continuous factors as a paragraph, "" where there were none."""
+    rows = list(rows)
+    bins = {row.factor_bins for row in rows if row.factor_bins}
+    if not bins:
+        return ""
+    regressed = {name for score in SCORES.values() for name in score.regressed}
+    named = [name for name in dict.fromkeys(row.name for row in rows) if name in regressed]
+    but = f", except for {', '.join(named)}, which regress their values" if named else ""
+    return f"\n\nContinuous factors are put into {max(bins)} quantile bins{but}."

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from keras_betavae._utils.quantiles import FACTOR_BINS
 from keras_betavae.evaluation.score_table import Row, ScoreTable
 from keras_betavae.metrics import SCORES, Score
-from keras_betavae.metrics._samples import check_codes, check_factors_and_codes
+from keras_betavae.metrics._samples import are_continuous, check_codes, check_factors_and_codes
 
 Scores = str | Iterable[str] | Mapping[str, Callable | Score]
 Sample = tuple[np.ndarray | None, np.ndarray, list[str] | None]
@@ -90,7 +91,8 @@ def evaluate_codes(
     """Scores codes, by whatever they were made.
 
     Args:
-        factors: Integer classes of the same images, (n_samples, n_factors); None if they are
+        factors: Integer classes of the same images, (n_samples, n_factors), or floats, in which
+            a column with a value that is not whole is a continuous factor; None if they are
             not known, which leaves the scores of codes.
         codes: Codes, (n_samples, latent_dim).
         scores: As in `evaluate`.
@@ -221,7 +223,7 @@ def _table(
     seconds: dict[str, float] = {}
     values: dict[tuple[str, str], list[float]] = {}
     chosen: dict[str, Score] = {}
-    n_codes = 0
+    n_codes, is_binned = 0, False
 
     def computed(score_name: str) -> tuple[str, list[tuple[str, float]], float]:
         start = time.perf_counter()
@@ -231,6 +233,7 @@ def _table(
 
     for number, (factors, codes, names) in enumerate(samples, int(seed)):
         n_codes = len(codes)
+        is_binned = factors is not None and bool(are_continuous(factors).any())
         chosen = chosen or choose(scores, 0 if factors is None else factors.shape[1], names)
         options = {"seed": number, "factor_names": names, "n_jobs": n_jobs}
         for score_name, found, duration in _in_threads(computed, chosen, n_jobs):
@@ -244,7 +247,9 @@ def _table(
         made = int(seed), len(numbers), *sizes, seconds[score_name]
         low, high = _interval(numbers, int(seed))
         mean, better = float(np.mean(numbers)), score.larger_is_better
-        rows.append(Row(name, score_name, mean, low, high, better, *made))
+        has_bins = is_binned and score.n_factors and name not in score.regressed
+        bins = FACTOR_BINS if has_bins else None
+        rows.append(Row(name, score_name, mean, low, high, better, *made, factor_bins=bins))
     return ScoreTable(rows)
 
 

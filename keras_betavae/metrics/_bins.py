@@ -1,7 +1,10 @@
-"""Bins of equal width."""
+"""Bins of codes: of equal width, and of equal frequency."""
+
+from collections.abc import Iterator
 
 import numpy as np
 
+from keras_betavae._utils.quantiles import FACTOR_BINS, quantile_classes
 from keras_betavae.metrics._samples import check_counts
 
 
@@ -11,3 +14,19 @@ def equal_width(values: np.ndarray, n_bins: int) -> np.ndarray:
     # As np.histogram has them, which however refuses values too close for so many bins.
     edges = np.linspace(values.min(axis=0), values.max(axis=0), n_bins + 1)[1:-1]
     return np.stack([np.digitize(c, e) for c, e in zip(values.T, edges.T, strict=True)], axis=1)
+
+
+def binnings(
+    is_continuous: np.ndarray, codes: np.ndarray, n_bins: int
+) -> Iterator[tuple[np.ndarray, np.ndarray, int]]:
+    """Yields factors, the bins of the codes that go with them, and how many bins there are.
+
+    With factors that are classes go `n_bins` bins of equal width, as published; with continuous
+    ones as many quantile bins as they have themselves, so that a code that is any monotone
+    function of a factor tells its bin.
+    """
+    if not is_continuous.all():
+        yield np.flatnonzero(~is_continuous), equal_width(codes, n_bins), n_bins
+    if is_continuous.any():
+        quantiles = np.stack([quantile_classes(code) for code in codes.T], axis=1)
+        yield np.flatnonzero(is_continuous), quantiles, FACTOR_BINS

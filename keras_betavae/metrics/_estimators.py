@@ -11,19 +11,20 @@ from threadpoolctl import threadpool_limits
 ESTIMATORS = ("gradient_boosting", "random_forest", "lasso", "logistic_regression")
 
 
-def make_estimator(estimator: Any, seed: int) -> Any:
+def make_estimator(estimator: Any, seed: int, *, regresses: bool = False) -> Any:
     """Returns a fresh scikit-learn estimator, seeded.
 
     Args:
         estimator: One of `ESTIMATORS`, or a scikit-learn estimator, which is copied.
         seed: For each `random_state` in it, also of its parts, that is None.
+        regresses: Whether trees by name are regressors instead of classifiers.
 
     Raises:
         ValueError: If the name is none of these.
     """
     from sklearn.base import clone
 
-    estimator = clone(_named(estimator) if isinstance(estimator, str) else estimator)
+    estimator = clone(_named(estimator, regresses) if isinstance(estimator, str) else estimator)
     for name, value in estimator.get_params().items():
         if name.split("__")[-1] == "random_state" and value is None:
             estimator.set_params(**{name: seed % 2**32})
@@ -74,15 +75,16 @@ class _SharedSettings:
 _SHARED = _SharedSettings()
 
 
-def _named(name: str) -> Any:
-    from sklearn.ensemble import GradientBoostingClassifier, RandomForestClassifier
+def _named(name: str, regresses: bool) -> Any:
+    from sklearn import ensemble
     from sklearn.linear_model import Lasso, LogisticRegression
 
+    kind = "Regressor" if regresses else "Classifier"
     match name:
         case "gradient_boosting":
-            return GradientBoostingClassifier()
+            return getattr(ensemble, f"GradientBoosting{kind}")()
         case "random_forest":
-            return RandomForestClassifier()
+            return getattr(ensemble, f"RandomForest{kind}")()
         case "lasso":
             return Lasso(alpha=0.02)
         case "logistic_regression":

@@ -1,8 +1,29 @@
 """Checks of the factors and codes that scores are given, and draws from them."""
 
 from collections.abc import Sequence
+from typing import NamedTuple, Self
 
 import numpy as np
+
+from keras_betavae._utils.quantiles import quantile_classes
+
+
+class Truth(NamedTuple):
+    """Factors as scores want them, (n_samples, n_factors) each.
+
+    Attributes:
+        classes: Integers from 0; of a continuous factor its quantile bins.
+        values: Floats; of a factor that is not continuous its classes.
+        is_continuous: Which factors are, (n_factors,).
+    """
+
+    classes: np.ndarray
+    values: np.ndarray
+    is_continuous: np.ndarray
+
+    def rows(self, chosen: slice) -> Self:
+        """Returns the factors of some samples."""
+        return self._replace(classes=self.classes[chosen], values=self.values[chosen])
 
 
 def check_codes(codes: np.ndarray) -> np.ndarray:
@@ -36,20 +57,39 @@ def check_factors_and_codes(
     """Returns both as arrays.
 
     Raises:
-        ValueError: If they are not (n, n_factors) integers and (n, latent_dim) finite
-            numbers of one length of at least 2.
+        ValueError: If they are not (n, n_factors) and (n, latent_dim) finite numbers of one
+            length of at least 2.
     """
     factors, codes = _bool_to_int(factors), check_codes(codes)
-    if factors.ndim != 2 or not factors.shape[1] or factors.dtype.kind not in "iu":
+    if factors.ndim != 2 or not factors.shape[1] or factors.dtype.kind not in "iuf":
         raise ValueError(
-            "factors must be integer classes of shape (n_samples, n_factors), got "
-            f"{factors.dtype} {factors.shape}"
+            "factors must be integer classes, or floats where some are continuous, of shape "
+            f"(n_samples, n_factors), got {factors.dtype} {factors.shape}"
         )
+    if factors.dtype.kind == "f" and not np.isfinite(factors).all():
+        raise ValueError("factors hold values that are NaN or infinite")
     if len(factors) != len(codes):
         raise ValueError(
             f"factors and codes must hold the same samples, got {len(factors)} and {len(codes)}"
         )
     return factors, codes
+
+
+def are_continuous(factors: np.ndarray) -> np.ndarray:
+    """Returns which factors are continuous, (n_factors,): those with values that are not whole."""
+    if factors.dtype.kind != "f":
+        return np.zeros(factors.shape[1], bool)
+    return (factors != np.rint(factors)).any(axis=0)
+
+
+def binned(factors: np.ndarray) -> np.ndarray:
+    """Returns factors as integers: the classes that they are, or their quantile bins."""
+    if factors.dtype.kind != "f":
+        return factors
+    classes = np.empty(factors.shape, np.int64)
+    for k, is_continuous in enumerate(are_continuous(factors)):
+        classes[:, k] = quantile_classes(factors[:, k]) if is_continuous else factors[:, k]
+    return classes
 
 
 def as_classes(
@@ -59,7 +99,7 @@ def as_classes(
     in_pairs: bool = False,
     names: Sequence | None = None,
 ) -> np.ndarray:
-    """Numbers the values of each factor from 0, in order.
+    """Numbers the values, or quantile bins, of each factor from 0, in order.
 
     Raises:
         ValueError: If there are fewer than `n_factors` factors, or one has a single value
@@ -68,6 +108,7 @@ def as_classes(
     if factors.shape[1] < n_factors:
         raise ValueError(f"the score tells factors apart and needs two, got {factors.shape[1]}")
     names = range(factors.shape[1]) if names is None else names
+    factors = binned(factors)
     classes = np.empty(factors.shape, np.intp)
     for k, name in enumerate(names):
         values, classes[:, k], counts = np.unique(
@@ -93,8 +134,8 @@ def check_counts(**counts: int) -> None:
 
 def draw(
     factors: np.ndarray, codes: np.ndarray, n_samples: int, seed: int, *, n_factors: int = 1
-) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the classes and float64 codes of at most `n_samples` samples.
+) -> tuple[Truth, np.ndarray]:
+    """Returns the factors and float64 codes of at most `n_samples` samples.
 
     Raises:
         ValueError: If the arrays cannot be scored, or `n_samples` is below 1.
@@ -104,10 +145,15 @@ def draw(
     if n_samples < len(codes):
         rows = np.random.default_rng(seed).permutation(len(codes))[:n_samples]
         factors, codes = factors[rows], codes[rows]
-    return as_classes(factors, n_factors=n_factors), codes.astype(np.float64)
+    return _truth(factors, n_factors), codes.astype(np.float64)
 
 
-def draw_split(
+def _truth(factors: np.ndarray, n_factors: int) -> Truth:
+    classes, is_continuous = as_classes(factors, n_factors=n_factors), are_continuous(factors)
+    return Truth(classes, np.where(is_continuous, factors, classes), is_continuous)
+
+
+def split_truth(
     factors: np.ndarray,
     codes: np.ndarray,
     n_train: int,
@@ -116,8 +162,8 @@ def draw_split(
     *,
     n_factors: int = 1,
     all_vary: bool = True,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Returns the classes and float64 codes of samples to fit to and to test on.
+) -> tuple[Truth, np.ndarray, Truth, np.ndarray]:
+    """Returns the factors and float64 codes of samples to fit to and to test on.
 
     Where there are fewer than `n_train + n_test` samples, both shrink in proportion.
 
@@ -131,15 +177,33 @@ def draw_split(
     factors, codes = check_factors_and_codes(factors, codes)
     n_train, n_test = split_sizes(len(codes), n_train, n_test)
     rows = np.random.default_rng(seed).permutation(len(codes))[: n_train + n_test]
-    classes = as_classes(factors[rows], n_factors=n_factors)
-    for k, column in enumerate(classes[:n_train].T):
+    truth = _truth(factors[rows], n_factors)
+    for k, column in enumerate(truth.classes[:n_train].T):
         if all_vary and (column == column[0]).all():
             raise ValueError(
                 f"factor {k} has one value among the {n_train} samples to fit to; encode more "
                 "images"
             )
     codes = codes[rows].astype(np.float64)
-    return classes[:n_train], codes[:n_train], classes[n_train:], codes[n_train:]
+    train, test = slice(n_train), slice(n_train, None)
+    return truth.rows(train), codes[train], truth.rows(test), codes[test]
+
+
+def draw_split(
+    factors: np.ndarray,
+    codes: np.ndarray,
+    n_train: int,
+    n_test: int,
+    seed: int,
+    *,
+    n_factors: int = 1,
+    all_vary: bool = True,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Returns what `split_truth` does, with only the classes of the factors."""
+    y_train, x_train, y_test, x_test = split_truth(
+        factors, codes, n_train, n_test, seed, n_factors=n_factors, all_vary=all_vary
+    )
+    return y_train.classes, x_train, y_test.classes, x_test
 
 
 def split_sizes(n_samples: int, n_train: int, n_test: int) -> tuple[int, int]:

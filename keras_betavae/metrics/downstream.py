@@ -46,7 +46,7 @@ def downstream_scores(
     The labeled samples are nested: the first 10 are among the first 100.
 
     Args:
-        factors: Integer classes, (n_samples, n_factors).
+        factors: Integer classes, or floats of continuous factors, (n_samples, n_factors).
         codes: Codes of the same images, (n_samples, latent_dim).
         sizes: Numbers of labeled samples; those beyond the samples are left out.
         n_test: Samples that are scored, at most a third of all.
@@ -143,7 +143,7 @@ def unfairness_score(
     which amounts to the same if the factors are independent in the data.
 
     Args:
-        factors: Integer classes, (n_samples, n_factors).
+        factors: Integer classes, or floats of continuous factors, (n_samples, n_factors).
         codes: Codes of the same images, (n_samples, latent_dim).
         n_train: Samples that the classifiers are fitted to.
         n_test: Samples whose predictions are compared. With fewer samples than both

@@ -5,8 +5,8 @@ from typing import Literal
 
 import numpy as np
 
-from keras_betavae.metrics._bins import equal_width
-from keras_betavae.metrics._samples import draw
+from keras_betavae.metrics._bins import binnings
+from keras_betavae.metrics._samples import Truth, draw
 
 Estimator = Literal["histogram", "corrected", "knn"]
 ESTIMATORS = ("histogram", "corrected", "knn")
@@ -26,7 +26,7 @@ def mutual_information(
     .. math:: I(z_j; y_k) = H(z_j) + H(y_k) - H(z_j, y_k)
 
     Args:
-        factors: Integer classes, (n_samples, n_factors).
+        factors: Integer classes, or floats of continuous factors, (n_samples, n_factors).
         codes: Codes of the same images, (n_samples, latent_dim).
         estimator: How the entropies are estimated:
 
@@ -60,22 +60,26 @@ def mutual_information(
         array([[1.386, 0.   ],
                [0.   , 0.693]])
     """
-    factors, codes = draw(factors, codes, n_samples, seed)
-    return information_and_entropy(factors, codes, estimator, n_bins, seed)[0]
+    truth, codes = draw(factors, codes, n_samples, seed)
+    return information_and_entropy(truth, codes, estimator, n_bins, seed)[0]
 
 
 def information_and_entropy(
-    factors: np.ndarray, codes: np.ndarray, estimator: Estimator, n_bins: int, seed: int
+    truth: Truth, codes: np.ndarray, estimator: Estimator, n_bins: int, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Returns the information (latent_dim, n_factors) and the factors' entropies, in nats."""
     if estimator not in ESTIMATORS:
         raise ValueError(f"estimator must be one of {', '.join(ESTIMATORS)}, got {estimator!r}")
     if estimator == "knn":
-        entropy = np.array([plug_in_entropy(column)[0] for column in factors.T])
-        information = knn_information(factors, codes, n_neighbors=3, seed=seed)
-    else:
-        bins = equal_width(codes, n_bins)
-        information, entropy = binned_information(factors, bins, estimator == "corrected")
+        entropy = np.array([plug_in_entropy(column)[0] for column in truth.classes.T])
+        information = knn_information(truth.classes, codes, n_neighbors=3, seed=seed)
+        return information.clip(0, entropy), entropy
+    entropy = np.empty(truth.classes.shape[1])
+    information = np.empty((codes.shape[1], len(entropy)))
+    for columns, bins, _ in binnings(truth.is_continuous, codes, n_bins):
+        information[:, columns], entropy[columns] = binned_information(
+            truth.classes[:, columns], bins, estimator == "corrected"
+        )
     return information.clip(0, entropy), entropy
 
 

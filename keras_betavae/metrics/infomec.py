@@ -46,10 +46,12 @@ def infomec_scores(
     over the D active codes, with :math:`n_{jk} = I(z_j; y_k) / H(y_k)` estimated by
     nearest neighbors, and :math:`H_V` the mean cross-entropy of a logistic regression
     (unregularized, classes balanced) on all standardized codes, and on none, which is the
-    logarithm of the number of values.
+    logarithm of the number of values. For a continuous factor, a linear regression takes its
+    place and the mean squared error that of the cross-entropy, which makes the share R²; its
+    information is that of its quantile bins.
 
     Args:
-        factors: Integer classes, (n_samples, n_factors).
+        factors: Integer classes, or floats of continuous factors, (n_samples, n_factors).
         codes: Codes of the same images, (n_samples, latent_dim).
         n_neighbors: Neighbors of the estimate of the information.
         active_range: A code is active if its range (largest less smallest value) is above
@@ -82,15 +84,22 @@ def infomec_scores(
     check_counts(n_neighbors=n_neighbors)
     if not 0 <= active_range < 1:
         raise ValueError(f"active_range must be at least 0 and below 1, got {active_range}")
-    factors, codes = draw(factors, codes, n_samples, seed, n_factors=2)
+    truth, codes = draw(factors, codes, n_samples, seed, n_factors=2)
     ranges = np.ptp(codes, axis=0)
     active = ranges > active_range * ranges.max()
     if not active.any():
         return InfoMECScores(0.0, 0.0, 0.0)
-    information = knn_information(factors, codes[:, active], n_neighbors, seed)
-    shares = information / [plug_in_entropy(column)[0] for column in factors.T]
+    information = knn_information(truth.classes, codes[:, active], n_neighbors, seed)
+    shares = information / [plug_in_entropy(column)[0] for column in truth.classes.T]
     (standardized,) = standardize(codes)
-    explained = [_explained(standardized, column) for column in factors.T]
+    explained = [
+        _explained_variance(standardized, values)
+        if is_continuous
+        else _explained(standardized, classes)
+        for classes, values, is_continuous in zip(
+            truth.classes.T, truth.values.T, truth.is_continuous, strict=True
+        )
+    ]
     return InfoMECScores(
         _concentration(shares), float(np.mean(explained)), _concentration(shares.T)
     )
@@ -115,3 +124,11 @@ def _explained(codes, classes) -> float:
     loss = log_loss(classes, model.predict_proba(codes), labels=model.classes_)
     # With unbalanced values the weighted fit's plain loss may exceed that of no codes.
     return max(0.0, 1 - loss / np.log(len(model.classes_)))
+
+
+def _explained_variance(codes, values) -> float:
+    """Returns R² of a linear regression, whose residual on no codes is the variance."""
+    from sklearn.linear_model import LinearRegression
+
+    with fitting():
+        return max(0.0, float(LinearRegression().fit(codes, values).score(codes, values)))

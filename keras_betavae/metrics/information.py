@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from keras_betavae.metrics._bins import equal_width
+from keras_betavae.metrics._bins import binnings
 from keras_betavae.metrics._samples import check_codes, draw
 from keras_betavae.metrics.estimation import (
     Estimator,
@@ -37,14 +37,14 @@ def mig_score(
     column out.
 
     Args:
-        factors: Integer classes, (n_samples, n_factors).
+        factors: Integer classes, or floats of continuous factors, (n_samples, n_factors).
         codes: Codes of the same images, (n_samples, latent_dim).
         log_vars: Log-variances of the normal posteriors whose means `codes` are, of the same
             shape. If given, the information is that of samples, by `posterior_information`;
             `estimator` and `n_bins` then play no part.
         estimator: Of the information, see `mutual_information`. Published tables hold
             `"histogram"`.
-        n_bins: Bins per code.
+        n_bins: Bins of equal width per code, for factors that are classes.
         n_samples: Samples drawn, or all if there are fewer.
         seed: Seed of the draw.
 
@@ -67,8 +67,8 @@ def mig_score(
         1.0
     """
     if log_vars is None:
-        factors, codes = draw(factors, codes, n_samples, seed)
-        information, entropy = information_and_entropy(factors, codes, estimator, n_bins, seed)
+        truth, codes = draw(factors, codes, n_samples, seed)
+        information, entropy = information_and_entropy(truth, codes, estimator, n_bins, seed)
     else:
         codes, log_vars = check_codes(codes), check_codes(log_vars)
         if log_vars.shape != codes.shape:
@@ -76,10 +76,10 @@ def mig_score(
                 f"log_vars must be of the codes' shape {codes.shape}, got {log_vars.shape}"
             )
         both = np.concatenate([codes, log_vars], axis=1)
-        factors, both = draw(factors, both, n_samples, seed)
+        truth, both = draw(factors, both, n_samples, seed)
         means, log_vars = np.split(both, 2, axis=1)
-        information = posterior_information(factors, means, log_vars, seed)
-        entropy = np.array([plug_in_entropy(column)[0] for column in factors.T])
+        information = posterior_information(truth.classes, means, log_vars, seed)
+        entropy = np.array([plug_in_entropy(column)[0] for column in truth.classes.T])
     first, second = _top_two(information)
     return float(np.mean((first - second) / entropy))
 
@@ -103,10 +103,10 @@ def mig_sup_score(
     holds one factor, and allows that a factor is in several codes.
 
     Args:
-        factors: Integer classes, (n_samples, n_factors).
+        factors: Integer classes, or floats of continuous factors, (n_samples, n_factors).
         codes: Codes of the same images, (n_samples, latent_dim).
         estimator: Of the information, see `mutual_information`.
-        n_bins: Bins per code.
+        n_bins: Bins of equal width per code, for factors that are classes.
         n_samples: Samples drawn, or all if there are fewer.
         seed: Seed of the draw.
 
@@ -127,8 +127,8 @@ def mig_sup_score(
         >>> mig_sup_score(factors, factors * 1.0)
         1.0
     """
-    factors, codes = draw(factors, codes, n_samples, seed, n_factors=2)
-    information, entropy = information_and_entropy(factors, codes, estimator, n_bins, seed)
+    truth, codes = draw(factors, codes, n_samples, seed, n_factors=2)
+    information, entropy = information_and_entropy(truth, codes, estimator, n_bins, seed)
     first, second = _top_two((information / entropy).T)
     return float(np.mean(first - second))
 
@@ -153,10 +153,10 @@ def dcimig_score(
     first adds 0.
 
     Args:
-        factors: Integer classes, (n_samples, n_factors).
+        factors: Integer classes, or floats of continuous factors, (n_samples, n_factors).
         codes: Codes of the same images, (n_samples, latent_dim).
         estimator: Of the information, see `mutual_information`.
-        n_bins: Bins per code.
+        n_bins: Bins of equal width per code, for factors that are classes.
         n_samples: Samples drawn, or all if there are fewer.
         seed: Seed of the draw.
 
@@ -177,8 +177,8 @@ def dcimig_score(
         >>> dcimig_score(factors, factors * 1.0)
         1.0
     """
-    factors, codes = draw(factors, codes, n_samples, seed, n_factors=2)
-    information, entropy = information_and_entropy(factors, codes, estimator, n_bins, seed)
+    truth, codes = draw(factors, codes, n_samples, seed, n_factors=2)
+    information, entropy = information_and_entropy(truth, codes, estimator, n_bins, seed)
     first, second = _top_two(information.T)
     gaps = np.zeros(len(entropy))
     np.maximum.at(gaps, information.argmax(axis=1), first - second)
@@ -204,9 +204,9 @@ def jemmig_score(
     factor holds anything else, noise included.
 
     Args:
-        factors: Integer classes, (n_samples, n_factors).
+        factors: Integer classes, or floats of continuous factors, (n_samples, n_factors).
         codes: Codes of the same images, (n_samples, latent_dim).
-        n_bins: B, bins per code.
+        n_bins: B, bins of equal width per code, for factors that are classes.
         n_samples: Samples drawn, or all if there are fewer.
         seed: Seed of the draw.
 
@@ -230,15 +230,17 @@ def jemmig_score(
         >>> jemmig_score(factors, factors * 1.0)
         1.0
     """
-    factors, codes = draw(factors, codes, n_samples, seed)
-    bins = equal_width(codes, n_bins)
-    information, entropy = information_and_entropy(factors, codes, "histogram", n_bins, seed)
+    truth, codes = draw(factors, codes, n_samples, seed)
+    information, entropy = information_and_entropy(truth, codes, "histogram", n_bins, seed)
     first, second = _top_two(information)
-    of_codes = np.array([plug_in_entropy(column)[0] for column in bins.T])[:, None]
+    of_codes, highest = np.empty_like(information), np.empty_like(entropy)
+    for columns, bins, n in binnings(truth.is_continuous, codes, n_bins):
+        of_codes[:, columns] = [[plug_in_entropy(code)[0]] for code in bins.T]
+        highest[columns] = np.log(n)
     # Of codes that know equally much, the one that holds least else.
     own = np.where(information > first - 1e-12, of_codes, np.inf).min(axis=0)
     jemmig = own + entropy - 2 * first + second
-    return float(np.mean(1 - jemmig / (entropy + np.log(n_bins))))
+    return float(np.mean(1 - jemmig / (entropy + highest)))
 
 
 def modularity_score(
@@ -257,11 +259,11 @@ def modularity_score(
         I(z_j; y_{k(j)})^2}\right), \quad k(j) = \operatorname{argmax}_k I(z_j; y_k)
 
     Args:
-        factors: Integer classes, (n_samples, n_factors).
+        factors: Integer classes, or floats of continuous factors, (n_samples, n_factors).
         codes: Codes of the same images, (n_samples, latent_dim).
         estimator: Of the information, see `mutual_information`. Published tables hold
             `"histogram"`.
-        n_bins: Bins per code.
+        n_bins: Bins of equal width per code, for factors that are classes.
         n_samples: Samples drawn, or all if there are fewer.
         seed: Seed of the draw.
 
@@ -284,8 +286,8 @@ def modularity_score(
         >>> modularity_score(factors, factors * 1.0)
         1.0
     """
-    factors, codes = draw(factors, codes, n_samples, seed, n_factors=2)
-    squares = information_and_entropy(factors, codes, estimator, n_bins, seed)[0] ** 2
+    truth, codes = draw(factors, codes, n_samples, seed, n_factors=2)
+    squares = information_and_entropy(truth, codes, estimator, n_bins, seed)[0] ** 2
     largest = squares.max(axis=1)
     others = (squares.sum(axis=1) - largest) / (squares.shape[1] - 1)
     # Information below rounding is none, and gives no direction.

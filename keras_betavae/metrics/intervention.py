@@ -61,7 +61,7 @@ def beta_vae_score(
       iterations of L-BFGS. No rescaling of a code changes it.
 
     Args:
-        factors: Integer classes, (n_samples, n_factors).
+        factors: Integer classes, or floats of continuous factors, (n_samples, n_factors).
         codes: Codes of the same images, (n_samples, latent_dim).
         protocol: See above.
         n_pairs: L, pairs per point.
@@ -140,7 +140,7 @@ def factor_vae_score(
     which makes codes vary less than they do: encode more images, or lower L.
 
     Args:
-        factors: Integer classes, (n_samples, n_factors).
+        factors: Integer classes, or floats of continuous factors, (n_samples, n_factors).
         codes: Codes of the same images, (n_samples, latent_dim).
         n_per_vote: L, images per vote.
         n_train: Votes that assign the factors.

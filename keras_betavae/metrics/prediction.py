@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from keras_betavae.metrics._estimators import fitting, make_estimator
-from keras_betavae.metrics._samples import draw_split, standardize
+from keras_betavae.metrics._samples import draw_split, split_truth, standardize
 
 
 class DCIScores(NamedTuple):
@@ -43,21 +43,23 @@ def dci_scores(
     with R the importance of code j in predicting factor k, a dot for a sum, and
     :math:`H_n` the entropy to the base n of a row or column that is scaled to sum to 1.
     Informativeness is the mean test score of the predictors: the accuracy of classifiers,
-    R² (at least 0) of regressors.
+    R² (at least 0) of regressors. Continuous factors are regressed.
 
     Args:
-        factors: Integer classes, (n_samples, n_factors).
+        factors: Integer classes, or floats of continuous factors, (n_samples, n_factors).
         codes: Codes of the same images, (n_samples, latent_dim).
         estimator: One is fitted per factor, to standardized codes:
 
             - `"gradient_boosting"`: scikit-learn's `GradientBoostingClassifier`, as in
               published tables; minutes for the factors of dSprites.
-            - `"random_forest"`: `RandomForestClassifier`; seconds.
+            - `"random_forest"`: `RandomForestClassifier`; seconds. Of both, the regressor for
+              continuous factors.
             - `"lasso"`: `Lasso(alpha=0.02)` on the standardized class numbers, for
               factors whose values are in order; as in the paper.
             - any scikit-learn estimator that has `feature_importances_` or `coef_` when
-              fitted; a regressor is fitted to standardized class numbers. R is the
-              absolute importance, summed over classes where `coef_` has several rows.
+              fitted; a regressor is fitted to standardized values or class numbers, a
+              classifier to the quantile bins of continuous factors. R is the absolute
+              importance, summed over classes where `coef_` has several rows.
         n_train: Samples that the estimators are fitted to.
         n_test: Samples that they are scored on. With fewer samples than both together,
             both shrink in proportion.
@@ -89,17 +91,20 @@ def dci_scores(
     """
     from joblib import Parallel, delayed
 
-    y_train, x_train, y_test, x_test = draw_split(
+    y_train, x_train, y_test, x_test = split_truth(
         factors, codes, n_train, n_test, seed, n_factors=2
     )
     x_train, x_test = standardize(x_train, x_test)
-    pairs = zip(y_train.T, y_test.T, strict=True)
     with fitting():
         fits = Parallel(n_jobs, prefer="threads")(
             delayed(_importance_and_score)(
-                make_estimator(estimator, seed), x_train, y, x_test, y_new
+                make_estimator(estimator, seed, regresses=bool(is_continuous)),
+                x_train,
+                (y_train.classes[:, k], y_train.values[:, k]),
+                x_test,
+                (y_test.classes[:, k], y_test.values[:, k]),
             )
-            for y, y_new in pairs
+            for k, is_continuous in enumerate(y_train.is_continuous)
         )
     importances = np.stack([importance for importance, _ in fits], axis=1)
     informativeness = float(np.mean([score for _, score in fits]))
@@ -109,9 +114,10 @@ def dci_scores(
 def _importance_and_score(estimator, x_train, y_train, x_test, y_test):
     from sklearn.base import is_regressor
 
+    (y_train, values), (y_test, new_values) = y_train, y_test
     if is_regressor(estimator):
-        mean, std = y_train.mean(), y_train.std()
-        y_train, y_test = (y_train - mean) / std, (y_test - mean) / std
+        mean, std = values.mean(), values.std()
+        y_train, y_test = (values - mean) / std, (new_values - mean) / std
     estimator.fit(x_train, y_train)
     importance = getattr(estimator, "feature_importances_", getattr(estimator, "coef_", None))
     if importance is None:
@@ -154,12 +160,13 @@ def sap_score(
     with S how well code j alone predicts factor k.
 
     Args:
-        factors: Integer classes, (n_samples, n_factors).
+        factors: Integer classes, or floats of continuous factors, (n_samples, n_factors).
         codes: Codes of the same images, (n_samples, latent_dim).
         continuous: If False, S is the test accuracy of a linear support vector classifier
             (C = 0.01, classes balanced), as in published tables. If True, S is the
             squared correlation with the class number on the training samples, for
-            factors whose values are in order.
+            factors whose values are in order. Continuous factors always take that of their
+            values.
         n_train: Samples that the classifiers are fitted to.
         n_test: Samples that they are scored on. With fewer samples than both together,
             both shrink in proportion.
@@ -186,20 +193,22 @@ def sap_score(
         >>> round(sap_score(factors, factors * 1.0, continuous=True), 2)
         0.99
     """
-    y_train, x_train, y_test, x_test = draw_split(factors, codes, n_train, n_test, seed)
+    y_train, x_train, y_test, x_test = split_truth(factors, codes, n_train, n_test, seed)
     if x_train.shape[1] == 1:
         x_train, x_test = (np.pad(x, ((0, 0), (0, 1))) for x in (x_train, x_test))
-    if continuous:
-        predictability = _squared_correlation(x_train, y_train)
-    else:
-        predictability = _single_code_accuracy(x_train, y_train, x_test, y_test)
+    predictability = _squared_correlation(x_train, y_train.values)
+    classified = np.flatnonzero(~(y_train.is_continuous | continuous))
+    if len(classified):
+        predictability[:, classified] = _single_code_accuracy(
+            x_train, y_train.classes[:, classified], x_test, y_test.classes[:, classified]
+        )
     ranked = np.sort(predictability, axis=0)
     return float(np.mean(ranked[-1] - ranked[-2]))
 
 
-def _squared_correlation(codes, classes) -> np.ndarray:
-    (codes,), (classes,) = standardize(codes), standardize(classes)
-    return (codes.T @ classes / len(codes)) ** 2
+def _squared_correlation(codes, values) -> np.ndarray:
+    (codes,), (values,) = standardize(codes), standardize(values)
+    return (codes.T @ values / len(codes)) ** 2
 
 
 def _single_code_accuracy(x_train, y_train, x_test, y_test) -> np.ndarray:
@@ -232,7 +241,7 @@ def explicitness_score(
     its defaults) on standardized codes.
 
     Args:
-        factors: Integer classes, (n_samples, n_factors).
+        factors: Integer classes, or floats of continuous factors, (n_samples, n_factors).
         codes: Codes of the same images, (n_samples, latent_dim).
         n_train: Samples that the regressions are fitted to.
         n_test: Samples that they are scored on. With fewer samples than both together,

@@ -96,6 +96,8 @@ class Score:
             that it uses or fits to, and the number that it tests on, None if it tests on
             none.
         rows: Row names of a composite score in a `ScoreTable`; empty for a single number.
+        regressed: Names of those rows for which continuous factors are regressed instead of
+            binned.
         group: `"fast"`: about a second or less for 20,000 images, five factors and ten
             codes. `"slow"`: many seconds to minutes.
         for_pixels: Whether thousands of codes, such as raw pixels, are not too many.
@@ -116,6 +118,7 @@ class Score:
     options: tuple[Option, ...] = ()
     sample_sizes: SampleSizes = whole
     rows: tuple[str, ...] = ()
+    regressed: tuple[str, ...] = ()
     group: Literal["fast", "slow"] = "fast"
     for_pixels: bool = False
 
@@ -170,7 +173,7 @@ SCORES: Mapping[str, Score] = MappingProxyType(
             modularity_score, "Ridgeway & Mozer, NeurIPS 2018", n_factors=2
         ),
         "explicitness_score": _of_prediction(explicitness_score, "Ridgeway & Mozer, NeurIPS 2018"),
-        "sap_score": _of_prediction(sap_score, "Kumar et al., ICLR 2018"),
+        "sap_score": _of_prediction(sap_score, "Kumar et al., ICLR 2018", regressed=("sap_score",)),
         "irs_score": Score(
             irs_score, "Suter et al., ICML 2019", options=("seed",), sample_sizes=_drawn
         ),
@@ -179,6 +182,7 @@ SCORES: Mapping[str, Score] = MappingProxyType(
             "Hsu et al., NeurIPS 2023",
             n_factors=2,
             rows=("infomec_modularity", "infomec_explicitness", "infomec_compactness"),
+            regressed=("infomec_explicitness",),
             group="slow",
         ),
         "dci_scores": _of_prediction(
@@ -187,6 +191,7 @@ SCORES: Mapping[str, Score] = MappingProxyType(
             n_factors=2,
             options=("seed", "n_jobs"),
             rows=("dci_disentanglement", "dci_completeness", "dci_informativeness"),
+            regressed=("dci_disentanglement", "dci_completeness", "dci_informativeness"),
             group="slow",
         ),
         "downstream_scores": Score(

@@ -27,7 +27,7 @@ def irs_score(
     :math:`\max_k \mathrm{IRS}_{jk}`, at least 0, weighted by the largest deviation of each code.
 
     Args:
-        factors: Integer classes, (n_samples, n_factors).
+        factors: Integer classes, or floats of continuous factors, (n_samples, n_factors).
         codes: Codes of the same images, (n_samples, latent_dim).
         quantile: The paper takes the maximum, 1; published tables take 0.99, which one
             outlier cannot spoil.
@@ -62,14 +62,13 @@ def irs_score(
         raise ValueError(f"quantile must be above 0 and at most 1, got {quantile}")
     if n_bins is not None:
         check_counts(n_bins=n_bins)
-    factors, codes = draw(factors, codes, n_samples, seed)
+    truth, codes = draw(factors, codes, n_samples, seed)
     codes = codes[:, np.ptp(codes, axis=0) > 0]
     if not codes.shape[1]:
         return 0.0
-    if n_bins is not None:
-        factors = equal_width(factors, n_bins)
+    classes = truth.classes if n_bins is None else equal_width(truth.classes, n_bins)
     largest = np.abs(codes - codes.mean(axis=0)).max(axis=0)
-    moved = np.stack([_moved(codes, column, quantile) for column in factors.T])
+    moved = np.stack([_moved(codes, column, quantile) for column in classes.T])
     robustness = (1 - moved / largest).max(axis=0).clip(min=0)
     return float(np.average(robustness, weights=largest))
 

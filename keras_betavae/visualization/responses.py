@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from keras_betavae.metrics._samples import check_factors_and_codes
+from keras_betavae.metrics._samples import binned, check_factors_and_codes
 
 
 def response_map(factors: np.ndarray, codes: np.ndarray, rows: int, columns: int) -> np.ndarray:
@@ -12,7 +12,8 @@ def response_map(factors: np.ndarray, codes: np.ndarray, rows: int, columns: int
         y_\mathrm{columns} = b\right]
 
     Args:
-        factors: Integer classes, (n_samples, n_factors).
+        factors: Integer classes, (n_samples, n_factors); continuous factors, floats, are shown
+            by their quantile bins.
         codes: Codes of the same images, the posterior's means, (n_samples, latent_dim).
         rows: Number of the factor of the rows (pos_y, say).
         columns: Number of the factor of the columns (pos_x).
@@ -35,6 +36,7 @@ def response_map(factors: np.ndarray, codes: np.ndarray, rows: int, columns: int
     """
     factors, codes = check_factors_and_codes(factors, codes)
     _check_numbers(factors, rows, columns)
+    factors = binned(factors)
     lowest = factors[:, [rows, columns]].min()
     if lowest < 0:
         raise ValueError(f"factors must be classes from 0, got {lowest}")
@@ -70,6 +72,7 @@ def response_curves(
     """
     factors, codes = check_factors_and_codes(factors, codes)
     _check_numbers(factors, along, along if by is None else by)
+    factors = binned(factors)
     if by is None:
         factors = np.insert(factors, 0, 0, axis=1)
         along, by = along + 1, 0

@@ -7,6 +7,7 @@ from typing import Any
 import h5py
 import numpy as np
 
+from keras_betavae._utils.quantiles import FACTOR_BINS, quantile_classes
 from keras_betavae.datasets._sources import source_of
 from keras_betavae.datasets.factors import FactorDataset
 from keras_betavae.datasets.images import ImageDataset
@@ -16,6 +17,8 @@ def from_arrays(
     images: Any,
     factors: Any = None,
     names: Sequence[str] | None = None,
+    *,
+    continuous: Sequence[str] | None = None,
 ) -> ImageDataset:
     """Makes a data set of arrays.
 
@@ -26,8 +29,11 @@ def from_arrays(
             levels.
         factors: What is known of each image, (n,) or (n, n_factors): integers, floats or
             strings, one column per factor. The distinct values of a column, sorted, are its
-            classes. None if nothing is known.
+            classes; a continuous factor has 20 quantile bins for classes, and scores take its
+            values. None if nothing is known.
         names: A name for each factor; "factor_0" and so on by default.
+        continuous: Names of the factors that are continuous. By default those of floats which
+            take more than 20 values, each for fewer than 10 images on average; () for none.
 
     Returns:
         A `FactorDataset` if factors are given, which is a grid if they count through all
@@ -39,7 +45,8 @@ def from_arrays(
 
     Warns:
         UserWarning: If integers are not all 0, but all below 32: such images may have less than
-            8 bits, and a model would see them as nearly black.
+            8 bits, and a model would see them as nearly black. Or if a factor of integers has
+            so many values that it may be continuous.
 
     Example:
         >>> images = np.random.default_rng(0).random((6, 8, 8))
@@ -62,11 +69,16 @@ def from_arrays(
         if names is not None:
             raise ValueError(f"names need factors, which are not given, got {list(names)}")
         return ImageDataset(source)
-    return labelled(source, factors, names)
+    return labelled(source, factors, names, continuous)
 
 
-def labelled(images: Any, factors: Any, names: Sequence[str] | None = None) -> FactorDataset:
-    """Returns images with factors of any values as a data set.
+def labelled(
+    images: Any,
+    factors: Any,
+    names: Sequence[str] | None = None,
+    continuous: Sequence[str] | None = None,
+) -> FactorDataset:
+    """Returns images with factors of any values as a data set, see `from_arrays`.
 
     Raises:
         ValueError: If the factors do not fit.
@@ -78,18 +90,52 @@ def labelled(images: Any, factors: Any, names: Sequence[str] | None = None) -> F
         raise ValueError(f"names must be {len(columns)} different ones, got {list(names)}")
     if len(columns[0]) != len(images):
         raise ValueError(f"there are factors for {len(columns[0])} images, but {len(images)}")
+    measured = _measured(dict(zip(names, columns, strict=True)), continuous)
     classes, sizes = [], []
     for name, column in zip(names, columns, strict=True):
-        if column.dtype.kind == "f" and not np.isfinite(column).all():
-            raise ValueError(f"the factor {name} has values that are NaN or infinite")
-        values, inverse = np.unique(column, return_inverse=True)
+        binned = quantile_classes(measured[name]) if name in measured else column
+        values, inverse = np.unique(binned, return_inverse=True)
         classes.append(inverse)
         sizes.append(len(values))
     table = np.stack(classes, axis=-1)
     is_grid = np.prod(sizes, dtype=float) == len(table) and np.array_equal(
         np.ravel_multi_index(tuple(classes), sizes), np.arange(len(table))
     )
-    return FactorDataset(images, names, sizes, factors=None if is_grid else table)
+    return FactorDataset(
+        images, names, sizes, factors=None if is_grid else table, continuous=measured
+    )
+
+
+def _measured(
+    columns: dict[str, np.ndarray], continuous: Sequence[str] | None
+) -> dict[str, np.ndarray]:
+    """Returns the values of the factors that are continuous."""
+    for name, column in columns.items():
+        if column.dtype.kind == "f" and not np.isfinite(column).all():
+            raise ValueError(f"the factor {name} has values that are NaN or infinite")
+    if continuous is not None:
+        text = [name for name in continuous if columns.get(name, np.array("")).dtype.kind in "US"]
+        if text or isinstance(continuous, str):
+            raise ValueError(
+                "continuous must hold names of factors of numbers, got "
+                f"{continuous if isinstance(continuous, str) else ', '.join(text)}"
+            )
+        return {name: columns[name].astype(np.float64) for name in continuous}
+    measured = {}
+    for name, column in columns.items():
+        n_values = len(np.unique(column))
+        if column.dtype.kind not in "iuf" or n_values <= FACTOR_BINS:
+            continue
+        if len(column) < _FEW_IMAGES * n_values and column.dtype.kind == "f":
+            measured[name] = column.astype(np.float64)
+        elif len(column) < _FEW_IMAGES * n_values:
+            warnings.warn(
+                f"the factor {name} has {n_values} integers for {len(column)} images, which are "
+                f"taken for classes; pass continuous=[{name!r}] if it is a quantity, or "
+                "continuous=[] if it is not",
+                stacklevel=4,
+            )
+    return measured
 
 
 def _columns(factors: Any) -> list[np.ndarray]:
@@ -154,5 +200,7 @@ def _check_levels(images: Any) -> None:
 
 
 _BLOCK = 1_024
+_FEW_IMAGES = 10
+"""With fewer images of each value on average, a factor of many values may be continuous."""
 _FEW_LEVELS = 32
 """Below this, the highest of all values is unlikely to be that of 8-bit images."""
