@@ -8,8 +8,9 @@ TFDS = ["tensorflow-datasets>=4.9"]
 EXPORT = ["onnx>=1.17", "tf2onnx>=1.17", "onnxruntime>=1.20", "ai-edge-litert>=1.2"]
 SERVING = ["tensorflow-serving-api>=2.18"]
 SWEEP = ["optuna>=4.2"]
+TABLE = ["pandas>=2.2"]
 TESTING = ["hypothesis", "mypy", "pytest", "pytest-xdist", "ruff"]
-TESTING += [*TFDS, *EXPORT, *SERVING, *SWEEP]
+TESTING += [*TFDS, *EXPORT, *SERVING, *SWEEP, *TABLE]
 DOCS = ["furo", "ipykernel", "myst-nb", "sphinx", "sphinx-mathjax-offline"]
 
 setup(
@@ -46,6 +47,7 @@ setup(
         "docs": DOCS,
         "sweep": SWEEP,
         "export": EXPORT,
+        "table": TABLE,
         "tfds": TFDS,
         "dev": [*TESTING, *DOCS, "pre-commit"],
     },

@@ -2,6 +2,7 @@
 
 import abc
 import math
+from collections.abc import Sequence
 
 import keras
 import tensorflow as tf
@@ -139,16 +140,20 @@ class Gaussian(Likelihood):
     (the σ-VAE); its optimum is the root mean square of x - m. The floor
     MIN_SCALE = 0.001 keeps perfectly reproduced images from driving σ to 0.
 
+    With `units`, σ is measured in a unit for each column or channel, their standard deviation,
+    say: x_i has the standard deviation σ u_i, and log p(x|z) is that of x in its own units.
+
     A copy, or what `from_config` makes, starts again at `scale` with its own w.
 
     Args:
-        scale: σ, the standard deviation in the images' units, above 0; where σ starts
-            if it is learnt, above MIN_SCALE.
+        scale: σ, the standard deviation in the images' units, or in `units`, above 0; where σ
+            starts if it is learnt, above MIN_SCALE.
         learnt: Whether σ is trained.
+        units: u, above 0, one for each entry of the last axis; None for 1.
 
     Raises:
         ValueError: If `scale` is not above 0 or not finite, or is learnt and not above
-            MIN_SCALE.
+            MIN_SCALE; or if `units` are not finite numbers above 0.
 
     References:
         Kingma & Welling, Auto-Encoding Variational Bayes, ICLR 2014, appendix C.2.
@@ -157,14 +162,17 @@ class Gaussian(Likelihood):
 
     Example:
         >>> Gaussian(0.1).get_config()
-        {'scale': 0.1, 'learnt': False}
+        {'scale': 0.1, 'learnt': False, 'units': None}
         >>> [w.name for w in Gaussian(0.1, learnt=True).weights]
         ['log_scale']
     """
 
-    def __init__(self, scale: float = 1.0, learnt: bool = False):
+    def __init__(
+        self, scale: float = 1.0, learnt: bool = False, units: Sequence[float] | None = None
+    ):
         self.scale = _checked_scale(scale)
         self.learnt = bool(learnt)
+        self.units = None if units is None else [_checked_scale(unit) for unit in units]
         self._weights: list[keras.Variable] = []
         if self.learnt:
             if self.scale <= MIN_SCALE:
@@ -181,7 +189,7 @@ class Gaussian(Likelihood):
 
     @property
     def sigma(self) -> tf.Tensor:
-        """The present σ, a float32 scalar in the images' units."""
+        """The present σ, a float32 scalar in the images' units, or in `units`."""
         if not self.learnt:
             return tf.constant(self.scale, "float32")
         return MIN_SCALE + tf.exp(tf.convert_to_tensor(self._weights[0]))
@@ -189,11 +197,13 @@ class Gaussian(Likelihood):
     def __call__(self, params: tf.Tensor) -> tfd.Independent:
         """Returns independent normal pixels with means `params`."""
         scale = tf.cast(self.sigma, params.dtype) if self.learnt else self.scale
+        if self.units is not None:
+            scale *= tf.constant(self.units, params.dtype)
         return tfd.Independent(tfd.Normal(params, scale), _event_rank(params))
 
     def get_config(self) -> dict:
-        """Returns `{"scale": ..., "learnt": ...}`, the scale as it was given."""
-        return {"scale": self.scale, "learnt": self.learnt}
+        """Returns the constructor's arguments, the scale as it was given."""
+        return {"scale": self.scale, "learnt": self.learnt, "units": self.units}
 
 
 @keras.saving.register_keras_serializable(package="keras_betavae")

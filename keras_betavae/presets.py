@@ -92,6 +92,18 @@ def _locatello(objective: objectives.Objective, source: str = _LOCATELLO, **othe
     return Preset(**{**arguments, **others})
 
 
+def _of_real_values(**arguments: Any) -> Preset:
+    return Preset(
+        latent_dim=10,
+        objective=objectives.Beta(1.0),
+        likelihood=likelihoods.Gaussian(learnt=True),
+        optimizer=partial(keras.optimizers.Adam, 1e-3),
+        batch_size=64,
+        steps=5_000,
+        **arguments,
+    )
+
+
 _PRESETS = {
     "sprites_quick": Preset(
         encoder=networks.patch_encoder,
@@ -141,6 +153,18 @@ _PRESETS = {
         steps=10_000,
         source="ours, for a quarter of an hour on a CPU: the capacity of Burgess et al. 2017, held "
         "by a controller of β (after Shao et al., ControlVAE, ICML 2020)",
+    ),
+    "vectors": _of_real_values(
+        encoder=partial(networks.dense_encoder, units=(256, 256)),
+        decoder=partial(networks.dense_decoder, units=(256, 256)),
+        input_shape=(30,),
+        source="ours, for tables: dense networks and a learned scale; pass `standardization`",
+    ),
+    "signals": _of_real_values(
+        encoder=networks.conv1d_encoder,
+        decoder=networks.conv1d_decoder,
+        input_shape=(256, 1),
+        source="ours: convolutions along one axis and a learned scale; pass `standardization`",
     ),
     "higgins_dsprites": Preset(
         encoder=networks.dense_encoder,
@@ -274,6 +298,7 @@ def model_of(
         ValueError: If there is no such preset.
     """
     recipe, given = get(preset), dict(overrides)
+    standardization = given.pop("standardization", None)
     replaced = {
         name: given.pop(name)
         for name in ("input_shape", "latent_dim", "objective", "likelihood")
@@ -284,4 +309,20 @@ def model_of(
     model = keras.saving.get_registered_object(f"keras_betavae>{recipe.model}")
     if not issubclass(model, kind):
         model, recipe = kind, dataclasses.replace(recipe, options={})
-    return model, {**recipe.model_arguments(), **given}, optimizer
+    arguments = {**recipe.model_arguments(), **given}
+    if standardization is not None:
+        arguments |= _standardized(arguments, standardization)
+    return model, arguments, optimizer
+
+
+def _standardized(arguments: Mapping[str, Any], standardization: tuple) -> dict[str, Any]:
+    """Returns networks that standardize, and a likelihood in the data's own units."""
+    likelihood, (mean, std) = arguments["likelihood"], standardization
+    if not isinstance(likelihood, likelihoods.Gaussian):
+        raise ValueError(
+            f"standardization needs the likelihood Gaussian, got {type(likelihood).__name__}; "
+            "pass likelihood=Gaussian(learnt=True)"
+        )
+    encoder, decoder = networks.standardized(arguments["encoder"], arguments["decoder"], mean, std)
+    fitted = likelihoods.Gaussian(likelihood.scale, likelihood.learnt, std)
+    return {"encoder": encoder, "decoder": decoder, "likelihood": fitted}

@@ -71,14 +71,12 @@ def test_integers_within_a_byte_are_taken(dtype):
         "below 0": (np.full((2, *SHAPE), -1, "int8"), "int8 from -1 to -1"),
         "above 1": (np.full((2, *SHAPE), 1.01), "float64 from 1.01"),
         "bytes as floats": (noise().astype("float32"), "floats from 0 to 1, got float32"),
-        "below 0.0": (np.full((2, *SHAPE), -0.01), "from -0.01"),
         "NaN": (np.where(np.arange(6).reshape(1, *SHAPE), 0.5, np.nan), "from nan to nan"),
         "infinite": (np.full((2, *SHAPE), np.inf), "from inf"),
         "complex": (np.zeros((2, *SHAPE), complex), "got complex128"),
         "text": (np.full((2, *SHAPE), "a"), "got <U1"),
         "objects": (np.full((2, *SHAPE), None), "got object"),
         "dates": (np.zeros((2, *SHAPE), "M8[s]"), "got datetime64"),
-        "one image": (np.zeros((3, 2), "uint8"), r"channels\), got \(3, 2\)"),
         "an empty list": ([], "at least one image"),
         "videos": (np.zeros((2, 2, *SHAPE), "uint8"), r"got \(2, 2, 3, 2, 1\)"),
         "none": (np.zeros((0, *SHAPE), "uint8"), "at least one image"),
@@ -91,10 +89,11 @@ def test_images_that_do_not_do_are_refused(images, words):
 
 @pytest.mark.parametrize("dtype", ["uint8", "bool", "float32"])
 def test_images_without_channels_get_one(dtype):
-    images = (noise()[..., 0] > 127).astype(dtype) * (255 if dtype == "uint8" else 1)
+    shape = (3, 8, 1)
+    images = (noise(shape=shape)[..., 0] > 127).astype(dtype) * (255 if dtype == "uint8" else 1)
     images = images.astype(dtype)
     data = from_arrays(images)
-    assert data.image_shape == SHAPE
+    assert data.image_shape == shape
     scale = 1 if dtype == "uint8" else 255
     np.testing.assert_array_equal(images_of(data)[..., 0], scale * images.astype(int))
 

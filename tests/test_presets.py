@@ -62,6 +62,8 @@ OURS = {
     "higgins_quick",
     "capacity_quick",
     "burgess_controlled",
+    "vectors",
+    "signals",
 }
 GRIDS = {
     "locatello_beta": ("beta", {1, 2, 4, 6, 8, 16}),

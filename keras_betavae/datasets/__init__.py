@@ -1,4 +1,4 @@
-"""Data sets: images with ground-truth factors, and without."""
+"""Data sets: images, vectors and signals, with ground-truth factors and without."""
 
 from keras_betavae.datasets import catalog
 from keras_betavae.datasets.catalog import load
@@ -14,6 +14,7 @@ from keras_betavae.datasets.rendered.sprites import load_sprites
 from keras_betavae.datasets.rendered.variants import with_colours, with_noise, with_pictures
 from keras_betavae.datasets.user.arrays import from_arrays
 from keras_betavae.datasets.user.folder import from_folder
+from keras_betavae.datasets.user.table import from_table
 from keras_betavae.datasets.user.tfds import from_tfds
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "catalog",
     "from_arrays",
     "from_folder",
+    "from_table",
     "from_tfds",
     "load",
     "load_blobs",

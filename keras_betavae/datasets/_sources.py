@@ -18,13 +18,15 @@ KEPT_BYTES = 256 * 2**20
 
 
 class Source(abc.ABC):
-    """A sequence of uint8 images.
+    """A sequence of uint8 images, or of float32 vectors, signals or images of real values.
 
     Attributes:
-        image_shape: (height, width, channels).
+        image_shape: (height, width, channels), (length, channels) or (columns,).
+        dtype: `"uint8"` or `"float32"`.
     """
 
     image_shape: tuple[int, ...]
+    dtype = "uint8"
 
     @abc.abstractmethod
     def __len__(self) -> int:
@@ -32,7 +34,7 @@ class Source(abc.ABC):
 
     @abc.abstractmethod
     def take(self, indices: np.ndarray) -> np.ndarray:
-        """Returns the images of valid indices, uint8 `(n, *image_shape)`."""
+        """Returns the images of valid indices, `(n, *image_shape)`."""
 
     @property
     def window(self) -> int:
@@ -48,14 +50,14 @@ class Array(Source):
     """Images in memory, or in a memory map, which is never copied whole."""
 
     def __init__(self, array: np.ndarray):
-        if array.dtype != np.uint8:
-            raise ValueError(f"images must be uint8, got {array.dtype}")
-        if array.ndim != 4:
+        if array.dtype not in (np.uint8, np.float32):
+            raise ValueError(f"images must be uint8 or float32, got {array.dtype}")
+        if array.ndim != 4 and not (array.dtype == np.float32 and array.ndim in (2, 3)):
             raise ValueError(
                 f"images must have the shape (n, height, width, channels), got {array.shape}"
             )
         self.array = array
-        self.image_shape = array.shape[1:]
+        self.image_shape, self.dtype = array.shape[1:], array.dtype.name
         self._map = _map_under(array)
 
     def __len__(self):
@@ -64,7 +66,7 @@ class Array(Source):
     def take(self, indices):
         if self._map is None:
             return self.array[indices]
-        images = np.empty((len(indices), *self.image_shape), np.uint8)
+        images = np.empty((len(indices), *self.image_shape), self.dtype)
         for start in range(0, len(indices), IMAGES_MAPPED):
             images[start : start + IMAGES_MAPPED] = self.array[
                 indices[start : start + IMAGES_MAPPED]
@@ -169,7 +171,7 @@ class Chosen(Source):
     def __init__(self, source: Source, indices: np.ndarray):
         self.source = source
         self.indices = indices
-        self.image_shape = source.image_shape
+        self.image_shape, self.dtype = source.image_shape, source.dtype
 
     def __len__(self):
         return len(self.indices)
@@ -219,7 +221,7 @@ def source_of(images: Any, packed_shape: Sequence[int] | None = None) -> Source:
     """Returns images as a source.
 
     Raises:
-        ValueError: If they are not uint8 images, or not packed from `packed_shape`.
+        ValueError: If they are neither uint8 images nor float32, or not packed from `packed_shape`.
     """
     if isinstance(images, Source):
         return images

@@ -32,6 +32,7 @@ class FactorDataset(ImageDataset):
         continuous: The values, (n,) floats, of each factor that is continuous, by name. Its
             classes are then bins, in which the data set is sampled; scores take the values.
         packed_shape: As in `ImageDataset`.
+        columns: As in `ImageDataset`.
 
     Attributes:
         continuous: The values, (n,), of the continuous factors by name.
@@ -57,6 +58,7 @@ class FactorDataset(ImageDataset):
         factors: np.ndarray | None = None,
         continuous: Mapping[str, np.ndarray] | None = None,
         packed_shape: Sequence[int] | None = None,
+        columns: Sequence[str] = (),
     ):
         self._table: FactorTable = (
             Grid(factor_names, factor_sizes)
@@ -64,7 +66,7 @@ class FactorDataset(ImageDataset):
             else Labels(factor_names, factor_sizes, factors)
         )
         self.factor_names, self.factor_sizes = self._table.names, self._table.sizes
-        super().__init__(images, packed_shape=packed_shape)
+        super().__init__(images, packed_shape=packed_shape, columns=columns)
         if len(self) != len(self._table):
             raise ValueError(
                 f"there are factors for {len(self._table)} images, but {len(self)} images"
@@ -85,7 +87,7 @@ class FactorDataset(ImageDataset):
             f"{name} {'continuous' if name in self.continuous else size}"
             for name, size in zip(self.factor_names, self.factor_sizes, strict=True)
         )
-        return f"FactorDataset({len(self):,} images {self.image_shape}; {factors})"
+        return f"FactorDataset({len(self):,} {self.kind} {self.image_shape}; {factors})"
 
     @property
     def is_grid(self) -> bool:
@@ -100,7 +102,7 @@ class FactorDataset(ImageDataset):
     def factors_at(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
         """Returns the factors of the given indices, integers (n, n_factors).
 
-        Of a continuous factor, they are its quantile bins.
+        They are the quantile bins of continuous factors.
         """
         return self._table.at(self._checked_indices(indices))
 
@@ -213,6 +215,7 @@ class FactorDataset(ImageDataset):
             self.factor_sizes,
             factors=factors,
             continuous={name: values[indices] for name, values in self.continuous.items()},
+            columns=self.columns,
         )
 
     def sample_pairs(
@@ -286,7 +289,7 @@ class FactorDataset(ImageDataset):
             first, second = draw(rng, batch_size)
             return self.images_at(first), self.images_at(second)
 
-        spec = tf.TensorSpec((batch_size, *self.image_shape), "uint8")
+        spec = tf.TensorSpec((batch_size, *self.image_shape), self.dtype)
         return endless(batch_of, (spec, spec), entropy_of(seed), start_step)
 
     def _with(self, images: Source) -> Self:
@@ -297,6 +300,7 @@ class FactorDataset(ImageDataset):
             self.factor_sizes,
             factors=factors,
             continuous=self.continuous,
+            columns=self.columns,
         )
 
     def _pair_draw(self, k_changed: int | None, among: Sequence[str] | None) -> PairDraw:
@@ -350,7 +354,7 @@ class FactorDataset(ImageDataset):
             return self.images_at(np.concatenate([labelled, others])), factors
 
         signature = (
-            tf.TensorSpec((batch_size, *self.image_shape), "uint8"),
+            tf.TensorSpec((batch_size, *self.image_shape), self.dtype),
             tf.TensorSpec((batch_size, len(self.factor_sizes)), "int32"),
         )
         return endless(batch_of, signature, entropy, start_step)

@@ -1,9 +1,10 @@
-"""Images that are drawn, streamed and split."""
+"""Images, vectors and signals that are drawn, streamed and split."""
 
 from __future__ import annotations
 
 import functools
 import itertools
+import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
@@ -17,21 +18,28 @@ if TYPE_CHECKING:
 
 
 class ImageDataset:
-    """Images without factors, wherever they are.
+    """Images without factors, wherever they are; or vectors, or signals.
 
     Attributes:
+        image_shape: Shape of one image, (height, width, channels), of a signal, (length,
+            channels), or of a vector, (columns,).
+        dtype: `"uint8"`, or `"float32"` for vectors, signals and images of real values.
+        columns: Names of a vector's columns or a signal's channels; `()` for images.
         factor_names: Names of the factors; `()`.
         factor_sizes: Their numbers of values; `()`.
 
     Args:
         images: uint8 of shape (n, height, width, channels): an array, a memory map, which
             is never copied whole, or an `h5py.Dataset`, which is read in blocks; or
-            bit-packed images (see `packed_shape`).
+            bit-packed images (see `packed_shape`). Or float32 of shape (n, columns), (n, length,
+            channels) or (n, height, width, channels).
         packed_shape: For binary images packed with `numpy.packbits`, (n, bytes): the
             shape (height, width, channels) of one image. They unpack to 0 and 255.
+        columns: Names of a vector's columns or a signal's channels; their numbers by default.
 
     Raises:
-        ValueError: If there are no images, or not of that type and shape.
+        ValueError: If there are no images, or not of that type and shape, or `columns` does not
+            fit them.
 
     Example:
         >>> data = ImageDataset(np.zeros((10, 8, 8, 1), "uint8"))
@@ -42,13 +50,25 @@ class ImageDataset:
     factor_names: tuple[str, ...] = ()
     factor_sizes: tuple[int, ...] = ()
 
-    def __init__(self, images: Any, *, packed_shape: Sequence[int] | None = None):
+    def __init__(
+        self,
+        images: Any,
+        *,
+        packed_shape: Sequence[int] | None = None,
+        columns: Sequence[str] = (),
+    ):
         self._images = source_of(images, packed_shape)
-        self.image_shape = tuple(self._images.image_shape)
+        self.image_shape, self.dtype = tuple(self._images.image_shape), self._images.dtype
         if not len(self) or min(self.image_shape) < 1:
             raise ValueError(
                 f"images must hold at least one image of at least one pixel, got {len(self)} of "
                 f"{self.image_shape}"
+            )
+        n_columns = 0 if len(self.image_shape) == 3 else self.image_shape[-1]
+        self.columns = tuple(columns) or tuple(map(str, range(n_columns)))
+        if len(self.columns) != n_columns or len(set(self.columns)) < n_columns:
+            raise ValueError(
+                f"columns must be {n_columns} different names, got {list(self.columns)}"
             )
 
     def __len__(self) -> int:
@@ -57,7 +77,43 @@ class ImageDataset:
 
     def __repr__(self) -> str:
         """Returns the sizes in one line."""
-        return f"ImageDataset({len(self):,} images {self.image_shape})"
+        return f"ImageDataset({len(self):,} {self.kind} {self.image_shape})"
+
+    @property
+    def kind(self) -> str:
+        """What one calls them: `"images"`, `"signals"` or `"vectors"`."""
+        return ("vectors", "signals", "images")[len(self.image_shape) - 1]
+
+    def mean_and_std(self) -> tuple[np.ndarray, np.ndarray]:
+        """Returns mean and standard deviation of each column or channel, as a model sees them.
+
+        The arguments of `networks.standardized`. They are those of all values here, so of
+        training data only, call it on the training part of `split`.
+
+        Returns:
+            Floats, (columns,) or (channels,) each; the deviation of a constant column is 1.
+
+        Example:
+            >>> data = ImageDataset(np.array([[0, 1], [4, 1]], "float32"))
+            >>> data.mean_and_std()
+            (array([2., 1.]), array([2., 1.]))
+        """
+        scale = 1 / 255 if self.dtype == "uint8" else 1.0
+        step = max(1, 2**22 // math.prod(self.image_shape))
+        sums = np.zeros((2, self.image_shape[-1]))
+        center, n = 0.0, 0
+        for start in range(0, len(self), step):
+            block = self.images_at(np.arange(start, min(start + step, len(self)))) * scale
+            values = block.reshape(-1, self.image_shape[-1]).astype(np.float64)
+            # The squares of values far from 0 would cancel.
+            center = values.mean(axis=0) if start == 0 else center
+            n += len(values)
+            sums += (values - center).sum(axis=0), ((values - center) ** 2).sum(axis=0)
+        mean = sums[0] / n
+        std = np.sqrt((sums[1] / n - mean**2).clip(min=0))
+        # What rounding leaves of a constant is no deviation.
+        is_constant = std <= 1e-7 * np.abs(center + mean)
+        return center + mean, np.where(is_constant, 1.0, std)
 
     @property
     def shuffle_window(self) -> int:
@@ -74,7 +130,10 @@ class ImageDataset:
         return np.empty((len(self._checked_indices(indices)), 0), np.int64)
 
     def images_at(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
-        """Returns the images of the given indices, uint8 `(n, *image_shape)`, 0 to 255."""
+        """Returns the images of the given indices, `(n, *image_shape)`.
+
+        Images are uint8 from 0 to 255; vectors, signals and images of real values float32.
+        """
         return self._images.take(self._checked_indices(indices))
 
     def sample_indices(self, n: int, seed: int) -> np.ndarray:
@@ -142,7 +201,7 @@ class ImageDataset:
         start_step: int = 0,
         drop_remainder: bool = False,
     ) -> tf.data.Dataset:
-        """Returns batches of uint8 images for `fit`.
+        """Returns batches of images for `fit`.
 
         Every pass over the data is a fresh permutation of all images (within
         `shuffle_window`). Besides the data, only that permutation and a few batches are in
@@ -160,7 +219,7 @@ class ImageDataset:
             drop_remainder: Whether a short last batch is dropped.
 
         Returns:
-            A `tf.data.Dataset` of uint8 tensors `(batch, *image_shape)`.
+            A `tf.data.Dataset` of tensors `(batch, *image_shape)` of the data's `dtype`.
 
         Raises:
             ValueError: If `batch_size` is below 1, or above the number of images while
@@ -202,7 +261,7 @@ class ImageDataset:
             return tf.data.Dataset.range(start, steps).map(lambda step: (number, step))
 
         size = batch_size if drop_remainder else None
-        spec = tf.TensorSpec((size, *self.image_shape), "uint8")
+        spec = tf.TensorSpec((size, *self.image_shape), self.dtype)
         cardinality = tf.data.INFINITE_CARDINALITY if repeat else steps
         return as_dataset(passes.flat_map(numbered), batch_of, spec, cardinality)
 
@@ -239,11 +298,11 @@ class ImageDataset:
 
     def _at(self, indices: np.ndarray) -> Self:
         """Returns the data set of some of the images."""
-        return type(self)(Chosen(self._images, indices))
+        return type(self)(Chosen(self._images, indices), columns=self.columns)
 
     def _with(self, images: Source) -> Self:
         """Returns the data set of other images of the same factors."""
-        return type(self)(images)
+        return type(self)(images, columns=self.columns)
 
     def _checked_indices(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
         indices = np.asarray(indices)

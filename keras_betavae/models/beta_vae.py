@@ -154,11 +154,11 @@ class BetaVAE(keras.Model):
         Args:
             preset: One of `presets.names()`.
             **overrides: `input_shape`, `latent_dim`, `objective`, `likelihood` and
-                `optimizer` replace the recipe's; whatever else the constructor takes
-                (`encoder`, `decoder`, `seed`, ...) is passed to it.
+                `optimizer` replace the recipe's; `standardization=data.mean_and_std()` is given
+                to `networks.standardized` and `Gaussian`; all else is the constructor's.
 
         Raises:
-            ValueError: If there is no such preset.
+            ValueError: If there is no such preset, or it has no `Gaussian` to standardize.
 
         Example:
             >>> vae = BetaVAE.from_preset("higgins_dsprites", latent_dim=6)

@@ -20,6 +20,8 @@ from keras_betavae.networks.convolutional import (
 )
 from keras_betavae.networks.dense import dense_decoder, dense_encoder, discriminator
 from keras_betavae.networks.fitting import are_dense, fitting_shapes
+from keras_betavae.networks.signals import conv1d_decoder, conv1d_encoder
+from keras_betavae.networks.standardization import standardized
 
 __all__ = [
     "are_dense",
@@ -27,6 +29,8 @@ __all__ = [
     "broadcast_encoder",
     "burgess_decoder",
     "burgess_encoder",
+    "conv1d_decoder",
+    "conv1d_encoder",
     "conv_decoder",
     "conv_encoder",
     "dense_decoder",
@@ -38,4 +42,5 @@ __all__ = [
     "locatello_encoder",
     "patch_decoder",
     "patch_encoder",
+    "standardized",
 ]

@@ -68,6 +68,16 @@ def fitting_shapes(encoder: keras.Model, decoder: keras.Model) -> tuple[tuple[in
 
 
 def are_dense(*models: keras.Model) -> bool:
-    """Returns whether the models hold dense layers, and others that only reshape."""
-    kinds = (layers.InputLayer, layers.Flatten, layers.Reshape, layers.Dense)
-    return all(type(layer) in kinds for model in models for layer in model.layers)
+    """Returns whether the models hold dense layers, and others that only reshape or rescale."""
+    kinds = (
+        layers.InputLayer,
+        layers.Flatten,
+        layers.Reshape,
+        layers.Dense,
+        layers.Normalization,
+    )
+    return all(
+        are_dense(layer) if isinstance(layer, keras.Model) else type(layer) in kinds
+        for model in models
+        for layer in model.layers
+    )

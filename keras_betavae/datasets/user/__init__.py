@@ -1,1 +1,1 @@
-"""Images of the user's own: arrays, folders, TensorFlow Datasets."""
+"""Data of the user's own: arrays, tables, folders, TensorFlow Datasets."""

@@ -1,8 +1,8 @@
-"""Images that a user already holds."""
+"""Images, vectors and signals that a user already holds."""
 
 import warnings
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import h5py
 import numpy as np
@@ -19,14 +19,24 @@ def from_arrays(
     names: Sequence[str] | None = None,
     *,
     continuous: Sequence[str] | None = None,
+    columns: Sequence[str] = (),
+    kind: Literal["images", "signals"] | None = None,
 ) -> ImageDataset:
     """Makes a data set of arrays.
 
     Args:
-        images: (n, height, width, channels) or, except in HDF5, (n, height, width): uint8 (an
-            array, a memory map or an `h5py.Dataset`, none of which is copied), other integers
-            from 0 to 255, booleans (0 and 255), or floats from 0 to 1, which are rounded to 256
-            levels.
+        images: One of:
+
+            - Images, (n, height, width, channels) or, except in HDF5, (n, height, width): uint8
+              (an array, a memory map or an `h5py.Dataset`, none of which is copied), other
+              integers from 0 to 255, booleans (0 and 255), or floats from 0 to 1, which are
+              rounded to 256 levels. Floats of which some are below 0, such as standardized
+              images, (n, height, width, channels), stay as they are, in float32.
+            - Vectors, (n, columns): numbers of any range, which stay as they are, in float32.
+            - Signals, (n, length, channels): floats of any range, likewise.
+
+            Vectors, signals and images of real values want `likelihoods.Gaussian` and
+            `networks.standardized`, as in the presets "vectors" and "signals".
         factors: What is known of each image, (n,) or (n, n_factors): integers, floats or
             strings, one column per factor. The distinct values of a column, sorted, are its
             classes; a continuous factor has 20 quantile bins for classes, and scores take its
@@ -34,6 +44,10 @@ def from_arrays(
         names: A name for each factor; "factor_0" and so on by default.
         continuous: Names of the factors that are continuous. By default those of floats which
             take more than 20 values, each for fewer than 10 images on average; () for none.
+        columns: Names of the columns of vectors or channels of signals, for pictures and reports.
+        kind: What three axes are: `"images"` without channels, or `"signals"`. By default, integers
+            and booleans are images, and so are floats from 0 to 1 whose last axis is at least 8
+            long; other floats are signals.
 
     Returns:
         A `FactorDataset` if factors are given, which is a grid if they count through all
@@ -58,18 +72,18 @@ def from_arrays(
         images = np.asanyarray(images)
     if not len(images):
         raise ValueError("images must hold at least one image, got none")
-    if images.dtype.kind in "iu":
-        _check_levels(images)
+    if kind not in (None, "images", "signals"):
+        raise ValueError(f"kind must be images or signals, got {kind!r}")
     if not isinstance(images, h5py.Dataset):
-        images = _as_uint8(images)
-        if images.ndim == 3:
-            images = images[..., np.newaxis]
+        images = _as_real(images) if _is_real(images, kind) else _as_images(images)
+    elif images.dtype.kind in "iu":
+        _check_levels(images)
     source = source_of(images)
     if factors is None:
         if names is not None:
             raise ValueError(f"names need factors, which are not given, got {list(names)}")
-        return ImageDataset(source)
-    return labelled(source, factors, names, continuous)
+        return ImageDataset(source, columns=columns)
+    return labelled(source, factors, names, continuous, columns)
 
 
 def labelled(
@@ -77,22 +91,23 @@ def labelled(
     factors: Any,
     names: Sequence[str] | None = None,
     continuous: Sequence[str] | None = None,
+    columns: Sequence[str] = (),
 ) -> FactorDataset:
     """Returns images with factors of any values as a data set, see `from_arrays`.
 
     Raises:
         ValueError: If the factors do not fit.
     """
-    columns = _columns(factors)
+    known = _columns(factors)
     if names is None:
-        names = [f"factor_{k}" for k in range(len(columns))]
-    if len(names) != len(columns) or len(set(names)) != len(names):
-        raise ValueError(f"names must be {len(columns)} different ones, got {list(names)}")
-    if len(columns[0]) != len(images):
-        raise ValueError(f"there are factors for {len(columns[0])} images, but {len(images)}")
-    measured = _measured(dict(zip(names, columns, strict=True)), continuous)
+        names = [f"factor_{k}" for k in range(len(known))]
+    if len(names) != len(known) or len(set(names)) != len(names):
+        raise ValueError(f"names must be {len(known)} different ones, got {list(names)}")
+    if len(known[0]) != len(images):
+        raise ValueError(f"there are factors for {len(known[0])} images, but {len(images)}")
+    measured = _measured(dict(zip(names, known, strict=True)), continuous)
     classes, sizes = [], []
-    for name, column in zip(names, columns, strict=True):
+    for name, column in zip(names, known, strict=True):
         binned = quantile_classes(measured[name]) if name in measured else column
         values, inverse = np.unique(binned, return_inverse=True)
         classes.append(inverse)
@@ -102,7 +117,12 @@ def labelled(
         np.ravel_multi_index(tuple(classes), sizes), np.arange(len(table))
     )
     return FactorDataset(
-        images, names, sizes, factors=None if is_grid else table, continuous=measured
+        images,
+        names,
+        sizes,
+        factors=None if is_grid else table,
+        continuous=measured,
+        columns=columns,
     )
 
 
@@ -157,6 +177,42 @@ def _columns(factors: Any) -> list[np.ndarray]:
     if not columns or any(column.dtype.kind not in "biufUS" for column in columns):
         raise ValueError("factors must be integers, floats or strings, at least one for each image")
     return columns
+
+
+def _is_real(images: np.ndarray, kind: str | None) -> bool:
+    """Returns whether values stay as they are: vectors, signals, and images with some below 0."""
+    is_float = images.dtype.kind == "f"
+    if images.ndim == 3 and kind is None:
+        in_range = is_float and 0 <= images.min() <= images.max() <= 1
+        kind = "images" if not is_float or (in_range and images.shape[2] >= 8) else "signals"
+    if images.ndim == 4:
+        return is_float and bool(images.min() < 0)
+    return images.ndim == 2 or (images.ndim == 3 and kind == "signals")
+
+
+def _as_real(values: np.ndarray) -> np.ndarray:
+    """Returns numbers as float32."""
+    if values.dtype.kind not in "biuf":
+        raise ValueError(
+            f"vectors and signals must be numbers, got {values.dtype}; datasets.from_table takes "
+            "tables with text"
+        )
+    values = values.astype(np.float32, copy=False)
+    faulty = np.flatnonzero(~np.isfinite(values.reshape(len(values), -1)).all(axis=1))
+    if len(faulty):
+        raise ValueError(
+            f"{len(faulty)} rows hold NaN or infinite values, the first is row {faulty[0]}; leave "
+            "them out, or fill them in (with sklearn.impute, say)"
+        )
+    return values
+
+
+def _as_images(images: np.ndarray) -> np.ndarray:
+    """Returns images as uint8 with channels."""
+    if images.dtype.kind in "iu":
+        _check_levels(images)
+    images = _as_uint8(images)
+    return images[..., np.newaxis] if images.ndim == 3 else images
 
 
 def _as_uint8(images: np.ndarray) -> np.ndarray:

@@ -1,0 +1,80 @@
+"""Tables: a CSV file or a data frame, a vector for each row."""
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from keras_betavae.datasets.images import ImageDataset
+from keras_betavae.datasets.user.arrays import from_arrays
+
+
+def from_table(
+    table: Any,
+    *,
+    factors: Sequence[str] = (),
+    columns: Sequence[str] | None = None,
+    continuous: Sequence[str] | None = None,
+) -> ImageDataset:
+    """Makes a data set of a table: each row is a vector.
+
+    Args:
+        table: A pandas `DataFrame`, or the path of a CSV file with a header.
+        factors: Columns that are known factors, of numbers or text. They are no part of the
+            vectors.
+        columns: Columns of numbers or booleans that make up the vectors; by default all others.
+        continuous: As in `from_arrays`.
+
+    Returns:
+        A `FactorDataset` of vectors if there are factors, else an `ImageDataset`. Values stay in
+        their own units; `networks.standardized` brings them to one scale within the model.
+
+    Raises:
+        ImportError: If pandas is missing.
+        FileNotFoundError: If there is no such file.
+        ValueError: If a column is missing, is not of numbers, or holds missing values.
+
+    Example:
+        >>> import pandas as pd
+        >>> frame = pd.DataFrame({"length": [1.5, 2.5], "width": [3.0, 1.0], "kind": ["a", "b"]})
+        >>> from_table(frame, factors=["kind"])
+        FactorDataset(2 vectors (2,); kind 2)
+    """
+    try:
+        import pandas
+    except ImportError as error:
+        raise ImportError(
+            "from_table needs the package pandas; install the extra: "
+            "pip install 'keras-betavae[table]'"
+        ) from error
+    if isinstance(table, str | os.PathLike):
+        table = pandas.read_csv(table)
+    for name, given in (("factors", factors), ("columns", columns or ())):
+        missing = [each for each in given if each not in table.columns]
+        if missing or isinstance(given, str):
+            raise ValueError(
+                f"{name} must be names of columns, {', '.join(map(str, table.columns))}, got "
+                f"{given if isinstance(given, str) else ', '.join(map(str, missing))}"
+            )
+    chosen = [c for c in table.columns if c not in factors] if columns is None else list(columns)
+    types = pandas.api.types
+    text = [str(c) for c in chosen if not types.is_numeric_dtype(table[c])]
+    if text or not chosen:
+        raise ValueError(
+            f"columns must be of numbers, got {', '.join(text) or 'none'}; name text columns as "
+            "factors, leave them out, or encode them with pandas.get_dummies"
+        )
+    gaps = [str(c) for c in [*chosen, *factors] if table[c].isna().any()]
+    if gaps:
+        raise ValueError(
+            f"values are missing in {', '.join(gaps)}; drop those rows with dropna(), or fill them "
+            "in with fillna()"
+        )
+    return from_arrays(
+        table[chosen].to_numpy(np.float32),
+        [list(row) for row in table[list(factors)].itertuples(index=False)] if factors else None,
+        list(map(str, factors)) if factors else None,
+        continuous=continuous,
+        columns=list(map(str, chosen)),
+    )
