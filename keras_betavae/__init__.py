@@ -62,14 +62,17 @@ __all__ = [
     "networks",
     "objectives",
     "presets",
+    "report",
     "visualization",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    """Imports what is not imported yet: `experiments`, and in the command's process all else."""
+    """Imports what is not imported yet: `experiments`, `report`, and in the command's process all else."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name == "report":
+        return importlib.import_module("keras_betavae.experiments.report").report
     if importlib.util.find_spec(f"keras_betavae.{name}") is not None:
         return importlib.import_module(f"keras_betavae.{name}")
     return getattr(importlib.import_module("keras_betavae._library"), name)

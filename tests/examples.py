@@ -63,7 +63,7 @@ LIKELIHOODS = {
     "Laplace": [Laplace(), Laplace(0.1), Laplace(3.0)],
 }
 # Each is a pair of functions of `networks`, such as `conv_encoder` and `conv_decoder`.
-NETWORKS = ("dense", "conv", "burgess", "locatello", "broadcast", "patch")
+NETWORKS = ("dense", "conv", "conv1d", "burgess", "locatello", "broadcast", "patch")
 
 
 class Member(NamedTuple):

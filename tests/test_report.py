@@ -10,7 +10,7 @@ import pytest
 from keras_betavae import cli
 from keras_betavae.experiments import report
 from keras_betavae.experiments.report._drawing import chart
-from keras_betavae.experiments.report._shown_run import read_curves
+from keras_betavae.experiments.report._shown import read_curves
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 

@@ -2,12 +2,13 @@
 
 import os
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
 from keras_betavae.callbacks._summary import SummaryCallback
-from keras_betavae.datasets import ImageDataset
 from keras_betavae.evaluation import Scores, choose, evaluate
+from keras_betavae.evaluation.inspection import as_dataset
 
 
 class DisentanglementMetric(SummaryCallback):
@@ -22,7 +23,8 @@ class DisentanglementMetric(SummaryCallback):
     not touched: a run has the same weights with this callback and without.
 
     Args:
-        data: Images with factors, or without, which leaves the scores that need none.
+        data: Images with factors, or without, which leaves the scores that need none; or an
+            array for `datasets.from_arrays`.
         log_dir: TensorBoard's folder; None writes no summaries.
         scores: As in `evaluate`: `"fast"` (every score that takes about a second or less),
             `"all"`, names, or a dict of your own scores.
@@ -44,7 +46,7 @@ class DisentanglementMetric(SummaryCallback):
 
     def __init__(
         self,
-        data: ImageDataset,
+        data: Any,
         log_dir: str | os.PathLike | None = None,
         *,
         scores: Scores = "fast",
@@ -57,7 +59,7 @@ class DisentanglementMetric(SummaryCallback):
         for name, value in (("every_n_steps", every_n_steps), ("n_images", n_images)):
             if value is not None and value < 1:
                 raise ValueError(f"{name} must be at least 1, got {value}")
-        self.data = data
+        self.data = data = as_dataset(data)
         self.scores = scores if isinstance(scores, str | Mapping) else list(scores)
         choose(self.scores, len(data.factor_names))
         self.every_n_steps = every_n_steps

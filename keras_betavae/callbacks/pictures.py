@@ -1,14 +1,14 @@
 """Callbacks that show in TensorBoard what a model has learned."""
 
 import os
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from keras_betavae import visualization
 from keras_betavae.callbacks._summary import DrawingCallback
-from keras_betavae.datasets import ImageDataset
-from keras_betavae.evaluation.inspection import inspect, showcase
+from keras_betavae.evaluation.inspection import as_dataset, inspect, showcase
 
 
 class LatentTraversal(DrawingCallback):
@@ -17,7 +17,9 @@ class LatentTraversal(DrawingCallback):
     Each image gives a grid under `traversal/`, a row per latent.
 
     Args:
-        images: uint8 images `(n, *image_shape)`.
+        images: Images `(n, *image_shape)`, as they are in the data; or a data set, of which the
+            first three of `showcase` are taken. Of vectors and signals pass the data set, whose
+            names and range the lines are drawn by.
         log_dir: TensorBoard's folder.
         every_n_epochs: Draws when training begins and after every n-th epoch.
         limit: Each latent runs from -limit to limit.
@@ -34,7 +36,7 @@ class LatentTraversal(DrawingCallback):
 
     def __init__(
         self,
-        images: np.ndarray,
+        images: Any,
         log_dir: str | os.PathLike,
         *,
         every_n_epochs: int = 1,
@@ -42,22 +44,27 @@ class LatentTraversal(DrawingCallback):
         n_steps: int = 11,
     ):
         super().__init__(log_dir, every_n_epochs)
-        self.images = images
+        data = as_dataset(images)
+        self.images = images if isinstance(images, np.ndarray) else showcase(data, 3)
+        self.view = visualization.View.of(data)
         self.limit = limit
         self.n_steps = n_steps
 
     def draw(self) -> None:
         """Writes the pictures of the model as it is."""
         codes = np.asarray(self.model.encode(self.images)[0])
-        grids = [
-            visualization.image_grid(
-                visualization.traverse(self.model, code, limit=self.limit, n_steps=self.n_steps)
-            )
-            for code in codes
-        ]
+        grids = [self._picture(code) for code in codes]
         with self.writing():
             for index, grid in enumerate(grids):
                 tf.summary.image(f"traversal/{index}", grid[None])
+
+    def _picture(self, code: np.ndarray) -> np.ndarray:
+        values = visualization.traversal_values("limit", self.n_steps, limit=self.limit)
+        rows = visualization.traverse(self.model, code, values=values)
+        if not self.view.is_series:
+            return visualization.image_grid(self.view.cells(rows))
+        labels = [f"z{latent}" for latent in range(len(code))]
+        return visualization.figure_image(self.view.plot_traversal(rows, values, labels))
 
 
 class LatentPictures(DrawingCallback):
@@ -69,10 +76,10 @@ class LatentPictures(DrawingCallback):
     `posterior/latent_<i>`. The training's random streams are not touched.
 
     Args:
-        data: Images with factors, or without.
+        data: Images with factors, or without; or an array for `datasets.from_arrays`.
         log_dir: TensorBoard's folder.
         every_n_epochs: Draws after every n-th epoch.
-        images: At least 2 images to reconstruct, uint8 `(n, *image_shape)`; by default 8 of
+        images: At least 2 images to reconstruct, `(n, *image_shape)`; by default 8 of
             the data, the same ones for the same data.
         n_images: Images that are drawn and encoded for the other pictures.
 
@@ -89,7 +96,7 @@ class LatentPictures(DrawingCallback):
 
     def __init__(
         self,
-        data: ImageDataset,
+        data: Any,
         log_dir: str | os.PathLike,
         *,
         every_n_epochs: int = 1,
@@ -101,7 +108,7 @@ class LatentPictures(DrawingCallback):
             raise ValueError(f"n_images must be at least 1, got {n_images}")
         if images is not None and len(images) < 2:
             raise ValueError(f"images must be at least 2, got {len(images)}")
-        self.data = data
+        self.data = data = as_dataset(data)
         self.images = showcase(data) if images is None else images
         self.n_images = n_images
 

@@ -1,13 +1,20 @@
-"""Score a run and its controls, and print the table."""
+"""Score a model and its controls, and print the table."""
 
 import argparse
+import textwrap
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+from keras_betavae.cli._subjects import Subject, add_data, open_subject
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
     """Adds the command's arguments."""
-    command.add_argument("run", type=Path, metavar="RUN")
+    command.add_argument(
+        "model", type=Path, metavar="MODEL", help="a run, a .keras file or a SavedModel"
+    )
+    add_data(command)
     command.add_argument(
         "--scores",
         type=lambda text: [name.strip() for name in text.split(",")],
@@ -16,8 +23,10 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
         help="which (default: fast); all takes many minutes, and four times that with the "
         "controls; `keras-betavae scores` lists them",
     )
-    command.add_argument("--n-images", type=int, metavar="N", help="instead of the run's")
-    command.add_argument("--seed", type=int, metavar="N", help="instead of the run's")
+    command.add_argument(
+        "--n-images", type=int, metavar="N", help="instead of the run's, or of 20,000"
+    )
+    command.add_argument("--seed", type=int, metavar="N", help="instead of the run's, or of 0")
     command.add_argument(
         "--n-seeds", type=int, default=1, metavar="N", help="mean over N seeds, with intervals"
     )
@@ -33,47 +42,62 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Scores a run."""
+    """Scores a model."""
     from keras_betavae import evaluation
     from keras_betavae.evaluation import score_table
-    from keras_betavae.experiments import runs
 
-    settings = runs.load_settings(options.run)
     if options.out is not None:
         score_table.check_path(options.out)
-    data = settings.load_data()
-    vae = runs.load_model(options.run)
+    subject = open_subject(options.model, options)
+    made, n, seed = subject.settings, 20_000, 0
+    if made is not None:
+        n, seed = made.n_images, made.seed
     chosen: dict[str, Any] = {
         "scores": options.scores,
-        "n": settings.n_images if options.n_images is None else options.n_images,
-        "seed": settings.seed if options.seed is None else options.seed,
+        "n": n if options.n_images is None else options.n_images,
+        "seed": seed if options.seed is None else options.seed,
         "n_seeds": options.n_seeds,
         "n_jobs": -1,
     }
-    if options.controls:
-        untrained = settings.build_model(data)
-        tables = evaluation.evaluate_with_controls(vae, untrained, data, **chosen)
+    untrained = _untrained(subject) if options.controls else None
+    if untrained is not None:
+        tables = evaluation.evaluate_with_controls(subject.model, untrained, subject.data, **chosen)
         table = tables["trained"]
-        print_scores(tables)
+        print_scores(tables, subject.data.factor_names)
     else:
-        table = evaluation.evaluate(vae, data, **chosen)
+        table = evaluation.evaluate(subject.model, subject.data, **chosen)
         print(table)
     if options.out is not None:
         table.save(options.out)
         print(options.out)
 
 
-def print_scores(tables: dict) -> None:
+def _untrained(subject: Subject) -> Any:
+    """Returns the same model with new weights, None where it cannot be made."""
+    if subject.settings is not None:
+        return subject.settings.build_model(subject.data)
+    if not hasattr(subject.model, "get_config"):
+        print("A SavedModel has no untrained twin: its scores come without controls.\n")
+        return None
+    return type(subject.model).from_config(subject.model.get_config())
+
+
+def print_scores(tables: dict, factor_names: Sequence[str]) -> None:
     """Prints the scores of a model and its controls, and how not to read them."""
     from keras_betavae.evaluation.score_table import side_by_side
 
     print(f"\n{side_by_side(tables)}\n")
     trained = tables["trained"]
-    if {"beta_vae_score", "beta_vae_score_locatello", "active_units"} <= set(trained):
-        print(
-            f"By the paper's protocol, which leaves the shape out, beta_vae_score is "
-            f"{trained['beta_vae_score']:.3f} with {trained['active_units']:.0f} active\n"
-            f"latents; with all factors (Locatello) {trained['beta_vae_score_locatello']:.3f}. It "
-            "saturates: it can reach 1 while rotation and shape are\nnot encoded at all. Look at "
-            "the other scores, the controls and the pictures.\n"
-        )
+    if not {"beta_vae_score", "beta_vae_score_locatello", "active_units"} <= set(trained):
+        return
+    has_shape = "shape" in factor_names
+    protocol = ", which leaves the shape out," if has_shape else ""
+    missed = "rotation and shape" if {"shape", "orientation"} <= set(factor_names) else "factors"
+    words = (
+        f"By the paper's protocol{protocol} beta_vae_score is {trained['beta_vae_score']:.3f} with "
+        f"{trained['active_units']:.0f} active latents; "
+        f"with {'all factors (Locatello)' if has_shape else 'that of Locatello'} "
+        f"{trained['beta_vae_score_locatello']:.3f}. It saturates: it can reach 1 while {missed} "
+        "are not encoded at all. Look at the other scores, the controls and the pictures."
+    )
+    print(textwrap.fill(words, 100) + "\n")

@@ -1,4 +1,4 @@
-"""Write a run's model for serving."""
+"""Write a model for serving."""
 
 import argparse
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
     """Adds the command's arguments."""
-    command.add_argument("run", type=Path, metavar="RUN")
+    command.add_argument("model", type=Path, metavar="MODEL", help="a run or a .keras file")
     command.add_argument("--out", type=Path, required=True, metavar="PATH")
     command.add_argument(
         "--format",
@@ -17,11 +17,13 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Exports a run's model."""
+    """Exports a model."""
     from keras_betavae.experiments import runs
 
     if options.out.exists():
         raise FileExistsError(f"{options.out} already exists; choose another name")
-    vae = runs.load_model(options.run)
+    vae = runs.open_model(options.model)
+    if not hasattr(vae, "export"):
+        raise ValueError(f"{options.model} is a SavedModel already; name a run or a .keras file")
     vae.export(options.out, format=options.format, verbose=False)
     print(options.out)

@@ -1,12 +1,17 @@
-"""Write the content of runs into one HTML file that opens anywhere."""
+"""Write runs or models into one HTML file that opens anywhere."""
 
 import argparse
 from pathlib import Path
 
+from keras_betavae.cli._subjects import add_data, open_subject
+
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
     """Adds the command's arguments."""
-    command.add_argument("runs", type=Path, nargs="+", metavar="RUN")
+    command.add_argument(
+        "models", type=Path, nargs="+", metavar="MODEL", help="runs, .keras files, SavedModels"
+    )
+    add_data(command)
     command.add_argument(
         "--out", type=Path, default=Path("report.html"), metavar="FILE.html", help="(%(default)s)"
     )
@@ -14,6 +19,13 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Writes a report."""
-    from keras_betavae.experiments.report import write_report
+    from keras_betavae.experiments import report
 
-    print(write_report(options.out, options.runs))
+    shown = []
+    for path in options.models:
+        if (path / "config.json").is_file() or not (options.data or path.is_file()):
+            shown.append(report.shown_run(path))
+        else:
+            subject = open_subject(path, options)
+            shown.append(report.shown_model(path.name, subject.model, subject.data))
+    print(report.write_page(options.out, shown))

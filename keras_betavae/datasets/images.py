@@ -5,7 +5,8 @@ from __future__ import annotations
 import functools
 import itertools
 import math
-from collections.abc import Callable, Sequence
+import types
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -27,6 +28,7 @@ class ImageDataset:
         columns: Names of a vector's columns or a signal's channels; `()` for images.
         factor_names: Names of the factors; `()`.
         factor_sizes: Their numbers of values; `()`.
+        continuous: Values of the continuous factors by name; none.
 
     Args:
         images: uint8 of shape (n, height, width, channels): an array, a memory map, which
@@ -49,6 +51,7 @@ class ImageDataset:
 
     factor_names: tuple[str, ...] = ()
     factor_sizes: tuple[int, ...] = ()
+    continuous: Mapping[str, np.ndarray] = types.MappingProxyType({})
 
     def __init__(
         self,

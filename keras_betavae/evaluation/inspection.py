@@ -1,13 +1,13 @@
 """What the latents of a trained model encode, from one encoding, and pictures of it."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from keras_betavae import metrics, visualization
-from keras_betavae.datasets import ImageDataset
+from keras_betavae.datasets import ImageDataset, from_arrays
 from keras_betavae.metrics._samples import binned
 
 ACTIVE_NATS = 0.01
@@ -26,6 +26,8 @@ class Inspection:
         kl: The mean KL of each latent, in nats, (latent_dim,).
         information: Mutual information of latents and factors in nats, (latent_dim,
             n_factors); no columns where no factors are known.
+        centers: The mean value in each quantile bin of each continuous factor, by name.
+        view: How the data are drawn.
     """
 
     codes: np.ndarray
@@ -33,6 +35,8 @@ class Inspection:
     factor_names: tuple[str, ...]
     kl: np.ndarray
     information: np.ndarray
+    centers: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
+    view: visualization.View = dataclasses.field(default_factory=visualization.View)
 
     @property
     def by_kl(self) -> np.ndarray:
@@ -71,7 +75,7 @@ class Inspection:
                 of the first one the traversal moves.
             seed: Seed of the samples.
         """
-        codes = np.asarray(model.encode(images)[0])
+        codes, cells = np.asarray(model.encode(images)[0]), self.view.cells
         latents, named = self.active, self.labels_of(self.active)
         rows = visualization.traverse(model, codes[0], latents=self.by_kl)
         half = len(codes) // 2
@@ -79,11 +83,12 @@ class Inspection:
         samples = np.asarray(model.sample(24, seed=seed)).reshape(3, 8, *images.shape[1:])
         shown = {
             "reconstructions": visualization.labelled_grid(
-                visualization.reconstructions(model, images), ["image", "reconstruction"]
+                cells(visualization.reconstructions(model, images)),
+                [self.view.kind[:-1], "reconstruction"],
             ),
-            "samples": visualization.image_grid(samples),
-            "traversal": visualization.labelled_grid(rows, self.labels_of(self.by_kl)),
-            "interpolation": visualization.image_grid(between),
+            "samples": visualization.image_grid(cells(samples)),
+            "traversal": self.traversal_picture(rows),
+            "interpolation": visualization.image_grid(cells(between)),
         }
         figures = {
             "histograms": visualization.plot_histograms(self.codes[:, latents], named),
@@ -94,6 +99,24 @@ class Inspection:
         figures |= self._figures_of_factors(latents, named)
         shown |= {name: visualization.figure_image(figure) for name, figure in figures.items()}
         return shown
+
+    def traversal_picture(self, rows: np.ndarray, values: np.ndarray | None = None) -> np.ndarray:
+        """Returns a traversal of all latents by falling KL as a picture, with their labels.
+
+        Args:
+            rows: Of `visualization.traverse`, with `latents=self.by_kl`.
+            values: What the latents ran through; those of `traverse` by default.
+
+        Returns:
+            uint8 (height, width, 3): a row of images for each latent, or a panel of lines.
+        """
+        labels = self.labels_of(self.by_kl)
+        if not self.view.is_series:
+            return visualization.labelled_grid(self.view.cells(rows), labels)
+        if values is None:
+            values = visualization.traversal_values("limit", rows.shape[1])
+        values = values if values.ndim == 1 else values[self.by_kl]
+        return visualization.figure_image(self.view.plot_traversal(rows, values, labels))
 
     def _figures_of_factors(self, latents: np.ndarray, named: list[str]) -> dict[str, Any]:
         names = list(self.factor_names)
@@ -118,24 +141,25 @@ class Inspection:
             if along != by and name not in mapped:
                 curves = visualization.response_curves(self.factors, codes, along, by)
                 figures[f"curves_{name}"] = visualization.plot_response_curves(
-                    curves, named, along=name, by=shapes
+                    curves, named, along=name, by=shapes, values=self.centers.get(name)
                 )
         return figures
 
 
-def inspect(model: Any, data: ImageDataset, *, n: int = 10_000, seed: int = 0) -> Inspection:
+def inspect(model: Any, data: Any, *, n: int = 10_000, seed: int = 0) -> Inspection:
     """Encodes images of a data set once, for all pictures of a model.
 
     Args:
         model: Anything with a method `encode` that returns the posterior's mean and
             log-variance.
-        data: Images with factors, or without.
+        data: Images with factors, or without; or an array for `datasets.from_arrays`.
         n: Images that are drawn, at most all.
         seed: Seed of the draw.
 
     Returns:
         The inspection. Factors that have one value are left out.
     """
+    data = as_dataset(data)
 
     def both(images: np.ndarray) -> np.ndarray:
         return np.concatenate([np.asarray(part) for part in model.encode(images)], axis=-1)
@@ -149,7 +173,38 @@ def inspect(model: Any, data: ImageDataset, *, n: int = 10_000, seed: int = 0) -
     if kept:
         information = metrics.mutual_information(factors, mean, n_samples=n, seed=seed)
     names = tuple(data.factor_names[k] for k in kept)
-    return Inspection(mean, binned(factors), names, kl, information)
+    classes = binned(factors)
+    centers = {
+        name: _centers(data.continuous[name], classes[:, k], factors[:, k])
+        for k, name in enumerate(names)
+        if name in data.continuous
+    }
+    view = visualization.View.of(data)
+    return Inspection(mean, classes, names, kl, information, centers, view)
+
+
+def as_dataset(data: Any) -> ImageDataset:
+    """Returns data as a data set: an array goes through `datasets.from_arrays`.
+
+    Raises:
+        TypeError: If it is neither.
+    """
+    if isinstance(data, np.ndarray):
+        return from_arrays(data)
+    if not hasattr(data, "encode_with"):
+        raise TypeError(
+            f"data must be a data set or an array, got {type(data).__name__}; wrap what you have "
+            "in datasets.from_arrays"
+        )
+    return data
+
+
+def _centers(values: np.ndarray, classes: np.ndarray, standardized: np.ndarray) -> np.ndarray:
+    """Returns the mean in each class, NaN in empty ones, in the units of all values."""
+    counts = np.bincount(classes)
+    with np.errstate(invalid="ignore"):
+        means = np.bincount(classes, standardized) / counts
+    return values.mean() + values.std() * means
 
 
 def showcase(data: ImageDataset, n: int = 8) -> np.ndarray:

@@ -108,7 +108,7 @@ class ScoreTable(dict[str, float]):
         ]
         if all(row.low is None for row in self.rows):
             header, cells = header[:3] + header[4:], [line[:3] + line[4:] for line in cells]
-        return markdown_table(header, cells) + _binning(self.rows)
+        return markdown_table(header, cells) + binning_note(self.rows)
 
     def to_csv(self) -> str:
         """Returns a line for each row, with all that a `Row` holds."""
@@ -182,7 +182,7 @@ def side_by_side(tables: Mapping[str, Mapping[str, float]]) -> str:
         for name in names
     ]
     rows = [row for table in tables.values() for row in getattr(table, "rows", ())]
-    return markdown_table(["score", "", *tables], lines) + _binning(rows)
+    return markdown_table(["score", "", *tables], lines) + binning_note(rows)
 
 
 def score_list() -> str:
@@ -218,8 +218,8 @@ def _interval(row: Row) -> str:
     return f"{number_text(row.low)} to {number_text(row.high)}"
 
 
-def _binning(rows: Iterable[Row]) -> str:
-    """Returns what became of continuous factors as a paragraph, "" where there were none."""
+def binning_note(rows: Iterable[Row]) -> str:
+    """Returns a paragraph that says how continuous factors were scored, "" without any."""
     rows = list(rows)
     bins = {row.factor_bins for row in rows if row.factor_bins}
     if not bins:

@@ -177,8 +177,9 @@ def check_model_and_data(model: Any, data: Any) -> None:
         )
     if not hasattr(data, "encode_with"):
         raise TypeError(
-            f"data must be an ImageDataset or a FactorDataset, got {type(data).__name__}; codes "
-            "and their factors are scored by evaluation.evaluate_codes(factors, codes)"
+            f"data must be an ImageDataset or a FactorDataset, got {type(data).__name__}; wrap "
+            "images in datasets.from_arrays; codes and their factors are scored by "
+            "evaluation.evaluate_codes(factors, codes)"
         )
 
 

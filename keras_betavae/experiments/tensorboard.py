@@ -137,12 +137,13 @@ def _write_codes(folder: Path, model: Any, data: ImageDataset, n: int, seed: int
     rows = np.column_stack([indices, data.factors_at(indices)])
     np.savetxt(folder / "images.tsv", rows, "%d", "\t", header=header, comments="")
 
-    height, width, _ = data.image_shape
+    images = visualization.View.of(data).cells(images)
+    height, width = images.shape[1:3]
     scale = min(1.0, THUMBNAIL / max(height, width))
     size = max(1, round(height * scale)), max(1, round(width * scale))
     side = math.ceil(math.sqrt(len(images)))
     thumbnails = np.zeros((side**2, *size, images.shape[-1]), np.float32)
-    thumbnails[: len(images)] = tf.image.resize(images / np.float32(255), size, method="area")
+    thumbnails[: len(images)] = tf.image.resize(images, size, method="area")
     grid = thumbnails.reshape(side, side, *thumbnails.shape[1:])
     visualization.write_png(folder / "images.png", visualization.image_grid(grid, padding=0))
 

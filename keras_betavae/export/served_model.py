@@ -12,6 +12,9 @@ _ENDPOINTS = ("encode", "decode", "reconstruct", "sample")
 class ServedModel:
     """A SavedModel that `BetaVAE.export` wrote, with the methods that pictures and scores need.
 
+    Attributes:
+        image_shape: Shape of one image.
+
     Args:
         path: The SavedModel's folder.
 
@@ -32,6 +35,8 @@ class ServedModel:
         missing = [name for name in _ENDPOINTS if not hasattr(self._served, name)]
         if missing:
             raise ValueError(f"{path} lacks {', '.join(missing)}, which BetaVAE.export writes")
+        _, inputs = self._served.signatures["encode"].structured_input_signature
+        self.image_shape = tuple(inputs["x"].shape[1:])
 
     def encode(self, x: Any) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns the posterior's mean and log-variance, each (batch, latent_dim)."""

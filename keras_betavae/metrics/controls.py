@@ -10,16 +10,17 @@ def pixel_codes(images: np.ndarray) -> np.ndarray:
 
     Args:
         images: uint8 `(n, *image_shape)`, 0 to 255, as `FactorDataset.encode_with` hands
-            them to a model.
+            them to a model, or floats, which stay as they are.
 
     Returns:
-        float32 (n, pixels), 0 to 1.
+        float32 (n, pixels), 0 to 1 for uint8.
 
     Example:
         >>> pixel_codes(np.full((2, 8, 8, 1), 255, "uint8")).shape
         (2, 64)
     """
-    return images.reshape(len(images), -1) / np.float32(255)
+    scale = np.float32(255 if images.dtype.kind in "iu" else 1)
+    return images.reshape(len(images), -1) / scale
 
 
 def pca_codes(pixels: np.ndarray, n_components: int = 10, seed: int = 0) -> np.ndarray:

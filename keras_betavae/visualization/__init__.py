@@ -20,6 +20,7 @@ from keras_betavae.visualization.plots import (
     plot_response_maps,
 )
 from keras_betavae.visualization.responses import response_curves, response_map
+from keras_betavae.visualization.series import View
 from keras_betavae.visualization.studies import plot_capacity, plot_heat_map
 from keras_betavae.visualization.traversals import (
     SPANS,
@@ -32,6 +33,7 @@ from keras_betavae.visualization.traversals import (
 
 __all__ = [
     "SPANS",
+    "View",
     "contact_sheet",
     "factor_sweep",
     "figure_image",

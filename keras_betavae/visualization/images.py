@@ -15,10 +15,10 @@ def reconstructions(model: Autoencoder, images: np.ndarray) -> np.ndarray:
 
     Args:
         model: Whatever has a method `reconstruct`.
-        images: uint8, or floats from 0 to 1, (n, height, width, channels).
+        images: uint8, or floats in the model's own range, `(n, *image_shape)`.
 
     Returns:
-        float32 images (2, n, height, width, channels), 0 to 1.
+        float32 images `(2, n, *image_shape)`, in the model's own range.
     """
     scale = np.float32(1 / 255 if images.dtype.kind in "iu" else 1)
     shown = (images * scale).astype(np.float32, copy=False)
@@ -69,7 +69,7 @@ def factor_sweep(data: Any, n_steps: int = 10) -> np.ndarray:
             repeats some.
 
     Returns:
-        uint8 images (n_factors, n_steps, height, width, channels).
+        Images `(n_factors, n_steps, *image_shape)`, as they are in the data.
 
     Raises:
         ValueError: If `n_steps` is below 1.
@@ -107,13 +107,16 @@ def contact_sheet(data: Any, n_steps: int = 10, *, seed: int = 0) -> np.ndarray:
     Returns:
         uint8 (height, width, 3).
     """
+    from keras_betavae.visualization.series import View
+
+    view = View.of(data)
     if not data.factor_names:
         images = data.images_at(data.sample_indices(5 * n_steps, seed))
-        return image_grid(images.reshape(5, n_steps, *data.image_shape) / 255)
+        return image_grid(view.cells(images.reshape(5, n_steps, *data.image_shape)))
     labels = [
         f"{name} ({size})" for name, size in zip(data.factor_names, data.factor_sizes, strict=True)
     ]
-    return labelled_grid(factor_sweep(data, n_steps) / 255, labels)
+    return labelled_grid(view.cells(factor_sweep(data, n_steps)), labels)
 
 
 def labelled_grid(

@@ -77,6 +77,7 @@ def plot_response_curves(
     *,
     along: str,
     by: Sequence[str] = ("",),
+    values: np.ndarray | None = None,
 ) -> "Figure":
     """Returns a figure of response curves, a panel for each latent.
 
@@ -85,6 +86,7 @@ def plot_response_curves(
         labels: A title for each panel.
         along: Name of the factor along the curves.
         by: A name for each curve.
+        values: The factor's values along the curves, (n_values,); their classes by default.
     """
     n = len(curves)
     n_columns = min(n, 5)
@@ -96,9 +98,10 @@ def plot_response_curves(
     for panel, each, label in zip(axes.flat[:n], curves, labels, strict=True):
         for number, (curve, name) in enumerate(zip(each, by, strict=True)):
             colour, style = line_style(number)
-            panel.plot(curve, label=name, color=colour, linestyle=style)
+            x = np.arange(len(curve)) if values is None else values
+            panel.plot(x, curve, label=name, color=colour, linestyle=style)
         panel.set_title(label, fontsize=9)
-        panel.set_xlabel(f"{along} (class)", fontsize=8)
+        panel.set_xlabel(f"{along} (class)" if values is None else along, fontsize=8)
     axes[0, 0].set_ylabel("mean of the latent", fontsize=8)
     if any(by):
         axes[0, 0].legend(fontsize=7)

@@ -1,15 +1,56 @@
-"""One self-contained HTML file that shows what is in run folders."""
+"""One self-contained HTML file that shows runs, or any model."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import jinja2
 
 from keras_betavae._utils.tables import write_text
+from keras_betavae.evaluation.inspection import as_dataset
+from keras_betavae.evaluation.scoring import Scores
 from keras_betavae.experiments.report._drawing import data_uri as data_uri
 from keras_betavae.experiments.report._sections import comparison, run_section
-from keras_betavae.experiments.report._shown_run import ShownRun
+from keras_betavae.experiments.report._shown import Shown, shown_model, shown_run
+
+
+def report(
+    model: Any,
+    data: Any,
+    path: str | os.PathLike,
+    *,
+    name: str | None = None,
+    scores: Scores = "fast",
+    n: int = 20_000,
+    seed: int = 0,
+) -> Path:
+    """Writes a report of a model to an HTML file: scores, traversals, pictures, loss curves.
+
+    The file needs no other file. Vectors and signals are shown as bars and lines with the names of
+    their columns.
+
+    Args:
+        model: A `BetaVAE`, or a `ServedModel`; or anything with its methods. The loss curves are
+            those of its last `fit`.
+        data: A data set; or an array for `datasets.from_arrays`.
+        path: The file, which should end in `.html`; an existing file is replaced.
+        name: The report's title; the file's name by default.
+        scores: As in `evaluate`; `()` for none.
+        n: Images that are drawn and encoded for the scores.
+        seed: Seed of the draw and of the scores.
+
+    Returns:
+        The path.
+
+    Raises:
+        TypeError: If `data` is neither a data set nor an array.
+        ValueError: As `evaluate`.
+    """
+    shown = shown_model(
+        name or Path(path).stem, model, as_dataset(data), scores=scores, n=n, seed=seed
+    )
+    return write_page(path, [shown])
 
 
 def write_report(path: str | os.PathLike, folders: Iterable[str | os.PathLike]) -> Path:
@@ -29,9 +70,14 @@ def write_report(path: str | os.PathLike, folders: Iterable[str | os.PathLike]) 
         FileNotFoundError: If a folder is not a run folder, or has no model.
         ValueError: If a run's files are damaged, or no folder is given.
     """
-    shown = [ShownRun(Path(folder)) for folder in folders]
+    shown = [shown_run(Path(folder)) for folder in folders]
     if not shown:
         raise ValueError("folders must name at least one run, got none")
+    return write_page(path, shown)
+
+
+def write_page(path: str | os.PathLike, shown: Sequence[Shown]) -> Path:
+    """Writes a report of what was gathered; returns the path."""
     pages = page_environment(__package__)
     page = pages.get_template("page.html").render(
         comparison=comparison(shown) if len(shown) > 1 else None,

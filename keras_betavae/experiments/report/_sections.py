@@ -10,12 +10,12 @@ from keras_betavae import visualization
 from keras_betavae._utils.tables import number_text
 from keras_betavae.evaluation.inspection import Inspection, inspect, showcase
 from keras_betavae.experiments.report._drawing import chart, data_uri
-from keras_betavae.experiments.report._shown_run import ShownRun
+from keras_betavae.experiments.report._shown import Shown
 from keras_betavae.metrics import SCORES
 
 _CAPTIONS = {
     "reconstructions": "Images and their reconstructions.",
-    "traversal": "Each row varies one latent from -3 to 3, by falling KL; the others are fixed.",
+    "traversal": "One latent varies from -3 to 3, by falling KL; the others are fixed.",
     "samples": "Images of codes drawn from the prior.",
     "interpolation": "Straight lines between the codes of two images each.",
     "mutual_information": "Mutual information of each latent with each factor, in nats.",
@@ -48,7 +48,10 @@ class Picture:
 
 @dataclasses.dataclass(frozen=True)
 class Slider:
-    """The frames of a latent's traversal in one strip, and the frame where the image itself is."""
+    """The frames of a latent's traversal in one strip, and the frame where the image itself is.
+
+    Width and height are those of a frame in pixels.
+    """
 
     identity: str
     label: str
@@ -57,6 +60,8 @@ class Slider:
     last: int
     low: float
     high: float
+    width: int
+    height: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,12 +83,14 @@ class RunSection:
     settings: dict[str, str]
     sliders: Sequence[Slider]
     traversal: Picture
+    is_series: bool
     scores: Table | None
+    note: str
     charts: Sequence[Markup]
     pictures: Sequence[Picture]
 
 
-def comparison(shown: Sequence[ShownRun]) -> Comparison:
+def comparison(shown: Sequence[Shown]) -> Comparison:
     """Returns the settings that differ, the scores, and the curves in common charts."""
     settings = [run.chosen for run in shown]
     rows = []
@@ -91,7 +98,7 @@ def comparison(shown: Sequence[ShownRun]) -> Comparison:
         values = [each.get(name, "") for each in settings]
         if len(set(values)) > 1:
             rows.append([name, *values])
-    rows += _score_rows([run.scores.get("trained", {}) for run in shown])
+    rows += _score_rows([next(iter(run.scores.values()), {}) for run in shown])
 
     def together(column: str, title: str, unit: str) -> Markup:
         curves = {run.name: run.curves[column] for run in shown if column in run.curves}
@@ -102,7 +109,7 @@ def comparison(shown: Sequence[ShownRun]) -> Comparison:
     return Comparison(Table(["", *(run.name for run in shown)], rows), list(filter(None, charts)))
 
 
-def run_section(run: ShownRun) -> RunSection:
+def run_section(run: Shown) -> RunSection:
     """Returns what is shown of a run."""
     inspection, images = inspect(run.model, run.data), showcase(run.data)
     pictures = {
@@ -116,7 +123,7 @@ def run_section(run: ShownRun) -> RunSection:
         if column in run.curves
     ]
     watched = {name: run.curves[name] for name in _WATCHED if name in run.curves}
-    for title, names in run.model.objective.charts.items():
+    for title, names in run.charts.items():
         found = {name: run.curves[name] for name in names if name in run.curves}
         charts.append(chart(found, title, "", run.anchor))
     charts += [
@@ -126,38 +133,33 @@ def run_section(run: ShownRun) -> RunSection:
     return RunSection(
         name=run.name,
         anchor=run.anchor,
-        summary=_summary(run),
+        summary=run.summary,
         headlines=Table(["score", *run.scores], _headlines(run)) if run.scores else None,
         settings=run.chosen,
         sliders=_sliders(run, inspection, images[:1]),
         traversal=pictures.pop("traversal"),
+        is_series=inspection.view.is_series,
         scores=scores if run.scores else None,
+        note=run.note,
         charts=list(filter(None, charts)),
         pictures=list(pictures.values()),
     )
 
 
-def _summary(run: ShownRun) -> str:
-    """Returns what was trained, in a sentence."""
-    settings = run.settings
-    return (
-        f"{settings.preset} on {settings.data} ({len(run.data):,} images), "
-        f"{settings.steps:,} steps of {settings.batch_size} images, seed {settings.seed}"
-    )
-
-
-def _headlines(run: ShownRun) -> list[list[str]]:
+def _headlines(run: Shown) -> list[list[str]]:
     """Returns the rows of the scores to look at first, with their controls."""
-    names = [name for name in _HEADLINES if name in run.scores["trained"]]
+    first = next(iter(run.scores.values()))
+    names = [name for name in _HEADLINES if name in first]
     return _score_rows([{name: t.get(name) for name in names} for t in run.scores.values()])
 
 
-def _sliders(run: ShownRun, inspection: Inspection, image: np.ndarray) -> list[Slider]:
+def _sliders(run: Shown, inspection: Inspection, image: np.ndarray) -> list[Slider]:
     """Returns a slider for each active latent."""
     code = np.asarray(run.model.encode(image)[0])[0]
     latents = inspection.active
     values = visualization.traversal_values("limit", _N_FRAMES)
     rows = visualization.traverse(run.model, code, latents=latents, values=values)
+    cells = inspection.view.cells(rows, wide=True)
     return [
         Slider(
             identity=f"{run.anchor}-z{latent}",
@@ -167,8 +169,10 @@ def _sliders(run: ShownRun, inspection: Inspection, image: np.ndarray) -> list[S
             last=_N_FRAMES - 1,
             low=float(values[0]),
             high=float(values[-1]),
+            width=row.shape[2],
+            height=row.shape[1],
         )
-        for row, latent, label in zip(rows, latents, inspection.labels_of(latents), strict=True)
+        for row, latent, label in zip(cells, latents, inspection.labels_of(latents), strict=True)
     ]
 
 

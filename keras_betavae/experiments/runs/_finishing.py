@@ -49,7 +49,7 @@ def draw(
     code = np.asarray(vae.encode(images[:1])[0])[0]
     rows = visualization.traverse(vae, code, latents=inspection.by_kl)
     with moved_into_place(pictures / "traversal.gif") as aside:
-        visualization.write_traversal(aside, rows)
+        visualization.write_traversal(aside, inspection.view.cells(rows))
     return pictures
 
 

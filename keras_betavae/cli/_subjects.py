@@ -1,0 +1,95 @@
+"""What a command looks at: a run, a `.keras` file or a SavedModel, and its data."""
+
+import argparse
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+
+@dataclasses.dataclass(frozen=True)
+class Subject:
+    """A model with its data.
+
+    Attributes:
+        path: Where it was found.
+        model: The model.
+        data: The data.
+        settings: Those of a run, None of a file.
+    """
+
+    path: Path
+    model: Any
+    data: Any
+    settings: Any
+
+
+def add_data(command: argparse.ArgumentParser) -> None:
+    """Adds the arguments that name the data of a model which is not a run."""
+    from keras_betavae.datasets import catalog
+
+    command.add_argument(
+        "--data",
+        choices=[*catalog.names(), "folder", "table"],
+        metavar="NAME",
+        help="the data set of the images, unless the model is a run: a name of `keras-betavae "
+        "datasets list`, folder for pictures, or table for a CSV file",
+    )
+    command.add_argument(
+        "--data-path", type=Path, metavar="PATH", help="its released file, the folder or the table"
+    )
+    command.add_argument(
+        "--factors-path", type=Path, metavar="FILE.csv", help="the factors of a folder's pictures"
+    )
+    command.add_argument(
+        "--factors",
+        type=lambda text: [name.strip() for name in text.split(",")],
+        default=[],
+        metavar="NAME,NAME",
+        help="columns of a table that are factors",
+    )
+
+
+def open_subject(path: Path, options: argparse.Namespace) -> Subject:
+    """Returns a model and its data.
+
+    Raises:
+        FileNotFoundError: If there is no model.
+        ValueError: If it is damaged, or its data is not named, or named twice.
+    """
+    from keras_betavae.experiments import runs
+
+    if path.suffix == ".keras" or (path / "saved_model.pb").is_file() or options.data:
+        if (path / "config.json").is_file():
+            raise ValueError("a run has its own data; leave out --data and --data-path")
+        model = runs.open_model(path)
+        return Subject(path, model, _named_data(model, path, options), None)
+    settings = runs.load_settings(path)
+    if options.data_path:
+        raise ValueError("a run has its own data; leave out --data and --data-path")
+    return Subject(path, runs.load_model(path), settings.load_data(), settings)
+
+
+def _named_data(model: Any, path: Path, options: argparse.Namespace) -> Any:
+    from keras_betavae import datasets
+
+    if not options.data:
+        raise ValueError(f"{path} is not a run folder; name the data set of its images by --data")
+    if options.data not in ("folder", "table"):
+        return datasets.load(options.data, options.data_path)
+    if options.data_path is None:
+        raise ValueError(f"--data {options.data} needs --data-path")
+    if options.data == "table":
+        return datasets.from_table(options.data_path, factors=options.factors)
+    if len(model.image_shape) != 3:
+        raise ValueError(
+            f"{path} takes inputs of shape {model.image_shape}, which are no images; use --data "
+            "table, or Python's keras_betavae.report"
+        )
+    height, width, channels = model.image_shape
+    return datasets.from_folder(
+        options.data_path,
+        height if height == width else (height, width),
+        channels,
+        factors=options.factors_path,
+        cache_dir=datasets.catalog.cache_folder() / "folder",
+    )
