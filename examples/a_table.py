@@ -51,8 +51,7 @@ print(kbv.report(vae, table, "table.html"))
 benign, unseen = table.only({"diagnosis": 0}).split(test=0.3, seed=0)
 vae = train(benign, latent_dim=8)
 malignant = table.only({"diagnosis": 1})
-elbo = [
-    vae.elbo(part.images_at(range(len(part))), 50, seed=0).numpy() for part in (unseen, malignant)
-]
-area = roc_auc_score([0] * len(unseen) + [1] * len(malignant), [*-elbo[0], *-elbo[1]])
-print(f"area under the ROC curve {area:.3f}; mean elbo {elbo[0].mean():.1f}, {elbo[1].mean():.1f}")
+parts = [part.images_at(range(len(part))) for part in (unseen, malignant)]
+usual, unusual = (vae.elbo(part, n_samples=50, seed=0).numpy() for part in parts)
+area = roc_auc_score([0] * len(usual) + [1] * len(unusual), [*-usual, *-unusual])
+print(f"area under the ROC curve {area:.3f}; mean elbo {usual.mean():.1f}, {unusual.mean():.1f}")

@@ -69,6 +69,9 @@ SMALLER = {
     r"N_RUNS = 5": "N_RUNS = 1",
     r"TRAINING_STEPS = 800": "TRAINING_STEPS = 2",
     r"EPOCHS_BETWEEN_CHECKS = 100": "EPOCHS_BETWEEN_CHECKS = 1",
+    r"STEPS = 3_000": "STEPS = 10",
+    r"N_SIGNALS = 10_000": "N_SIGNALS = 300",
+    r"N_SAMPLES = 10_000": "N_SAMPLES = 300",
     r"BUDGET = \"hour\"": 'BUDGET = "smoke"',
 }
 
@@ -119,6 +122,14 @@ def test_python_blocks_of_the_data_run_in_order():
     exec(compile(code, "docs/data.md", "exec"), names)
     assert len(names["rest"]) + len(names["held_out"]) == len(names["data"])
     assert names["mine"].factor_sizes == (3,)
+
+
+def test_python_blocks_of_your_data_run_in_order():
+    names = {}
+    code = smaller(python_blocks(ROOT / "docs" / "your_data.md"))
+    exec(compile(code, "docs/your_data.md", "exec"), names)
+    assert names["elbo"].shape == (200,)
+    assert names["vae"].image_shape == (3,)
 
 
 def test_python_blocks_of_the_pictures_run_in_order(tmp_path, monkeypatch):
