@@ -68,7 +68,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Imports what is not imported yet: `experiments`, `report`, and in the command's process all else."""
+    """Imports `experiments` and `report` late, and in the command's process all else."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     if name == "report":

@@ -44,6 +44,17 @@ class Likelihood(SetOnce, abc.ABC):
             `log_prob` sums over pixels, in nats, and its `mean()` is the image shown.
         """
 
+    def in_units(self, units: Sequence[float]) -> "Likelihood":
+        """Returns this likelihood with its scale measured in `units`; only `Gaussian` has them.
+
+        Raises:
+            ValueError: If this likelihood has no such scale.
+        """
+        raise ValueError(
+            f"standardization needs the likelihood Gaussian, got {type(self).__name__}; pass "
+            "likelihood=Gaussian(learnt=True)"
+        )
+
     def get_config(self) -> dict:
         """Returns the constructor's arguments, JSON-serializable."""
         return {}
@@ -186,6 +197,10 @@ class Gaussian(Likelihood):
     def weights(self) -> list[keras.Variable]:
         """Returns w, log(σ - MIN_SCALE), if σ is learned."""
         return list(self._weights)
+
+    def in_units(self, units: Sequence[float]) -> "Gaussian":
+        """Returns this likelihood with its scale measured in `units`."""
+        return Gaussian(self.scale, self.learnt, units)
 
     @property
     def sigma(self) -> tf.Tensor:

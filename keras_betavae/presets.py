@@ -311,18 +311,7 @@ def model_of(
         model, recipe = kind, dataclasses.replace(recipe, options={})
     arguments = {**recipe.model_arguments(), **given}
     if standardization is not None:
-        arguments |= _standardized(arguments, standardization)
+        pair = arguments["encoder"], arguments["decoder"]
+        arguments["encoder"], arguments["decoder"] = networks.standardized(*pair, *standardization)
+        arguments["likelihood"] = arguments["likelihood"].in_units(standardization[1])
     return model, arguments, optimizer
-
-
-def _standardized(arguments: Mapping[str, Any], standardization: tuple) -> dict[str, Any]:
-    """Returns networks that standardize, and a likelihood in the data's own units."""
-    likelihood, (mean, std) = arguments["likelihood"], standardization
-    if not isinstance(likelihood, likelihoods.Gaussian):
-        raise ValueError(
-            f"standardization needs the likelihood Gaussian, got {type(likelihood).__name__}; "
-            "pass likelihood=Gaussian(learnt=True)"
-        )
-    encoder, decoder = networks.standardized(arguments["encoder"], arguments["decoder"], mean, std)
-    fitted = likelihoods.Gaussian(likelihood.scale, likelihood.learnt, std)
-    return {"encoder": encoder, "decoder": decoder, "likelihood": fitted}

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from keras_betavae.datasets._continuous import checked, scored
 from keras_betavae.datasets._draws import LabelledDraw, PairDraw
 from keras_betavae.datasets._factor_tables import FactorTable, Grid, Labels
 from keras_betavae.datasets._sources import Chosen, Source
@@ -71,15 +72,7 @@ class FactorDataset(ImageDataset):
             raise ValueError(
                 f"there are factors for {len(self._table)} images, but {len(self)} images"
             )
-        self.continuous = {
-            name: np.asarray(values, np.float64) for name, values in (continuous or {}).items()
-        }
-        for name, values in self.continuous.items():
-            if name not in self.factor_names or values.shape != (len(self),):
-                raise ValueError(
-                    f"continuous must hold {len(self)} values of each of some of "
-                    f"{', '.join(self.factor_names)}, got {name!r} of shape {values.shape}"
-                )
+        self.continuous = checked(continuous or {}, self.factor_names, len(self))
 
     def __repr__(self) -> str:
         """Returns the sizes in one line."""
@@ -107,15 +100,7 @@ class FactorDataset(ImageDataset):
         return self._table.at(self._checked_indices(indices))
 
     def _scored_factors_at(self, indices: np.ndarray) -> np.ndarray:
-        factors = self.factors_at(indices)
-        if not self.continuous:
-            return factors
-        factors = factors.astype(np.float64)
-        for name, values in self.continuous.items():
-            # In units of their own, whole values would be classes.
-            standardized = (values - values.mean()) / (values.std() or 1.0)
-            factors[:, self.factor_names.index(name)] = standardized[indices]
-        return factors
+        return scored(self.factors_at(indices), indices, self.factor_names, self.continuous)
 
     def index_of(self, factors: Sequence[Sequence[int]] | np.ndarray) -> np.ndarray:
         """Returns the index of the (first) image with each row of factors.
@@ -209,14 +194,8 @@ class FactorDataset(ImageDataset):
         if not len(indices):
             raise ValueError("no image would be left")
         factors = self.factors_at(indices)
-        return type(self)(
-            Chosen(self._images, indices),
-            self.factor_names,
-            self.factor_sizes,
-            factors=factors,
-            continuous={name: values[indices] for name, values in self.continuous.items()},
-            columns=self.columns,
-        )
+        continuous = {name: values[indices] for name, values in self.continuous.items()}
+        return self._made(Chosen(self._images, indices), factors, continuous)
 
     def sample_pairs(
         self,
@@ -294,14 +273,14 @@ class FactorDataset(ImageDataset):
 
     def _with(self, images: Source) -> Self:
         factors = None if self.is_grid else self.factors_at(np.arange(len(self)))
-        return type(self)(
-            images,
-            self.factor_names,
-            self.factor_sizes,
-            factors=factors,
-            continuous=self.continuous,
-            columns=self.columns,
-        )
+        return self._made(images, factors, self.continuous)
+
+    def _made(
+        self, images: Source, factors: np.ndarray | None, continuous: Mapping[str, np.ndarray]
+    ) -> Self:
+        known = self.factor_names, self.factor_sizes
+        options: Any = {"continuous": continuous, "columns": self.columns}
+        return type(self)(images, *known, factors=factors, **options)
 
     def _pair_draw(self, k_changed: int | None, among: Sequence[str] | None) -> PairDraw:
         if not self.is_grid:
