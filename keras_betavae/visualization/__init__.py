@@ -1,8 +1,6 @@
 """Pictures: as arrays, as files, and as matplotlib figures (`plot_*`)."""
 
 from keras_betavae.visualization.images import (
-    contact_sheet,
-    factor_sweep,
     image_grid,
     labelled_grid,
     reconstructions,
@@ -21,6 +19,7 @@ from keras_betavae.visualization.plots import (
 )
 from keras_betavae.visualization.responses import response_curves, response_map
 from keras_betavae.visualization.series import View
+from keras_betavae.visualization.sheets import contact_sheet, factor_sweep
 from keras_betavae.visualization.studies import plot_capacity, plot_heat_map
 from keras_betavae.visualization.traversals import (
     SPANS,
