@@ -6,6 +6,7 @@ from pathlib import Path
 
 import jinja2
 
+import keras_betavae._library  # noqa: F401, TensorFlow first, and quietly
 from keras_betavae._utils.tables import write_text
 from keras_betavae.experiments.report._drawing import data_uri as data_uri
 from keras_betavae.experiments.report._sections import comparison, run_section
