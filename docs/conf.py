@@ -25,7 +25,7 @@ napoleon_use_ivar = True
 default_role = "code"
 # The tutorials are notebooks without outputs, executed when they have changed.
 nb_execution_mode = "cache"
-nb_execution_timeout = 300
+nb_execution_timeout = 900
 nb_execution_raise_on_error = True
 nb_output_stderr = "remove"
 exclude_patterns = ["_build"]

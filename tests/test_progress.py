@@ -22,7 +22,8 @@ def test_the_line_names_its_steps_and_shows_few_numbers(capsys):
         "Steps 1 to 3 of 5",
         "Steps 4 to 5 of 5",
     ]
-    assert "3/3" in text and "2/2" in text
+    assert "3/3" in text
+    assert "2/2" in text
     assert "loss: 8.0000 - kl: 2.5000 - MIG: 0.2500" in text
     assert not any(word in text for word in ("Epoch", "capacity", "sap_score"))
 

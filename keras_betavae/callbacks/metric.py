@@ -29,7 +29,7 @@ class DisentanglementMetric(SummaryCallback):
         scores: As in `evaluate`: `"fast"` (every score that takes about a second or less),
             `"all"`, names, or a dict of your own scores.
         every_n_epochs: Evaluates after every n-th epoch; None for never.
-        every_n_steps: Evaluates besides whenever this many more training steps are done.
+        every_n_steps: Also evaluates whenever this many more training steps are done.
         n_images: Images that are drawn and encoded.
         seed: Seed of the draw and of the scores.
 

@@ -43,12 +43,14 @@ def fit_softmax(
     # Classes come first throughout: sums over them then run along the long side.
     weights = np.zeros((len(targets), inputs.shape[1]), np.float32)
     squares = np.full_like(weights, 1e-7)
+    gathered = np.empty((BATCH, inputs.shape[1]), np.float32)
     best, step = 0.0, 0
     while step < MAX_STEPS:
         order = rng.permutation(len(inputs))
         for start in range(0, len(inputs), BATCH):
             chosen = order[start : start + BATCH]
-            batch = inputs[chosen]
+            # Memory that is new in each step would cost more than the products.
+            batch = np.take(inputs, chosen, axis=0, out=gathered[: len(chosen)], mode="clip")
             probabilities = weights @ batch.T
             probabilities -= np.maximum.reduce(probabilities)
             np.exp(probabilities, out=probabilities)

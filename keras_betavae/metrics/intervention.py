@@ -77,7 +77,7 @@ def beta_vae_score(
         The accuracy, from 0 to 1 (best). Chance is about one over the number of
         factors, and what codes score that ignore the images. It saturates: codes of
         some factors alone can score 1, and an untrained network scores well above
-        chance, so report those controls beside it.
+        chance, so report those controls with it.
 
     Raises:
         ValueError: If the arrays do not fit each other or hold NaN, a factor in use has

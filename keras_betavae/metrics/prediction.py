@@ -173,7 +173,7 @@ def sap_score(
         seed: Seed of the draw.
 
     Returns:
-        From 0 to 1 (best). A single code counts as if a constant one stood beside it. One
+        From 0 to 1 (best). A single code is compared with a constant one. One
         linear score per value hardly singles out values in the middle of a code's range,
         so that perfect codes of many values score far below 1 by the classifier: 0.25
         with the factors of dSprites. Codes are not rescaled for it, and small ones mostly

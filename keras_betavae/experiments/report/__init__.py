@@ -7,6 +7,7 @@ from typing import Any
 
 import jinja2
 
+import keras_betavae._library  # noqa: F401, TensorFlow first, and quietly
 from keras_betavae._utils.tables import write_text
 from keras_betavae.evaluation.inspection import as_dataset
 from keras_betavae.evaluation.scoring import Scores

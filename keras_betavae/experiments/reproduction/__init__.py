@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
+import keras_betavae._library  # noqa: F401, TensorFlow first, and quietly
 from keras_betavae._utils.tables import write_text
 from keras_betavae.experiments import sweeps
 from keras_betavae.experiments.reproduction import blobs, burgess, claim, higgins, locatello

@@ -1,5 +1,6 @@
 """One folder per training run: settings, logs, checkpoints, pictures, models, scores."""
 
+import keras_betavae._library  # noqa: F401, TensorFlow first, and quietly
 from keras_betavae.experiments.runs._finishing import draw, finish
 from keras_betavae.experiments.runs._folder import create, is_finished, load_scores, load_settings
 from keras_betavae.experiments.runs._models import load_model, open_model

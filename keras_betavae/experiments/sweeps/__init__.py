@@ -5,6 +5,7 @@ import json
 import os
 from pathlib import Path
 
+import keras_betavae._library  # noqa: F401, TensorFlow first, and quietly
 from keras_betavae import metrics
 from keras_betavae._utils.files import left_aside
 from keras_betavae._utils.locks import LOCK_FILE
