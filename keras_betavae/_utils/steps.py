@@ -11,4 +11,6 @@ def training_step(model: Any) -> int:
     A `train_step` that does not call `compute_terms` leaves the model's own count at 0; then the
     optimizer's counts.
     """
-    return max(int(model.step), int(tf.convert_to_tensor(model.optimizer.iterations)))
+    optimizer = getattr(model, "optimizer", None)  # A model that was never compiled has none.
+    counted = 0 if optimizer is None else int(tf.convert_to_tensor(optimizer.iterations))
+    return max(int(model.step), counted)
