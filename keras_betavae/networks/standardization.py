@@ -40,13 +40,13 @@ def standardized(
         (None, 2)
     """
     n = encoder.input_shape[-1]
-    mean, std = (np.asarray(values, np.float64) for values in (mean, std))
-    if mean.shape != (n,) or std.shape != (n,):
+    center, scale = np.asarray(mean, np.float64), np.asarray(std, np.float64)
+    if center.shape != (n,) or scale.shape != (n,):
         raise ValueError(
             f"mean and std must hold {n} values, one for each column or channel, got "
-            f"{mean.shape} and {std.shape}"
+            f"{center.shape} and {scale.shape}"
         )
-    if not (np.isfinite(mean).all() and np.isfinite(std).all() and (std > 0).all()):
+    if not (np.isfinite(center).all() and np.isfinite(scale).all() and (scale > 0).all()):
         raise ValueError(f"mean and std must be finite and std above 0, got {mean} and {std}")
 
     def layer(name: str, invert: bool) -> layers.Layer:
