@@ -58,7 +58,8 @@ def run(options: argparse.Namespace) -> None:
             print(f"Resuming {folder}", flush=True)
         vae = runs.train(folder, data, verbose=options.verbose)
         verbose = options.verbose > 0
-        print_scores(runs.finish(folder, vae, data, controls=options.controls, verbose=verbose))
+        tables = runs.finish(folder, vae, data, controls=options.controls, verbose=verbose)
+        print_scores(tables, data.factor_names)
     for what, where in (
         ("TensorBoard", f"tensorboard --logdir {folder / 'logs'}"),
         ("metrics", folder / "metrics.csv"),
