@@ -69,9 +69,11 @@ _WITHOUT_TENSORFLOW = ("datasets", "evaluation", "experiments", "metrics", "visu
 
 
 def __getattr__(name: str) -> Any:
-    """Imports what is not imported yet: `experiments`, and in the command's process all else."""
+    """Imports `experiments` and `report` late, and in the command's process all else."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name == "report":
+        return importlib.import_module("keras_betavae.experiments.report").report
     if name not in _WITHOUT_TENSORFLOW:
         return getattr(importlib.import_module("keras_betavae._library"), name)
     return importlib.import_module(f"keras_betavae.{name}")
