@@ -1,7 +1,6 @@
 """β-VAE for Keras: train, score, watch and ship disentangled representations."""
 
 import importlib
-import importlib.util
 import os
 import sys
 from itertools import pairwise
@@ -66,6 +65,8 @@ __all__ = [
     "visualization",
 ]
 
+_WITHOUT_TENSORFLOW = ("datasets", "evaluation", "experiments", "metrics", "visualization")
+
 
 def __getattr__(name: str) -> Any:
     """Imports `experiments` and `report` late, and in the command's process all else."""
@@ -73,9 +74,9 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     if name == "report":
         return importlib.import_module("keras_betavae.experiments.report").report
-    if importlib.util.find_spec(f"keras_betavae.{name}") is not None:
-        return importlib.import_module(f"keras_betavae.{name}")
-    return getattr(importlib.import_module("keras_betavae._library"), name)
+    if name not in _WITHOUT_TENSORFLOW:
+        return getattr(importlib.import_module("keras_betavae._library"), name)
+    return importlib.import_module(f"keras_betavae.{name}")
 
 
 def __dir__() -> list[str]:

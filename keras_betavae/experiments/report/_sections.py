@@ -1,7 +1,7 @@
 """What the sections of a report show; `page.html` says how."""
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from markupsafe import Markup
@@ -180,7 +180,7 @@ def _caption(name: str) -> str:
     return _CAPTIONS.get(name, f"{name.replace('_', ' ')}: the mean of each active latent.")
 
 
-def _score_rows(tables: Sequence[dict[str, float | None]]) -> list[list[str]]:
+def _score_rows(tables: Sequence[Mapping[str, float | None]]) -> list[list[str]]:
     names: Iterable[str] = dict.fromkeys(name for table in tables for name in table)
     return [[_score_name(name), *(_number(table.get(name)) for table in tables)] for name in names]
 
