@@ -9,7 +9,7 @@ from tensorflow_probability import distributions as tfd
 from keras_betavae import BetaVAE, networks
 from keras_betavae.likelihoods import Bernoulli, Gaussian
 from keras_betavae.objectives import Beta, Capacity
-from tests.helpers import SHAPE, patterns, reused, tiny_networks, tiny_vae
+from tests.helpers import EAGER, SHAPE, patterns, reused, tiny_networks, tiny_vae
 
 OBJECTIVES = [Beta(4.0), Capacity(10.0, 5.0, n_steps=10)]
 LIKELIHOODS = [Bernoulli(), Gaussian(0.5)]
@@ -337,6 +337,16 @@ def named_outputs():
     return keras.Model(image, {"mean": mean(h), "log_var": log_var(h)})
 
 
+class Subclassed(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.flat, self.mean, self.log_var = layers.Flatten(), layers.Dense(3), layers.Dense(3)
+
+    def call(self, images):
+        h = self.flat(images)
+        return [self.mean(h), self.log_var(h)]
+
+
 @pytest.mark.parametrize(
     ("encoder", "decoder", "message"),
     [
@@ -355,12 +365,21 @@ def named_outputs():
             r"\(batch, 8, 8, 1\).*\(None, 3\)",
         ),
         (lambda: dense(3, SHAPE), lambda: image_model(3, 3), r"encoder must return"),
+        (
+            lambda: Subclassed(),
+            lambda: dense(3, SHAPE),
+            "encoder must be a functional model, got a Su",
+        ),
         (lambda: named_outputs(), lambda: dense(3, SHAPE), r"must return \[mean, log_var\]"),
-        (lambda: keras.Sequential([layers.Dense(3)]), lambda: dense(3, SHAPE), r"got .* None"),
+        (
+            lambda: keras.Sequential([layers.Dense(3)]),
+            lambda: dense(3, SHAPE),
+            "must be a functional model",
+        ),
         (
             lambda: image_model(3, 3),
             lambda: keras.Sequential([layers.Dense(64), layers.Reshape(SHAPE)]),
-            r"must take the encoder's codes: .*\(batch, 3\), the decoder takes None",
+            "decoder must be a functional model, got a Sequential, whose shapes are not known",
         ),
     ],
     ids=[
@@ -371,6 +390,7 @@ def named_outputs():
         "three-outputs",
         "maps",
         "swapped",
+        "subclassed",
         "dictionary",
         "unbuilt-encoder",
         "unbuilt-decoder",
@@ -381,12 +401,33 @@ def test_networks_that_do_not_fit_are_refused_with_their_shapes(encoder, decoder
         BetaVAE(encoder(), decoder())
 
 
+def test_regularizers_of_the_networks_are_part_of_the_loss():
+    image = keras.Input(SHAPE)
+    h = layers.Dense(4, kernel_regularizer=keras.regularizers.L2(10.0))(layers.Flatten()(image))
+    encoder = keras.Model(image, [layers.Dense(3)(h), layers.Dense(3)(h)])
+    vae = BetaVAE(encoder, dense(3, SHAPE), seed=0)
+    vae.compile(keras.optimizers.SGD(0.01), **EAGER)
+    weights = encoder.layers[2].kernel
+    before = np.sum(np.square(weights))
+    found = vae.evaluate(patterns(8), verbose=0, return_dict=True)
+    added = found["loss"] - found["reconstruction_loss"] - found["kl_loss"]
+    assert added == pytest.approx(10.0 * before, rel=1e-4)
+    vae.fit(patterns(8), epochs=5, verbose=0)
+    # Each step takes a fifth of them away.
+    assert np.sum(np.square(weights)) < 0.5 * before
+
+
+def test_complex_images_are_refused():
+    with pytest.raises(ValueError, match="images must be real numbers, got complex64"):
+        reused().encode(patterns(2).astype("complex64"))
+
+
 def test_an_encoder_may_return_a_tuple():
     vae = BetaVAE(image_model(3, 3, container=tuple), dense(3, SHAPE))
     assert vae.latent_dim == 3
 
 
-@pytest.mark.parametrize("part", ["encoder", "decoder", "objective", "likelihood", "log_var_limit"])
+@pytest.mark.parametrize("part", sorted(BetaVAE._fixed))
 def test_the_parts_of_a_model_cannot_be_exchanged(part):
     vae = reused()
     with pytest.raises(AttributeError, match=f"{part} of a BetaVAE cannot be changed"):

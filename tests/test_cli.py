@@ -83,7 +83,7 @@ def failed(capsys, *arguments, status=1):
 def test_a_run_leaves_all_that_it_says(trained):
     folder, printed = trained
     names = {
-        "config.json", "metrics.csv", "latents.csv", "logs", "checkpoints", "pictures",
+        "config.json", "data.json", "metrics.csv", "latents.csv", "logs", "checkpoints", "pictures",
         "model.keras", "saved_model", "scores.json", "scores.md",
     }  # fmt: skip
     assert {path.name for path in folder.iterdir()} == names

@@ -71,8 +71,9 @@ def test_the_images_are_encoded_once_for_all_scores():
 def test_a_bare_network_is_refused_since_it_would_see_images_of_0_to_255():
     vae, data = tiny_vae(), dataset()
     words = r"got the network .*pass the BetaVAE, or a function such as lambda images: encoder"
-    with pytest.raises(TypeError, match=words):
-        evaluate(vae.encoder, data)
+    for encode in (vae.encoder, vae.encoder.predict, vae.encoder.__call__):
+        with pytest.raises(TypeError, match=words):
+            evaluate(encode, data)
     with pytest.raises(TypeError, match=words):
         evaluate_with_controls(vae, vae.encoder, data)
     scaled = evaluate(

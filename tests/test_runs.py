@@ -405,7 +405,8 @@ def test_a_damaged_checkpoint_is_named(tmp_path, content):
         runs.load_model(folder)
     with pytest.raises(ValueError, match=message):
         runs.train(folder, settings.load_data(), verbose=0)
-    assert sorted(file.name for file in folder.iterdir()) == ["checkpoints", "config.json"]
+    names = sorted(file.name for file in folder.iterdir())
+    assert names == ["checkpoints", "config.json", "data.json"]
     if content != "half":
         return
     # Without it the run starts again, as the message says.

@@ -118,9 +118,9 @@ def test_logs_charts_and_the_fit_to_data_are_those_of_the_wrapped_objective():
     assert far.for_data(64).objective.n_data == 64
 
 
-@pytest.mark.parametrize("wrong", [3, -2, 10**6])
+@pytest.mark.parametrize("wrong", [3, -2, 10**6, 0.5])
 def test_labels_out_of_range_stop_a_fit_and_leave_the_weights(wrong):
-    labels = np.full((8, 2), 1)
+    labels = np.full((8, 2), 1.0)
     labels[5, 0] = wrong  # Of three classes.
     vae = tiny_vae(SemiSupervised(Beta(), SIZES), compile=EAGER)
     before = weights_of(vae.encoder)

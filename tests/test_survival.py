@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import keras
@@ -16,6 +17,7 @@ import tensorflow as tf
 
 from keras_betavae import networks
 from keras_betavae._utils.files import clear_left_aside, moved_into_place
+from keras_betavae._utils.locks import locked
 from keras_betavae.callbacks import LossCurves
 from keras_betavae.datasets import FactorDataset
 from keras_betavae.experiments.runs._metrics_file import MetricsFile
@@ -160,7 +162,10 @@ def test_a_folder_takes_the_place_of_the_old_one(tmp_path):
     assert sorted(file.name for file in tmp_path.rglob("*")) == ["1", "new"]
 
 
-@pytest.mark.parametrize("linked", ["saved_model/1", "saved_model/1/variables/x", "logs/loss"])
+@pytest.mark.parametrize(
+    "linked",
+    ["saved_model/1", "saved_model/1/variables/x", "logs/loss", "saved_model", "checkpoints"],
+)
 def test_a_resumed_run_deletes_nothing_that_a_link_points_to(tmp_path, unbroken, linked, capsys):
     run, deployed = tmp_path / "run", tmp_path / "deployed"
     shutil.copytree(unbroken, run)
@@ -178,23 +183,65 @@ def test_a_resumed_run_deletes_nothing_that_a_link_points_to(tmp_path, unbroken,
     status = train(run)
     if linked != "logs/loss":
         assert status == 1
-        assert "symbolic link" in capsys.readouterr().err
+        assert "link" in capsys.readouterr().err
         # Found out before the training, not after it.
         assert not (run / "model.keras").is_file()
     for name in ("events.out.tfevents.0", ".hidden", "saved_model.pb"):
         assert (deployed / name).read_text() == "precious"
 
 
-@pytest.mark.parametrize("in_its_place", ["nothing", "a file"])
+def test_a_run_is_resumed_on_its_own_data_by_one_process(tmp_path, unbroken, capsys):
+    run = tmp_path / "run"
+    shutil.copytree(unbroken, run)
+    with locked(run):
+        thread = threading.Thread(target=train, args=(run,))
+        thread.start()
+        thread.join()
+    assert f"{run} is in use by process {os.getpid()} on" in capsys.readouterr().err
+    note = json.loads((run / "data.json").read_text())
+    note["mean_levels"][0] += 10
+    (run / "data.json").write_text(json.dumps(note))
+    assert train(run) == 1
+    assert "the images are not those that the run was begun on" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["checkpoints/step-000000009.keras", "scores.json"])
+def test_a_pipe_in_place_of_a_file_is_not_waited_for(tmp_path, unbroken, name, capsys):
+    run = tmp_path / "run"
+    shutil.copytree(unbroken, run)
+    (run / "model.keras").unlink()
+    (run / name).unlink(missing_ok=True)
+    os.mkfifo(run / name)
+    if name == "scores.json":
+        assert train(run) == 1
+        assert f"{run / name} must be a regular file" in capsys.readouterr().err
+    else:
+        with pytest.warns(UserWarning, match="it is not a regular file"):
+            assert train(run) == 0
+
+
+def lose(logs, in_its_place):
+    """Takes away the files that a training writes to."""
+    if in_its_place == "a cut":
+        for file in logs.rglob("events*"):
+            os.truncate(file, 10)
+        return
+    logs.rename(logs.with_name("before"))
+    if in_its_place == "a file":
+        logs.write_text("")
+    elif in_its_place == "copies":
+        shutil.copytree(logs.with_name("before"), logs)
+
+
+@pytest.mark.parametrize("in_its_place", ["nothing", "a file", "copies", "a cut"])
 def test_logs_that_are_lost_while_it_trains_stop_the_training(tmp_path, in_its_place):
     class Lose(keras.callbacks.Callback):
         def on_epoch_begin(self, epoch, logs=None):
             if epoch == 1:
-                shutil.rmtree(tmp_path / "logs")
-                if in_its_place == "a file":
-                    (tmp_path / "logs").write_text("")
+                lose(tmp_path / "logs", in_its_place)
 
-    with pytest.raises(OSError, match=r"tfevents.*deleted while|could not write TensorBoard"):
+    said = r"tfevents.*(deleted|replaced or cut) while|could not write TensorBoard"
+    with pytest.raises(OSError, match=said):
         reused().fit(
             patterns(), epochs=2, verbose=0, callbacks=[Lose(), LossCurves(tmp_path / "logs")]
         )

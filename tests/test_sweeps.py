@@ -82,6 +82,8 @@ def test_a_preset_may_be_an_axis_and_brings_its_own_batch():
         ({"steps": {"0": {"steps": 0}}}, "steps must be at least 1"),
         ({"beta": {"1": {"beta": 1.0, "beta_norm": 1.0}}}, "exclude each other"),
         ({"/elsewhere": {"0": {"seed": 0}}}, "must be text without .* got '/elsewhere'"),
+        ({"seed": {"x" * 300: {"seed": 0}}}, "must have a name that is a folder's"),
+        ({"seed": {"a": {"seed": 0}, "A": {"seed": 1}}}, "must have a name that is a folder's"),
         ({"seed": {"../../x": {"seed": 0}}}, r"must be text without .* got '\.\./\.\./x'"),
         ({"C:": {"0": {"seed": 0}}}, "must be text without .* got 'C:'"),
         ({"seed": {"a\\b": {"seed": 0}}}, "must be text without"),

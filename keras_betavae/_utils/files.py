@@ -88,7 +88,7 @@ def written_files(folder: Path, pattern: str) -> Iterator[Path]:
         for name in sorted(files):
             found = Path(parent, name)
             relative = found.relative_to(folder).as_posix()
-            if fnmatch.fnmatch(relative, pattern) and not found.is_symlink():
+            if fnmatch.fnmatch(relative, pattern) and found.is_file() and not found.is_symlink():
                 yield found
 
 

@@ -11,8 +11,8 @@ def damage_named(path: str | os.PathLike, message: str) -> Iterator[None]:
     """Raises ValueError for a damaged file, and lets through what the system reports.
 
     On damaged bytes the readers of most formats raise many kinds of errors. An error that the
-    operating system reports (too many open files, no permission, a network that is down) says
-    nothing about the content: it keeps its kind and gets the file's name.
+    operating system reports (too many open files, no permission, a network that is down, no
+    memory) says nothing about the content: it keeps its kind and gets the file's name.
 
     Args:
         path: The file that is read.
@@ -24,6 +24,8 @@ def damage_named(path: str | os.PathLike, message: str) -> Iterator[None]:
     """
     try:
         yield
+    except MemoryError as error:
+        raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM), os.fspath(path)) from error
     except Exception as error:
         if isinstance(error, OSError) and cannot_be_read_now(error):
             if error.filename is not None:

@@ -31,7 +31,7 @@ class SummaryCallback(keras.callbacks.Callback):
         self.log_dir = None if log_dir is None else os.fspath(log_dir)
         self.every_n_epochs = every_n_epochs
         self._writer: tf.summary.SummaryWriter = tf.summary.create_noop_writer()
-        self._files: set[Path] = set()
+        self._files: dict[Path, os.stat_result] = {}
 
     @property
     def step(self) -> int:
@@ -44,12 +44,12 @@ class SummaryCallback(keras.callbacks.Callback):
         folder = Path(self.log_dir, self.folder)
         before = set(folder.glob(_EVENTS))
         self._writer = tf.summary.create_file_writer(os.fspath(folder))
-        self._files = set(folder.glob(_EVENTS)) - before
+        self._files = {file: file.stat() for file in set(folder.glob(_EVENTS)) - before}
 
     def on_train_end(self, logs: dict | None = None) -> None:
         self._writer.close()
         self._writer = tf.summary.create_noop_writer()
-        self._files = set()
+        self._files = {}
 
     def is_due(self, epoch: int) -> bool:
         """Whether an epoch, counted from 0, ends an interval."""
@@ -62,6 +62,7 @@ class SummaryCallback(keras.callbacks.Callback):
         Raises:
             OSError: If it could not be written, or what was written before is gone.
         """
+        self._check_files()
         try:
             with self._writer.as_default(step=self.step):
                 yield
@@ -69,12 +70,23 @@ class SummaryCallback(keras.callbacks.Callback):
         except tf.errors.OpError as error:
             reason = error.message.splitlines()[0]
             raise OSError(f"could not write TensorBoard's events: {reason}") from error
-        for file in self._files:
-            if not file.is_file():
-                # TensorFlow does not notice.
+        self._check_files()
+
+    def _check_files(self) -> None:
+        # TensorFlow does not notice.
+        for file, before in self._files.items():
+            try:
+                now = file.stat()
+            except (FileNotFoundError, NotADirectoryError):
                 raise FileNotFoundError(
                     f"{file} was deleted while the training wrote to it; what it held is lost"
+                ) from None
+            if not os.path.samestat(now, before) or now.st_size < before.st_size:
+                raise OSError(
+                    f"{file} was replaced or cut while the training wrote to it; what was "
+                    "written since is lost"
                 )
+            self._files[file] = now
 
     def write(self, summaries: Mapping[str, float]) -> None:
         """Writes scalars at the current training step."""

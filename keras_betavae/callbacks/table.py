@@ -10,7 +10,7 @@ from keras_betavae._utils.replicas import is_chief
 from keras_betavae._utils.tables import csv_text, write_text
 from keras_betavae.callbacks._summary import SummaryCallback
 from keras_betavae.datasets import ImageDataset
-from keras_betavae.evaluation.inspection import inspect
+from keras_betavae.evaluation.inspection import Inspection, inspect
 
 
 class LatentTable(SummaryCallback):
@@ -53,27 +53,43 @@ class LatentTable(SummaryCallback):
         self._lines: list[list] = []
 
     def on_train_begin(self, logs: dict | None = None) -> None:
-        """Keeps the lines of earlier steps and adds those of the model as it is."""
-        self._lines = []
-        if self.path.is_file():
-            with self.path.open(encoding="utf-8", newline="") as file:
-                rows = list(csv.reader(file))[1:]
-            self._lines = [row for row in rows if int(row[0]) < self.step]
-        self._add()
+        """Keeps the lines of earlier steps and adds those of the model as it is.
+
+        Raises:
+            ValueError: If the file is no such table, or is of other factors.
+        """
+        if is_chief(self.model):
+            found = inspect(self.model, self.data, n=self.n_images)
+            self._lines = self._earlier_lines(found) if self.path.is_file() else []
+            self._add(found)
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         """Adds lines if `every_n_epochs` says so."""
-        if self.is_due(epoch):
-            self._add()
+        if self.is_due(epoch) and is_chief(self.model):
+            self._add(inspect(self.model, self.data, n=self.n_images))
 
-    def _add(self) -> None:
-        if not is_chief(self.model):
-            return
-        found = inspect(self.model, self.data, n=self.n_images)
+    def _earlier_lines(self, found: Inspection) -> list[list]:
+        with self.path.open(encoding="utf-8", newline="") as file:
+            rows = list(csv.reader(file))
+        if rows and rows[0] != _header(found):
+            raise ValueError(
+                f"{self.path} has the columns {', '.join(rows[0])}, but this training's are "
+                f"{', '.join(_header(found))}; move the file away, or train with the factors of "
+                "before"
+            )
+        try:
+            return [row for row in rows[1:] if int(row[0]) < self.step]
+        except (IndexError, ValueError) as error:
+            raise ValueError(f"{self.path} must begin each line with a step: {error}") from error
+
+    def _add(self, found: Inspection) -> None:
         carried = np.column_stack([found.kl, found.information])
         self._lines += [
             [self.step, latent, *(f"{value:.5g}" for value in row)]
             for latent, row in enumerate(carried)
         ]
-        header = ["step", "latent", "kl", *found.factor_names]
-        write_text(self.path, csv_text(header, self._lines))
+        write_text(self.path, csv_text(_header(found), self._lines))
+
+
+def _header(found: Inspection) -> list[str]:
+    return ["step", "latent", "kl", *found.factor_names]

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from keras_betavae import metrics, visualization
+from keras_betavae._utils.names import file_names
 from keras_betavae.datasets import ImageDataset, from_arrays
 from keras_betavae.metrics._samples import binned
 
@@ -137,10 +138,11 @@ class Inspection:
         shapes = (
             [""] if by is None else [f"shape {k}" for k in range(self.factors[:, by].max() + 1)]
         )
+        safe = file_names(names)
         for along, name in enumerate(names):
             if along != by and name not in mapped:
                 curves = visualization.response_curves(self.factors, codes, along, by)
-                figures[f"curves_{name}"] = visualization.plot_response_curves(
+                figures[f"curves_{safe[name]}"] = visualization.plot_response_curves(
                     curves, named, along=name, by=shapes, values=self.centers.get(name)
                 )
         return figures

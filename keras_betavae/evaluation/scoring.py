@@ -164,9 +164,10 @@ def check_model_and_data(model: Any, data: Any) -> None:
     """Raises TypeError unless a model, or a function, and a data set are given."""
     import keras
 
-    if isinstance(model, keras.Layer) and not hasattr(model, "encode"):
+    network = getattr(model, "__self__", model)  # Of a method, such as encoder.predict.
+    if isinstance(network, keras.Layer) and not hasattr(network, "encode"):
         raise TypeError(
-            f"model must have a method encode or be a function, got the network {model.name!r}, "
+            f"model must have a method encode or be a function, got the network {network.name!r}, "
             "which takes images that are scaled already; pass the BetaVAE, or a function such as "
             "lambda images: encoder(images / 255.0)"
         )

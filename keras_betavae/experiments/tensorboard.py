@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from keras_betavae import visualization
 from keras_betavae._utils.files import moved_into_place, written_files
+from keras_betavae._utils.names import one_line
 from keras_betavae.callbacks.curves import LossCurves, tag_of
 from keras_betavae.datasets import ImageDataset
 from keras_betavae.metrics import Score
@@ -133,7 +134,8 @@ def _write_codes(folder: Path, model: Any, data: ImageDataset, n: int, seed: int
     np.savetxt(folder / "codes.tsv", codes, fmt="%.6g", delimiter="\t")
 
     # A file of one column has no header there.
-    header = "\t".join(["image", *data.factor_names]) if data.factor_names else ""
+    names = [one_line(name) for name in data.factor_names]
+    header = "\t".join(["image", *names]) if names else ""
     rows = np.column_stack([indices, data.factors_at(indices)])
     np.savetxt(folder / "images.tsv", rows, "%d", "\t", header=header, comments="")
 

@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+import keras
 import tensorflow as tf
 
 
@@ -19,3 +20,9 @@ class Forward(NamedTuple):
     z: tf.Tensor
     terms: dict[str, tf.Tensor]
     labels_are_sound: tf.Tensor | bool
+
+
+def layer_losses(*networks: keras.Model) -> tf.Tensor:
+    """Returns the sum of what the networks' layers add to the loss: regularizers, `add_loss`."""
+    found = [tf.cast(loss, "float32") for network in networks for loss in network.losses]
+    return tf.add_n(found) if found else tf.constant(0.0)

@@ -1,8 +1,10 @@
 """What a model's images must be, and how the networks see them."""
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from keras_betavae.likelihoods import Likelihood
@@ -23,10 +25,12 @@ class ImageInput:
         """Returns images as the networks see them: integers divided by 255, all as float32.
 
         Raises:
-            ValueError: If their shape is wrong.
+            ValueError: If their shape is wrong, or they are complex.
         """
         x = tf.convert_to_tensor(x)
         self.check_shape(x.shape)
+        if x.dtype.is_complex:
+            raise ValueError(f"images must be real numbers, got {x.dtype.name}")
         return tf.cast(x, "float32") * (1.0 / 255.0 if x.dtype.is_integer else 1.0)
 
     def check_shape(self, shape: Sequence[int | None]) -> None:
@@ -40,6 +44,21 @@ class ImageInput:
             raise ValueError(
                 f"images must have the shape (batch, {', '.join(map(str, self.shape))}) that the "
                 f"encoder takes, got {tuple(found)}"
+            )
+
+    def check_array(self, x: Any) -> None:
+        """Checks the shape of an array of images, and warns if they are black and nearly black.
+
+        Raises:
+            ValueError: If the shape is wrong.
+        """
+        self.check_shape(x.shape)
+        first = np.asarray(x[:1_000])
+        if first.dtype.kind in "iu" and first.size and first.min() >= 0 and first.max() == 1:
+            warnings.warn(
+                f"{first.dtype} images of 0 and 1 are divided by 255, so they are nearly black; "
+                "pass binary images as booleans or floats, or as 0 and 255",
+                stacklevel=4,
             )
 
     def check(self, x: Any) -> None:

@@ -19,7 +19,7 @@ from keras_betavae.models import _batches, _saving
 from keras_betavae.models._bounds import sampled_bounds
 from keras_betavae.models._descent import Compilation, descend
 from keras_betavae.models._faults import FaultWatch
-from keras_betavae.models._forward import Forward
+from keras_betavae.models._forward import Forward, layer_losses
 from keras_betavae.models._graphs import Graphs
 from keras_betavae.models._images import ImageInput
 from keras_betavae.models._means import RunningMeans
@@ -36,7 +36,7 @@ class BetaVAE(keras.Model):
 
     with one sample of z per image and R given by `objective`. The reconstruction
     term and the KL are in nats, summed over pixels or latents and averaged over the
-    batch.
+    batch. What layers add to the loss (regularizers, `add_loss`) is added to it.
 
     `fit`, `evaluate` and the methods below take images of shape
     `(batch, *image_shape)`: floats as they are, integers (uint8) divided by 255, booleans as 0
@@ -128,7 +128,7 @@ class BetaVAE(keras.Model):
         self.test_function: Callable | None = None
         self.built = True
 
-    _fixed: tuple[str, ...] = ("encoder", "decoder", "objective", "likelihood", "log_var_limit")
+    _fixed = frozenset({"encoder", "decoder", "objective", "likelihood", "log_var_limit", "seed"})
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name in self._fixed and name in self.__dict__:
@@ -376,7 +376,7 @@ class BetaVAE(keras.Model):
         if training:
             self._move_on(state)
         terms = {
-            "loss": reconstruction_loss + loss,
+            "loss": reconstruction_loss + loss + layer_losses(self.encoder, self.decoder),
             "reconstruction_loss": reconstruction_loss,
             "kl_loss": tf.reduce_sum(latent_kl),
             "latent_kl": latent_kl,
@@ -493,7 +493,7 @@ class BetaVAE(keras.Model):
         _batches.check_input(x)
         if hasattr(x, "shape"):
             # The compiled step may have been traced for any shape by now.
-            self._input.check_shape(x.shape)
+            self._input.check_array(x)
 
     def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
         """Builds nothing: the constructor and `compile` have built everything.

@@ -88,7 +88,7 @@ class FactorVAE(BetaVAE):
             "total_correlation", "discriminator_loss", *scheduled_names(gamma=self.gamma)
         )
 
-    _fixed = (*BetaVAE._fixed, "gamma", "discriminator")
+    _fixed = BetaVAE._fixed | {"gamma", "discriminator"}
 
     def compile(
         self,

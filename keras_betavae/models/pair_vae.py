@@ -27,7 +27,7 @@ class PairVAE(BetaVAE):
             raise ValueError("objective must use no labels: the y of a batch are its partners")
         self.average = average
 
-    _fixed = (*BetaVAE._fixed, "average", "shared")
+    _fixed = BetaVAE._fixed | {"average", "shared"}
 
     @abc.abstractmethod
     def shared_latents(self, first: tfd.Normal, second: tfd.Normal) -> tf.Tensor:

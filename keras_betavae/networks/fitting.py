@@ -44,13 +44,21 @@ def fitting_shapes(encoder: keras.Model, decoder: keras.Model) -> tuple[tuple[in
     Raises:
         ValueError: If they are not an encoder and a decoder of the same images and codes.
     """
-    # A model that is not built has no shapes.
+    for name, network in (("encoder", encoder), ("decoder", decoder)):
+        # Keras knows no shapes of a subclassed model, and none of one that is not built.
+        if getattr(network, "output_shape", None) is None:
+            raise ValueError(
+                f"{name} must be a functional model, got a {type(network).__name__}, whose shapes "
+                "are not known; make one of it: x = keras.Input(shape); "
+                f"keras.Model(x, {name}(x))"
+            )
     outputs: Any = getattr(encoder, "output_shape", None)
     is_list = isinstance(outputs, list) and isinstance(encoder.output, (list, tuple))
     if not is_list or len(outputs) != 2 or outputs[0] != outputs[1]:
+        kind = "" if is_list or len(outputs) != 2 else f" of a {type(encoder.output).__name__}"
         raise ValueError(
             "encoder must return [mean, log_var] of one shape (batch, latent_dim), got the "
-            f"output shape {outputs}"
+            f"output shape {outputs}{kind}"
         )
     latent_shape, image_shape = outputs[0][1:], encoder.input_shape[1:]
     codes, images = (getattr(decoder, f"{end}_shape", None) for end in ("input", "output"))

@@ -99,9 +99,8 @@ class SemiSupervised(Wrapper):
         if labels is None:
             return True
         sizes = tf.constant(self.factor_sizes, labels.dtype)
-        return tf.reduce_all(
-            tf.math.is_nan(labels) | (labels == -1) | ((labels >= 0) & (labels < sizes))
-        )
+        are_classes = (labels >= 0) & (labels < sizes) & (labels == tf.floor(labels))
+        return tf.reduce_all(tf.math.is_nan(labels) | (labels == -1) | are_classes)
 
     def __call__(self, sample: Sample, state: Mapping[str, tf.Tensor]) -> Cost:
         """Returns R_0 + γ · supervised loss, in nats for `"xent"`."""

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from keras_betavae._utils.names import figure_text
 from keras_betavae.visualization.images import image_grid
 
 if TYPE_CHECKING:
@@ -29,11 +30,13 @@ def plot_grid(images: np.ndarray, labels: Sequence[str] = (), title: str = "") -
     grid = image_grid(images)
     axes.imshow(grid, interpolation="nearest")
     height = (len(grid) - 2) / rows
-    axes.set_yticks((np.arange(rows) + 0.5) * height if len(labels) else [], labels)
+    axes.set_yticks(
+        (np.arange(rows) + 0.5) * height if len(labels) else [], map(figure_text, labels)
+    )
     axes.set_xticks([])
     axes.set_frame_on(False)
     axes.tick_params(length=0)
-    axes.set_title(title)
+    axes.set_title(figure_text(title) if title else "")
     return figure
 
 
@@ -62,9 +65,9 @@ def plot_response_maps(
         panel.set_axis_off()
     for panel, each, label in zip(axes.flat[:n], maps, labels, strict=True):
         shown = panel.imshow(each, cmap=DIVERGING, vmin=-limit, vmax=limit)
-        panel.set_title(label, fontsize=9)
-        panel.set_xlabel(columns, fontsize=8)
-        panel.set_ylabel(rows, fontsize=8)
+        panel.set_title(figure_text(label), fontsize=9)
+        panel.set_xlabel(figure_text(columns, 32), fontsize=8)
+        panel.set_ylabel(figure_text(rows, 32), fontsize=8)
         panel.set_xticks([])
         panel.set_yticks([])
     figure.colorbar(shown, ax=axes, label="mean of the latent", shrink=0.8)
@@ -99,9 +102,10 @@ def plot_response_curves(
         for number, (curve, name) in enumerate(zip(each, by, strict=True)):
             colour, style = line_style(number)
             x = np.arange(len(curve)) if values is None else values
-            panel.plot(x, curve, label=name, color=colour, linestyle=style)
-        panel.set_title(label, fontsize=9)
-        panel.set_xlabel(f"{along} (class)" if values is None else along, fontsize=8)
+            panel.plot(x, curve, label=figure_text(name), color=colour, linestyle=style)
+        panel.set_title(figure_text(label), fontsize=9)
+        shown = figure_text(along, 24)
+        panel.set_xlabel(f"{shown} (class)" if values is None else shown, fontsize=8)
     axes[0, 0].set_ylabel("mean of the latent", fontsize=8)
     if any(by):
         axes[0, 0].legend(fontsize=7)
@@ -116,10 +120,12 @@ def plot_information(information: np.ndarray, factor_names: Sequence[str]) -> "F
         factor_names: A name for each factor.
     """
     information = np.asarray(information)
-    figure = new_figure((1.6 + 0.5 * len(information), 1.2 + 0.45 * len(factor_names)))
+    names = [figure_text(name, 32) for name in factor_names]
+    width = 1.6 + 0.07 * max(map(len, names), default=0) + 0.5 * len(information)
+    figure = new_figure((width, 1.2 + 0.45 * len(names)))
     axes = figure.add_subplot()
     shown = axes.imshow(information.T, cmap=SEQUENTIAL, vmin=0.0, aspect="auto")
-    axes.set_yticks(range(len(factor_names)), factor_names)
+    axes.set_yticks(range(len(names)), names)
     axes.set_xticks(range(len(information)), [f"z{j}" for j in range(len(information))])
     bright = 0.6 * max(float(information.max()), 1e-9) < information.T
     for (row, column), value in np.ndenumerate(information.T):
@@ -149,7 +155,7 @@ def plot_histograms(codes: np.ndarray, labels: Sequence[str] | None = None) -> "
     for panel, code, label in zip(axes.flat[:n], codes.T, labels, strict=True):
         panel.hist(np.clip(code, -4.0, 4.0), bins=41, range=(-4.0, 4.0), density=True)
         panel.plot(x, np.exp(-(x**2) / 2) / np.sqrt(2 * np.pi), "k--", linewidth=1)
-        panel.set_title(label, fontsize=9)
+        panel.set_title(figure_text(label), fontsize=9)
     axes[0, 0].set_ylabel("density (dashed: prior)", fontsize=8)
     return figure
 
@@ -173,9 +179,9 @@ def plot_pairs(codes: np.ndarray, labels: Sequence[str], *, n: int = 2_000) -> "
             panel.scatter(codes[:, column], codes[:, row], s=2, alpha=0.4, linewidths=0)
         panel.tick_params(labelsize=6)
         if row == k - 1:
-            panel.set_xlabel(labels[column], fontsize=8)
+            panel.set_xlabel(figure_text(labels[column]), fontsize=8)
         if column == 0:
-            panel.set_ylabel(labels[row], fontsize=8)
+            panel.set_ylabel(figure_text(labels[row]), fontsize=8)
     return figure
 
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from keras_betavae._utils.names import figure_text
 from keras_betavae.visualization.plots import SEQUENTIAL, line_style, new_figure
 
 if TYPE_CHECKING:
@@ -35,8 +36,8 @@ def plot_heat_map(
     figure = new_figure((2.0 + 0.07 * longest + 0.8 * len(columns), 1.3 + 0.45 * len(rows)))
     axes = figure.add_subplot()
     shown = axes.imshow(values, cmap=SEQUENTIAL, aspect="auto")
-    axes.set_yticks(range(len(rows)), rows)
-    axes.set_xticks(range(len(columns)), columns)
+    axes.set_yticks(range(len(rows)), map(figure_text, rows))
+    axes.set_xticks(range(len(columns)), map(figure_text, columns))
     axes.set_xlabel(column_name)
     axes.set_ylabel(row_name)
     axes.set_title(title)
@@ -70,7 +71,9 @@ def plot_capacity(
     axes: Any = figure.subplots(1, 2)
     for number, (latent, label) in enumerate(latents.items()):
         colour, style = line_style(number)
-        axes[0].plot(capacity, kl[:, latent], color=colour, linestyle=style, label=label)
+        axes[0].plot(
+            capacity, kl[:, latent], color=colour, linestyle=style, label=figure_text(label)
+        )
     others = [latent for latent in range(kl.shape[1]) if latent not in latents]
     for number, latent in enumerate(others):
         label = "" if number else "others"
@@ -80,7 +83,9 @@ def plot_capacity(
     axes[0].set_ylabel("KL, nats")
     for number, name in enumerate(factor_names):
         colour, style = line_style(number)
-        axes[1].plot(capacity, told[:, number], color=colour, linestyle=style, label=name)
+        axes[1].plot(
+            capacity, told[:, number], color=colour, linestyle=style, label=figure_text(name)
+        )
     axes[1].set_ylabel("mutual information of the best latent / entropy")
     axes[1].set_ylim(0, 1)
     for panel in axes:

@@ -6,6 +6,7 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
+from keras_betavae._utils.names import one_line
 from keras_betavae._utils.protocols import Decoder
 from keras_betavae.visualization.images import image_grid, labelled_grid, write_animation, write_png
 
@@ -133,7 +134,7 @@ def latent_labels(
         if information is not None:
             told = np.asarray(information)[latent]
             follows = value > threshold and told.max() >= _LEAST_TOLD
-            label += f"  {factor_names[int(told.argmax())] if follows else 'no factor'}"
+            label += f"  {one_line(factor_names[told.argmax()]) if follows else 'no factor'}"
         labels.append(label)
     return labels
 

@@ -1,5 +1,6 @@
 """One self-contained HTML file that shows runs, or any model."""
 
+import dataclasses
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -71,9 +72,14 @@ def write_report(path: str | os.PathLike, folders: Iterable[str | os.PathLike]) 
         FileNotFoundError: If a folder is not a run folder, or has no model.
         ValueError: If a run's files are damaged, or no folder is given.
     """
-    shown = [shown_run(Path(folder)) for folder in folders]
-    if not shown:
+    given = {Path(folder).resolve(): Path(folder) for folder in folders}
+    if not given:
         raise ValueError("folders must name at least one run, got none")
+    names = _distinct(list(given))
+    shown = [
+        dataclasses.replace(shown_run(folder), name=name)
+        for folder, name in zip(given.values(), names, strict=True)
+    ]
     return write_page(path, shown)
 
 
@@ -100,3 +106,13 @@ def page_environment(package: str) -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+
+
+def _distinct(paths: Sequence[Path]) -> list[str]:
+    """Returns the shortest ends of different paths that tell all of them apart."""
+    longest = max(len(path.parts) for path in paths)
+    for n in range(1, longest + 1):
+        names = [Path(*path.parts[-n:]).as_posix() for path in paths]
+        if len(set(names)) == len(names):
+            break
+    return names

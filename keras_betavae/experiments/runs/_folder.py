@@ -9,6 +9,9 @@ from keras_betavae._utils.locks import LOCK_FILE, locked
 from keras_betavae._utils.tables import write_json
 from keras_betavae.experiments.settings import Settings
 
+_FOLDERS = ("checkpoints", "logs", "pictures", "saved_model")
+_FILES = ("data.json", "metrics.csv", "latents.csv", "model.keras", "scores.json", "scores.md")
+
 
 def create(folder: str | os.PathLike, settings: Settings) -> Path:
     """Makes a run's folder and writes its `config.json`.
@@ -36,6 +39,24 @@ def create(folder: str | os.PathLike, settings: Settings) -> Path:
             )
         write_json(folder / "config.json", settings.model_dump())
     return folder
+
+
+def check_places(folder: Path) -> None:
+    """Checks that a run can write all that it will, into its own folder and nowhere else.
+
+    Raises:
+        FileExistsError: If one of its folders is a link or a file, or one of its files is a
+            folder, a pipe or a device.
+    """
+    for name in _FOLDERS:
+        path = folder / name
+        if path.is_symlink() or (path.exists() and not path.is_dir()):
+            raise FileExistsError(
+                f"{path} must be a folder of the run's own, not a link or a file; move it away"
+            )
+    for path in (folder / name for name in _FILES):
+        if path.exists() and not path.is_file():
+            raise FileExistsError(f"{path} must be a regular file; move it away")
 
 
 def load_settings(folder: str | os.PathLike) -> Settings:

@@ -76,6 +76,8 @@ def _load(path: Path) -> BetaVAE:
         "its latest checkpoint that is whole. Code in a file is never run"
     )
     with damage_named(path, damage):
+        if not path.is_file():
+            raise ValueError("it is not a regular file")  # A pipe would block for ever.
         check_unpacked_size(path)
         vae = keras.saving.load_model(path, safe_mode=True)
     if not isinstance(vae, BetaVAE):

@@ -13,7 +13,8 @@ from keras_betavae._utils.locks import locked
 from keras_betavae._utils.steps import training_step
 from keras_betavae.evaluation import choose
 from keras_betavae.experiments import tensorboard
-from keras_betavae.experiments.runs._folder import load_settings
+from keras_betavae.experiments.runs._folder import check_places, load_settings
+from keras_betavae.experiments.runs._identity import check_data
 from keras_betavae.experiments.runs._metrics_file import MetricsFile
 from keras_betavae.experiments.runs._models import newest_whole
 from keras_betavae.experiments.runs._progress import ProgressLine
@@ -27,8 +28,9 @@ def train(
 ) -> BetaVAE:
     """Trains a run to its last step, from its model or latest checkpoint if there is one.
 
-    Writes `metrics.csv`, `latents.csv`, TensorBoard's `logs/`, `checkpoints/` and `model.keras`. A
-    file that is damaged is passed over with a warning, and kept with "damaged-" before its name.
+    Writes `data.json`, `metrics.csv`, `latents.csv`, TensorBoard's `logs/`, `checkpoints/` and
+    `model.keras`. A file that is damaged is passed over with a warning, and kept with "damaged-"
+    before its name.
 
     Args:
         folder: A folder that `create` has made.
@@ -39,18 +41,21 @@ def train(
         The trained model.
 
     Raises:
-        FileExistsError: If `saved_model/1` is a link, or holds what no export wrote.
+        FileExistsError: If a folder of the run is a link, or `saved_model/1` holds what no export
+            wrote.
         InUseError: If another process trains or scores the run.
         OSError: If something could not be written, named in the message.
-        ValueError: If every model that the training could resume from is damaged, or
-            `metrics.csv` is.
+        ValueError: If the data are not those that the run was begun on, every model that the
+            training could resume from is damaged, or `metrics.csv` is.
         FloatingPointError: As `BetaVAE.fit`.
     """
     folder, settings = Path(folder), load_settings(folder)
     if settings.deterministic:
         tf.config.experimental.enable_op_determinism()
     with locked(folder):
+        check_places(folder)
         clear_left_aside(folder)
+        check_data(folder / "data.json", data)
         check_replaceable(folder / "saved_model" / "1", SAVED_MODEL_FILES)
         found = newest_whole(folder)
         vae = settings.build_model(data) if found is None else found

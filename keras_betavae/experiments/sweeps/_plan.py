@@ -5,6 +5,7 @@ import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from keras_betavae._utils.names import file_names, one_line
 from keras_betavae.experiments.settings import Settings
 
 Axes = Mapping[str, Mapping[str, Mapping[str, Any]]]
@@ -40,6 +41,14 @@ class Sweep:
                 raise ValueError(f"the axis {name} has no values")
             for part in (name, *values):
                 _check_name(part)
+        # A file system may hold 255 bytes, of which locks and temporary files take some.
+        for name, safe in file_names(map(run_name, self.labels()), most_bytes=200).items():
+            if name != safe:
+                raise ValueError(
+                    f"the run {one_line(name)!r} must have a name that is a folder's on every "
+                    "system: short, of letters, digits, spaces and _.,+=()-, and not that of "
+                    "another run but for its case; give the axis other labels"
+                )
         return {run_name(labels): self._settings(labels) for labels in self.labels()}
 
     def labels(self) -> Iterator[dict[str, str]]:
