@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from keras_betavae.likelihoods import Likelihood
@@ -59,6 +60,27 @@ class ImageInput:
                     f"integer images must be 8-bit pixels from 0 to 255, got {images.dtype.name} "
                     f"from {low} to {high}; scale them to floats"
                 )
+
+    def check_array(self, x: Any) -> None:
+        """Checks what is trained on, evaluated or predicted as a whole.
+
+        Raises:
+            ValueError: If its shape is wrong, or it is an array of integers that are all 0 or 1,
+                which the model would see as nearly black.
+        """
+        self.check_shape(x.shape)
+        if not isinstance(x, np.ndarray) or x.dtype.kind not in "iu":
+            return
+        highest = 0
+        for start in range(0, len(x), 1_024):
+            highest = max(highest, int(x[start : start + 1_024].max()))
+            if highest > 1:
+                return
+        if highest == 1:
+            raise ValueError(
+                "integer images must be 8-bit pixels from 0 to 255, where 255 is white, but all "
+                "are 0 or 1; pass images.astype(bool) if they are black and white"
+            )
 
     def check_support(self, x: Any) -> None:
         """Checks the range of images; not within a `tf.function`, which cannot raise.

@@ -106,3 +106,23 @@ def are_dense(*models: keras.Model) -> bool:
         for model in models
         for layer in model.layers
     )
+
+
+def last_activation(network: keras.Model) -> str | None:
+    """Returns the name of the activation that a network ends in, None if it is not known.
+
+    Layers that only reshape or cut are passed over.
+    """
+    tensor: Any = getattr(network, "output", None)
+    while isinstance(tensor, keras.KerasTensor):
+        operation: Any = tensor._keras_history.operation
+        if isinstance(operation, keras.Model):
+            return last_activation(operation)
+        activation = getattr(operation, "activation", operation)
+        if not isinstance(operation, _RESHAPING):
+            return getattr(activation, "__name__", type(activation).__name__).lower()
+        tensor = operation.input
+    return None
+
+
+_RESHAPING = layers.Reshape, layers.Flatten, layers.Permute, layers.Cropping2D, layers.Cropping1D
