@@ -23,9 +23,11 @@ class Likelihood(SetOnce, abc.ABC):
 
     Attributes:
         support: The closed interval in which images must lie, or None for all reals.
+        takes_logits: Whether the decoder gives logits, to which no activation must be applied.
     """
 
     support: tuple[float, float] | None = None
+    takes_logits = False
 
     @property
     def weights(self) -> list[keras.Variable]:
@@ -94,6 +96,7 @@ class Bernoulli(Likelihood):
     """
 
     support = (0.0, 1.0)
+    takes_logits = True
 
     def __init__(self, subtract_entropy: bool = False):
         self.subtract_entropy = bool(subtract_entropy)
@@ -132,6 +135,7 @@ class ContinuousBernoulli(Likelihood):
     """
 
     support = (0.0, 1.0)
+    takes_logits = True
 
     def __call__(self, params: tf.Tensor) -> tfd.Independent:
         """Returns independent continuous Bernoulli pixels with logits `params`."""

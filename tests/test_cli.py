@@ -347,6 +347,32 @@ def test_data_that_is_not_there_leaves_no_run(options, words, tmp_path, monkeypa
 
 
 @pytest.mark.usefixtures("undrawn")
+def test_one_label_is_enough_for_every_command(own_pictures, capsys):
+    for number in range(12):
+        place = own_pictures / "classes" / "ab"[number % 2]
+        place.mkdir(parents=True, exist_ok=True)
+        (own_pictures / "mine" / f"{number}.png").rename(place / f"{number}.png")
+    own = ["--data=folder", "--data-path=classes", "--class-folders", "--image-size=16x24"]
+    assert cli.main(["train", "--out", "run", *own, *FEW]) == 0
+    printed = capsys.readouterr().out
+    assert "locatello_beta for this data: input_shape (16, 24, 3) instead of" in printed
+    assert "12 of the 12 pictures looked at do not have the proportions of 16×24" in printed
+    told = r"Left out, for they need two factors and there is class: .*beta_vae_score"
+    assert len(re.findall(told, printed)) == 1
+    assert "rotation and shape" not in printed
+    scores = json.loads((own_pictures / "run" / "scores.json").read_text())["trained"]
+    assert {"mig_score", "active_units"} <= set(scores)
+    assert cli.main(["evaluate", "run"]) == 0
+    assert len(re.findall(told, capsys.readouterr().out)) == 1
+    for command in (
+        ["traverse", "run", "--out", "t.gif"],
+        ["export", "run", "--out", "exported"],
+        ["report", "run", "--out", "r.html"],
+    ):
+        assert cli.main(command) == 0
+
+
+@pytest.mark.usefixtures("undrawn")
 def test_a_run_keeps_to_the_pictures_it_was_made_with(own_pictures, monkeypatch, capsys):
     assert cli.main(["train", "--out", "run", *OWN, "--factors-path=known.csv", *FEW]) == 0
     scores = json.loads((own_pictures / "run" / "scores.json").read_text())
@@ -432,14 +458,15 @@ def test_every_setting_has_an_option(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     arguments = (
         "--preset=locatello_tc --batch-size=8 --steps=70 --every=7 --data=folder --data-path=mine "
-        "--factors-path=known.csv --image-size=32 --channels=1 --grid=3,2,4 --latent-dim=4 "
-        "--beta=2.5 --beta-norm=0.1 --warm-up=5 --weight=alpha=2 --weight=gamma=0.5 "
-        "--learning-rate=1e-3 --n-images=200 --seed=9 --deterministic "
-        "--precision=mixed_bfloat16"
+        "--factors-path=known.csv --class-folders --image-size=32x48 --stretch --channels=1 "
+        "--grid=3,2,4 --latent-dim=4 --beta=2.5 --beta-norm=0.1 --warm-up=5 "
+        "--weight=alpha=2 --weight=gamma=0.5 --learning-rate=1e-3 --n-images=200 --seed=9 "
+        "--deterministic --precision=mixed_bfloat16"
     )
     given = {
         "preset": "locatello_tc", "batch_size": 8, "steps": 70, "every": 7, "data": "folder",
-        "data_path": "mine", "factors_path": "known.csv", "image_size": 32, "channels": 1,
+        "data_path": "mine", "factors_path": "known.csv", "class_folders": True,
+        "image_size": (32, 48), "stretch": True, "channels": 1,
         "grid": (3, 2, 4), "latent_dim": 4, "beta": 2.5, "beta_norm": 0.1, "warm_up": 5,
         "weights": {"alpha": 2.0, "gamma": 0.5}, "learning_rate": 1e-3, "n_images": 200, "seed": 9,
         "precision": "mixed_bfloat16", "deterministic": True,

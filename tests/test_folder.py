@@ -10,6 +10,7 @@ import tensorflow as tf
 from PIL import EpsImagePlugin, Image, ImageOps
 
 from keras_betavae.datasets import FactorDataset, ImageDataset, from_folder
+from keras_betavae.datasets.user.folder import count_other_proportions
 from tests.released_files import exit_code, forked
 
 RED, BLUE = (255, 0, 0), (0, 0, 255)
@@ -493,6 +494,52 @@ def test_a_picture_that_unpacks_to_too_many_pixels_is_refused(tmp_path, monkeypa
     flat(tmp_path / "p" / "a.png", 50, size=(90, 70))
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 3_000)
     assert_refused(tmp_path / "p", "a.png", r"6300 pixels\) exceeds limit of 6000 pixels")
+
+
+@pytest.mark.parametrize(("name", "dtype"), [("tif", "float32"), ("png", "uint16")])
+def test_the_range_of_deep_grays_is_found_over_the_folder_or_given(tmp_path, name, dtype):
+    values = np.arange(12, dtype=dtype).reshape(3, 4) * 372  # 12 bits: 0 to 4,092.
+    save(tmp_path / f"a.{name}", values)
+    save(tmp_path / "b" / f"b.{name}", values[::-1] // 2)
+    flat(tmp_path / "c.png", 70)  # Has 8 bits, and stays as it is.
+    first, second, third = images_of(from_folder(tmp_path, (3, 4), 1))[..., 0]
+    np.testing.assert_allclose(first, values * 255 / 4_092, atol=0.51)
+    np.testing.assert_allclose(second, values[::-1] // 2 * 255 / 4_092, atol=0.51)
+    assert (third == 70).all()
+    for options in ({}, {"cache_dir": tmp_path / ".cache"}):
+        given = from_folder(tmp_path, (3, 4), 1, value_range=(1_000, 3_000), **options)
+        expected = ((values - 1_000.0) / 2_000).clip(0, 1) * 255
+        np.testing.assert_allclose(images_of(given)[0, ..., 0], expected, atol=0.51)
+    with pytest.raises(ValueError, match="value_range must be two numbers that rise"):
+        from_folder(tmp_path, value_range=(9, 9))
+
+
+def test_the_folder_of_a_picture_is_its_class(tmp_path):
+    for name, level in (("dog/1.png", 10), ("cat/deep/1.png", 20), ("cat/0.png", 30)):
+        flat(tmp_path / "p" / name, level)
+    data = from_folder(tmp_path / "p", 8, class_folders=True)
+    assert (data.factor_names, data.factor_sizes) == (("class",), (2,))
+    assert levels(data) == [30, 20, 10]
+    assert table(data) == [[0], [0], [1]]
+    with pytest.raises(ValueError, match="class_folders must be left out where a CSV"):
+        from_folder(tmp_path / "p", class_folders=True, factors="a.csv")
+    flat(tmp_path / "other" / "only" / "0.png", 1)
+    with pytest.raises(ValueError, match=r"needs two or more folders, but .*other has only"):
+        from_folder(tmp_path / "other", class_folders=True)
+    flat(tmp_path / "p" / "a.png", 1)
+    with pytest.raises(ValueError, match=r"a folder for each class, but .* holds a\.png"):
+        from_folder(tmp_path / "p", class_folders=True)
+
+
+def test_pictures_of_other_proportions_are_counted(tmp_path):
+    for number, size in enumerate([(64, 48), (128, 96), (48, 64), (65, 48), (64, 64)]):
+        flat(tmp_path / f"{number}.png", 0, size)
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    flat(tmp_path / "turned.jpg", 0, (48, 64), exif=turned)
+    assert count_other_proportions(tmp_path, (48, 64)) == (3, 6)
+    assert count_other_proportions(tmp_path, 32) == (5, 6)
+    assert count_other_proportions(tmp_path, 32, n=2) == (2, 2)
 
 
 def test_pictures_of_no_known_range_are_refused(tmp_path):

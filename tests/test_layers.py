@@ -134,15 +134,15 @@ def test_layers_round_trip_through_their_config(layer):
 
 
 @settings(max_examples=20, deadline=None)
-@given(st.integers(1, 3), st.integers(1, 4), st.integers(2, 9))
-def test_a_code_is_laid_beside_the_coordinates_of_each_place(batch, latent_dim, side):
+@given(st.integers(1, 3), st.integers(1, 4), st.integers(2, 9), st.integers(2, 9))
+def test_a_code_is_laid_beside_the_coordinates_of_each_place(batch, latent_dim, height, width):
     z = np.random.default_rng(0).normal(size=(batch, latent_dim)).astype("float32")
-    y = SpatialBroadcast(side)(z).numpy()
-    assert y.shape == (batch, side, side, latent_dim + 2)
-    for row in range(side):
-        for column in range(side):
+    y = SpatialBroadcast((height, width))(z).numpy()
+    assert y.shape == (batch, height, width, latent_dim + 2)
+    for row in range(height):
+        for column in range(width):
             np.testing.assert_array_equal(y[:, row, column, :latent_dim], z)
-            at = [-1 + 2 * column / (side - 1), -1 + 2 * row / (side - 1)]
+            at = [-1 + 2 * column / (width - 1), -1 + 2 * row / (height - 1)]
             np.testing.assert_allclose(y[:, row, column, latent_dim:], [at] * batch, atol=1e-6)
 
 
@@ -151,9 +151,10 @@ def test_a_code_of_half_precision_stays_so():
     assert SpatialBroadcast(4, dtype="float16")(z).dtype == tf.float16
 
 
-def test_a_grid_of_one_place_is_refused():
-    with pytest.raises(ValueError, match="side must be at least 2, got 1"):
-        SpatialBroadcast(1)
+@pytest.mark.parametrize("size", [1, (4, 1), (4,), (4, 4, 4)])
+def test_a_grid_of_one_place_is_refused(size):
+    with pytest.raises(ValueError, match="size must be one or two numbers of at least 2, got"):
+        SpatialBroadcast(size)
 
 
 def test_the_channels_of_a_place_become_a_square_of_pixels():
@@ -170,11 +171,11 @@ def test_the_channels_of_a_place_become_a_square_of_pixels():
 
 
 def test_coordinates_come_after_the_channels():
-    h = np.random.default_rng(0).normal(size=(2, 5, 5, 3)).astype("float32")
+    h = np.random.default_rng(0).normal(size=(2, 5, 9, 3)).astype("float32")
     found = np.asarray(Coordinates()(h))
     np.testing.assert_array_equal(found[..., :3], h)
-    for i, j in np.ndindex(5, 5):
-        np.testing.assert_allclose(found[:, i, j, 3:], [[j / 2 - 1, i / 2 - 1]] * 2)
+    for i, j in np.ndindex(5, 9):
+        np.testing.assert_allclose(found[:, i, j, 3:], [[j / 4 - 1, i / 2 - 1]] * 2)
 
 
 @pytest.mark.parametrize("latent_dim", [1, 2, 10])

@@ -1,4 +1,6 @@
 import inspect
+import itertools
+import math
 
 import keras
 import numpy as np
@@ -7,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from keras_betavae import networks
+from keras_betavae.networks.fitting import map_sizes
 from keras_betavae.networks.layers import Conv2DTranspose, SpatialBroadcast
 
 LATENTS = [(256, 10), (256, 10)]
@@ -205,14 +208,79 @@ def test_networks_of_one_process_have_their_own_weights():
     assert np.any(first.weights[0].numpy() != second.weights[0].numpy())
 
 
+CONVOLUTIONAL = ("conv", "burgess", "locatello", "broadcast", "patch")
+
+
+@given(
+    shape=st.tuples(st.integers(8, 300), st.integers(8, 300), st.integers(1, 5)),
+    least=st.integers(1, 2),
+)
+def test_each_side_is_halved_until_few_places_are_left(shape, least):
+    maps = map_sizes(shape, 1, least)
+    assert maps[0][0] == shape[:2]
+    assert [after for _, after in maps[:-1]] == [before for before, _ in maps[1:]]
+    for axis in range(2):
+        sides = [shape[axis], *(after[axis] for _, after in maps)]
+        assert 4 <= sides[-1] <= 6 or (least == 2 and sides[-1] in (2, 3) and shape[axis] <= 12)
+        for number, (before, after) in enumerate(itertools.pairwise(sides)):
+            halves = before > 6 or number < least
+            assert after == (math.ceil(before / 2) if halves else before)
+
+
 @pytest.mark.parametrize(
     "shape",
-    [(64, 32, 1), (48, 48, 1), (16, 16, 1), (512, 512, 1), (64, 64), (64,), (64, 64, 1, 1)],
+    [(8, 8, 1), (28, 28, 1), (8, 300, 2), (17, 9, 5), (96, 128, 3), (178, 218, 3)],
     ids=str,
 )
+@pytest.mark.parametrize("family", CONVOLUTIONAL)
+def test_convolutional_networks_take_any_size(family, shape):
+    encoder, decoder = encoder_of(family, shape, 10), decoder_of(family, 10, shape)
+    assert networks.fitting_shapes(encoder, decoder) == (shape, 10)
+    # What is next to the code does not depend on the size, so neither does the number of weights
+    # by much: 36 places instead of 16 at most.
+    for network in (encoder, decoder):
+        assert network.count_params() < 36 * 64 * 256 + 500_000
+
+
+@settings(max_examples=8, deadline=None)
+@given(
+    family=st.sampled_from(CONVOLUTIONAL),
+    shape=st.tuples(st.integers(8, 300), st.integers(8, 300), st.integers(1, 5)),
+)
+def test_convolutional_networks_give_back_the_size_they_get(family, shape):
+    images = np.random.default_rng(0).random((1, *shape), dtype="float32")
+    mean, _ = encoder_of(family, shape, 2)(images)
+    params = decoder_of(family, 2, shape)(mean)
+    assert params.shape == images.shape
+    assert np.all(np.isfinite(params))
+
+
+@pytest.mark.parametrize("shape", [(13, 8), (9, 15), (64, 33)])
+def test_decoders_mirror_the_maps_of_their_encoders(shape):
+    """A decoder's convolution is the transpose of the encoder's, also where a side is odd."""
+    encoder, decoder = encoder_of("conv", (*shape, 1), 3), decoder_of("conv", 3, (*shape, 1))
+    rng = np.random.default_rng(0)
+    down = layers_of(encoder, keras.layers.Conv2D)
+    up = [layer for layer in decoder.layers if "onv" in layer.name or layer.name == "params"]
+    for first, last in zip(down, reversed(up), strict=True):
+        x = rng.normal(size=(1, *first.input.shape[1:])).astype("float32")
+        y = rng.normal(size=(1, *first.output.shape[1:])).astype("float32")
+        assert last.input.shape[1:3] == y.shape[1:3]
+        kernel = rng.normal(size=(4, 4, x.shape[-1], y.shape[-1])).astype("float32")
+        conv = keras.ops.conv(x, kernel, first.strides, "same")
+        back = keras.layers.Conv2DTranspose(x.shape[-1], 4, last.strides, "same", use_bias=False)
+        back.build(y.shape)
+        back.kernel.assign(kernel)
+        cut = np.asarray(back(y))[:, : x.shape[1], : x.shape[2]]
+        np.testing.assert_allclose(np.vdot(conv, y), np.vdot(x, cut), rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "shape", [(7, 64, 1), (64, 4, 1), (64, 64), (64,), (64, 64, 1, 1)], ids=str
+)
 def test_convolutional_networks_refuse_other_shapes(shape):
-    message = f"side 32, 64, 128 or 256, got \\({', '.join(map(str, shape))}"
-    for family in ("conv", "burgess", "locatello", "broadcast"):
+    message = f"sides of at least 8, got \\({', '.join(map(str, shape))}.*dense_encoder"
+    for family in CONVOLUTIONAL:
         with pytest.raises(ValueError, match=message):
             encoder_of(family, shape, 10)
         with pytest.raises(ValueError, match=message):

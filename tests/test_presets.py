@@ -1,14 +1,17 @@
 import dataclasses
+import json
 from functools import partial
 from typing import NamedTuple
 
 import keras
+import numpy as np
 import pytest
 from keras.optimizers import Adagrad, Adam
 
 from keras_betavae import AdaGVAE, BetaVAE, FactorVAE, likelihoods, networks, presets
+from keras_betavae.datasets import ImageDataset
 from keras_betavae.objectives import DIP, Beta, BetaTC, Capacity
-from tests.helpers import tiny_networks
+from tests.helpers import narrow_networks, tiny_networks
 
 NETWORKS = {
     "dense": (networks.dense_encoder, networks.dense_decoder),
@@ -250,3 +253,37 @@ def test_an_unknown_name_is_refused_with_the_known_ones(build):
 def test_an_unknown_override_is_refused():
     with pytest.raises((TypeError, ValueError), match="latent_dims"):
         BetaVAE.from_preset("burgess_dsprites", latent_dims=3)
+
+
+def data_of(n, shape):
+    return ImageDataset(np.zeros((n, *shape), "uint8"))
+
+
+def test_a_preset_is_fitted_to_the_data(capsys):
+    vae = BetaVAE.from_preset("locatello_tc", data_of(50, (28, 20, 2)))
+    assert vae.image_shape == (28, 20, 2)
+    assert vae.objective.n_data == 50
+    assert capsys.readouterr().out == (
+        "locatello_tc for this data: input_shape (28, 20, 2) instead of (64, 64, 1), "
+        "n_data 50 instead of 737,280\n"
+    )
+
+
+@pytest.mark.parametrize("name", presets.names())
+def test_no_preset_keeps_the_number_of_other_images(name):
+    with narrow_networks():
+        vae = BetaVAE.from_preset(name, data_of(50, (8, 8, 1)), verbose=False)
+    assert "737280" not in json.dumps(vae.objective.get_config())
+    assert vae.objective.fits_data(50)
+
+
+def test_what_is_chosen_stays_and_what_fits_is_not_told(capsys):
+    own = BetaTC(beta=2.0, n_data=7)
+    vae = BetaVAE.from_preset("locatello_tc", data_of(50, (32, 32, 1)), objective=own, latent_dim=3)
+    assert (vae.objective.n_data, vae.latent_dim) == (7, 3)
+    assert "n_data" not in capsys.readouterr().out
+    BetaVAE.from_preset("locatello_beta", data_of(5, (64, 64, 1)))
+    BetaVAE.from_preset("locatello_beta", data_of(5, (32, 32, 1)), verbose=False)
+    assert capsys.readouterr().out == ""
+    with pytest.raises(ValueError, match=r"at least 8, got \(4, 4, 1\)"):
+        BetaVAE.from_preset("locatello_beta", data_of(5, (4, 4, 1)))

@@ -43,7 +43,7 @@ REGISTERED = {
     "Coordinates": Coordinates(name="places"),
     "DepthToSpace": DepthToSpace(2, name="params"),
     "Translations": Translations(seed=3),
-    "SpatialBroadcast": SpatialBroadcast(4, name="places"),
+    "SpatialBroadcast": SpatialBroadcast((4, 6), name="places"),
     "Conv2DTranspose": Conv2DTranspose(
         3, (4, 4), strides=(2, 2), padding="same", activation="tanh", name="params"
     ),

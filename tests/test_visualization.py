@@ -80,10 +80,17 @@ GRIDS = {
 
 
 @pytest.mark.parametrize("name", GRIDS)
-@pytest.mark.parametrize("shape", [(4, 8, 8, 1), (2, 3, 8, 8), (2, 3, 8, 8, 2), (2, 3, 8, 8, 4)])
+@pytest.mark.parametrize("shape", [(4, 8, 8, 1), (2, 3, 8, 8)])
 def test_images_of_another_shape_are_refused(name, shape):
-    with pytest.raises(ValueError, match=r"\(rows, columns, height, width, 1 or 3\), got"):
+    with pytest.raises(ValueError, match=r"\(rows, columns, height, width, channels\), got"):
         GRIDS[name](np.zeros(shape))
+
+
+@pytest.mark.parametrize(("channels", "shown"), [(2, [0]), (5, [0, 1, 2])])
+def test_of_many_bands_the_first_are_shown(channels, shown):
+    images = np.random.default_rng(0).random((1, 2, 4, 4, channels))
+    expected = visualization.image_grid(images[..., shown])
+    np.testing.assert_array_equal(visualization.image_grid(images), expected)
 
 
 # Labels.

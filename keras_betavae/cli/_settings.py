@@ -13,6 +13,14 @@ def _sizes(text: str) -> tuple[int, ...]:
         raise argparse.ArgumentTypeError(f"N,N,... is needed, got {text!r}") from None
 
 
+def _size(text: str) -> int | tuple[int, ...]:
+    try:
+        sides = tuple(int(side) for side in text.split("x"))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"N or HEIGHTxWIDTH is needed, got {text!r}") from None
+    return sides[0] if len(sides) == 1 else sides
+
+
 def _weight(text: str) -> tuple[str, float]:
     name, _, number = text.partition("=")
     try:
@@ -27,6 +35,7 @@ _KINDS: dict[str, tuple[Any, str, str]] = {
     "number": (float, "N", "number"),
     "string": (str, "NAME", "name"),
     "path": (str, "PATH", "path"),
+    "size": (_size, "N|HxW", "integer, or height x width"),
     "array": (_sizes, "N,N,...", "integers"),
     "object": (_weight, "NAME=N", "name=number, repeatable"),
 }
@@ -95,8 +104,8 @@ def _schemas() -> dict[str, dict[str, Any]]:
     for name, schema in Settings.model_json_schema()["properties"].items():
         # A setting that may be null has its type one level deeper.
         schema |= schema.get("anyOf", [{}])[0]
-        if schema.get("format") == "path":
-            schema["type"] = "path"
+        if schema.get("format") in ("path", "size"):
+            schema["type"] = schema["format"]
         if not schema.get("readOnly"):
             found[name] = schema
     return found

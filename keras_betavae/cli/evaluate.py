@@ -2,7 +2,6 @@
 
 import argparse
 import textwrap
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -63,10 +62,11 @@ def run(options: argparse.Namespace) -> None:
     if untrained is not None:
         tables = evaluation.evaluate_with_controls(subject.model, untrained, subject.data, **chosen)
         table = tables["trained"]
-        print_scores(tables, subject.data.factor_names)
+        print_scores(tables, subject.data, options.scores)
     else:
         table = evaluation.evaluate(subject.model, subject.data, **chosen)
         print(table)
+        print_left_out(subject.data, options.scores)
     if options.out is not None:
         table.save(options.out)
         print(options.out)
@@ -82,14 +82,16 @@ def _untrained(subject: Subject) -> Any:
     return type(subject.model).from_config(subject.model.get_config())
 
 
-def print_scores(tables: dict, factor_names: Sequence[str]) -> None:
+def print_scores(tables: dict, data: Any, scores: Any) -> None:
     """Prints the scores of a model and its controls, and how not to read them."""
     from keras_betavae.evaluation.score_table import side_by_side
 
     print(f"\n{side_by_side(tables)}\n")
+    print_left_out(data, scores)
     trained = tables["trained"]
     if not {"beta_vae_score", "beta_vae_score_locatello", "active_units"} <= set(trained):
         return
+    factor_names = data.factor_names
     has_shape = "shape" in factor_names
     protocol = ", which leaves the shape out," if has_shape else ""
     missed = "rotation and shape" if {"shape", "orientation"} <= set(factor_names) else "factors"
@@ -101,3 +103,12 @@ def print_scores(tables: dict, factor_names: Sequence[str]) -> None:
         "are not encoded at all. Look at the other scores, the controls and the pictures."
     )
     print(textwrap.fill(words, 100) + "\n")
+
+
+def print_left_out(data: Any, scores: Any) -> None:
+    """Prints which scores were not computed for want of factors, if any."""
+    from keras_betavae.evaluation import left_out
+
+    line = left_out(scores, data)
+    if line:
+        print(f"{line}\n")

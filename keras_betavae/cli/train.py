@@ -4,11 +4,17 @@ The run folder holds config.json, metrics.csv, latents.csv, logs/ (TensorBoard),
 pictures/, model.keras, saved_model/1/, scores.json and scores.md.
 """
 
+from __future__ import annotations
+
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from keras_betavae.cli._settings import add_settings, chosen_settings
 from keras_betavae.cli.evaluate import print_scores
+
+if TYPE_CHECKING:
+    from keras_betavae.experiments.settings import Settings
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
@@ -49,7 +55,8 @@ def run(options: argparse.Namespace) -> None:
 
     if settings is not None:
         data = settings.load_data()
-        settings.check(data)  # What cannot be trained must not leave a folder behind.
+        settings.check(data, verbose=True)  # What cannot be trained must leave no folder behind.
+        _say_what_is_cropped(settings)
         folder = runs.create(options.out, settings.model_copy(update={"data_size": len(data)}))
     settings = runs.load_settings(folder)
     with locked(folder):
@@ -59,7 +66,7 @@ def run(options: argparse.Namespace) -> None:
         vae = runs.train(folder, data, verbose=options.verbose)
         verbose = options.verbose > 0
         tables = runs.finish(folder, vae, data, controls=options.controls, verbose=verbose)
-        print_scores(tables, data.factor_names)
+        print_scores(tables, data, "fast")
     for what, where in (
         ("TensorBoard", f"tensorboard --logdir {folder / 'logs'}"),
         ("metrics", folder / "metrics.csv"),
@@ -69,3 +76,21 @@ def run(options: argparse.Namespace) -> None:
         ("scores", folder / "scores.json"),
     ):
         print(f"{what:<12} {where}")
+
+
+def _say_what_is_cropped(settings: Settings) -> None:
+    """Prints a line if pictures of the user's own lose their margins."""
+    from keras_betavae.datasets.user.folder import count_other_proportions
+    from keras_betavae.experiments.settings import FOLDER
+
+    if settings.data != FOLDER or settings.stretch:
+        return
+    n_cropped, n = count_other_proportions(settings.data_path or "", settings.image_size)
+    if n_cropped:
+        size = settings.image_size
+        height, width = (size, size) if isinstance(size, int) else size
+        print(
+            f"{n_cropped} of the {n} pictures looked at do not have the proportions of "
+            f"{height}×{width} and are cropped evenly; --stretch keeps all of each",
+            flush=True,
+        )

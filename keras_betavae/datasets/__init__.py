@@ -13,6 +13,7 @@ from keras_betavae.datasets.rendered.blobs import load_blobs
 from keras_betavae.datasets.rendered.sprites import load_sprites
 from keras_betavae.datasets.rendered.variants import with_colours, with_noise, with_pictures
 from keras_betavae.datasets.user.arrays import from_arrays
+from keras_betavae.datasets.user.batches import from_batches
 from keras_betavae.datasets.user.folder import from_folder
 from keras_betavae.datasets.user.table import from_table
 from keras_betavae.datasets.user.tfds import from_tfds
@@ -22,6 +23,7 @@ __all__ = [
     "ImageDataset",
     "catalog",
     "from_arrays",
+    "from_batches",
     "from_folder",
     "from_table",
     "from_tfds",

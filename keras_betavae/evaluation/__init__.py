@@ -3,7 +3,7 @@
 from keras_betavae.evaluation.controls import evaluate_with_controls
 from keras_betavae.evaluation.inspection import Inspection, inspect, showcase
 from keras_betavae.evaluation.score_table import Row, ScoreTable, score_list, side_by_side
-from keras_betavae.evaluation.scoring import Scores, choose, evaluate, evaluate_codes
+from keras_betavae.evaluation.scoring import Scores, choose, evaluate, evaluate_codes, left_out
 
 __all__ = [
     "Inspection",
@@ -15,6 +15,7 @@ __all__ = [
     "evaluate_codes",
     "evaluate_with_controls",
     "inspect",
+    "left_out",
     "score_list",
     "showcase",
     "side_by_side",

@@ -13,6 +13,7 @@ from keras_betavae.metrics import SCORES, Score
 from keras_betavae.metrics._samples import are_continuous, check_codes, check_factors_and_codes
 
 Scores = str | Iterable[str] | Mapping[str, Callable | Score]
+_MOST_FACTORS = max(score.n_factors for score in SCORES.values())
 Sample = tuple[np.ndarray | None, np.ndarray, list[str] | None]
 """Factors (None without), codes, and the factors' names (None without)."""
 
@@ -158,6 +159,22 @@ def choose(
         if score.several_models:
             raise ValueError(f"{name} compares several models; call it with the codes of each")
     return chosen
+
+
+def left_out(scores: Scores, data: Any) -> str | None:
+    """Returns a line on what `evaluate` leaves out for want of factors, None if it is nothing.
+
+    Args:
+        scores: As in `evaluate`.
+        data: As in `evaluate`.
+    """
+    names = [data.factor_names[k] for k in data.varying] if data.factor_names else []
+    computed = choose(scores, len(names), names)
+    missing = [name for name in choose(scores, _MOST_FACTORS) if name not in computed]
+    if not missing:
+        return None
+    needed, found = ("factors", "none") if not names else ("two factors", " and ".join(names))
+    return f"Left out, for they need {needed} and there is {found}: {', '.join(missing)}"
 
 
 def check_model_and_data(model: Any, data: Any) -> None:

@@ -7,17 +7,17 @@ import os
 import reprlib
 from typing import TYPE_CHECKING, Any, Self
 
+import numpy as np
 import pydantic
 from pydantic import Field
 
 from keras_betavae import datasets, metrics
 from keras_betavae.experiments._choices import PRESETS, fastest_precision
 from keras_betavae.experiments._plain_words import first_fault
-from keras_betavae.experiments.weights import changed, names
+from keras_betavae.experiments.weights import names
 
 if TYPE_CHECKING:
     from keras_betavae.models.beta_vae import BetaVAE
-    from keras_betavae.objectives import Beta
 
 FOLDER = "folder"
 """The name of the data set that is a user's own pictures."""
@@ -76,8 +76,12 @@ class Settings(pydantic.BaseModel):
     folder with your pictures."""
     factors_path: str | None = Field(None, json_schema_extra={"format": "path"})
     """CSV file with the known factors of your pictures, one row per picture."""
-    image_size: int = Field(64, ge=1, le=_MOST)
-    """Side to which your pictures are scaled, in pixels."""
+    class_folders: bool = False
+    """Take the folder of each of your pictures for its class, instead of a CSV file."""
+    image_size: int | tuple[int, int] = Field(64, json_schema_extra={"format": "size"})
+    """Side to which your pictures are scaled, in pixels, or their height and width."""
+    stretch: bool = False
+    """Stretch your pictures of other proportions, instead of cropping them evenly."""
     channels: int = Field(3, json_schema_extra={"enum": _CHOICES["channels"]})
     """Channels of your pictures: 1 is gray, 3 is RGB."""
     data_size: int | None = Field(None, ge=1, le=_MOST, json_schema_extra={"readOnly": True})
@@ -127,6 +131,15 @@ class Settings(pydantic.BaseModel):
         """Takes a list too, for JSON has no tuples."""
         return tuple(sizes) if isinstance(sizes, list) else sizes
 
+    @pydantic.field_validator("image_size", mode="before")
+    @classmethod
+    def _check_size(cls, size: Any) -> Any:
+        """Takes a list too; both forms are checked here, for pydantic's words name neither."""
+        sides = list(size) if isinstance(size, list | tuple) else [size, size]
+        if len(sides) != 2 or not all(type(side) is int and 1 <= side <= _MOST for side in sides):
+            raise ValueError(f"image_size must be one or two integers, at least 1, got {size!r}")
+        return tuple(size) if isinstance(size, list) else size
+
     @pydantic.field_validator("precision", mode="before")
     @classmethod
     def _choose_precision(cls, precision: Any) -> Any:
@@ -148,7 +161,7 @@ class Settings(pydantic.BaseModel):
             if self.data_path is None:
                 raise ValueError("data_path must be the folder with your pictures, got None")
             return self
-        for name in ("factors_path", "image_size", "channels"):
+        for name in ("factors_path", "class_folders", "image_size", "stretch", "channels"):
             value = getattr(self, name)
             if value != type(self).model_fields[name].default:
                 raise ValueError(
@@ -234,7 +247,9 @@ class Settings(pydantic.BaseModel):
                 self.data_path or "",
                 self.image_size,
                 self.channels,
+                crop=not self.stretch,
                 factors=self.factors_path,
+                class_folders=self.class_folders,
                 cache_dir=datasets.catalog.cache_folder() / FOLDER,
             )
         else:
@@ -246,65 +261,31 @@ class Settings(pydantic.BaseModel):
             )
         return data
 
-    def build_model(self, data: datasets.ImageDataset) -> BetaVAE:
-        """Returns the untrained model; seeds Keras's global generators to do so."""
-        import keras
+    def build_model(self, data: datasets.ImageDataset, *, verbose: bool = False) -> BetaVAE:
+        """Returns the untrained model; seeds Keras's global generators to do so.
 
-        from keras_betavae import presets
-        from keras_betavae.models.beta_vae import BetaVAE
+        Args:
+            data: The data, to which the preset is fitted.
+            verbose: Whether to print in a line what that changes.
+        """
+        from keras_betavae.experiments._building import build_model
 
-        keras.utils.set_random_seed(self.seed)
-        overrides: dict[str, Any] = {"input_shape": data.image_shape, "seed": self.seed}
-        if self.latent_dim is not None:
-            overrides["latent_dim"] = self.latent_dim
-        overrides |= self._chosen_weights(data)
-        if self.learning_rate is not None:
-            # A number cannot be assigned to a schedule, which some presets have.
-            optimizer = presets.get(self.preset).optimizer()
-            config = {**optimizer.get_config(), "learning_rate": self.learning_rate}
-            overrides["optimizer"] = type(optimizer).from_config(config)
-        policy = keras.config.dtype_policy()
-        keras.config.set_dtype_policy(self.precision)
-        try:
-            return BetaVAE.from_preset(self.preset, **overrides)
-        finally:
-            keras.config.set_dtype_policy(policy)
+        return build_model(self, data, verbose)
 
-    def _chosen_weights(self, data: datasets.ImageDataset) -> dict[str, Any]:
-        """Returns the arguments of the model that are not the preset's."""
-        if self.beta is not None or self.beta_norm is not None:
-            return {"objective": self._chosen_beta(data)}
-        from keras_betavae import presets
-
-        recipe = presets.get(self.preset)
-        fitted = recipe.objective.for_data(len(data))
-        weights = dict(self.weights or {})
-        chosen = {name: weights.pop(name) for name in recipe.options if name in weights}
-        return {"objective": changed(fitted, weights), **chosen}
-
-    def _chosen_beta(self, data: datasets.ImageDataset) -> Beta:
-        """Returns the objective that `beta` or `beta_norm` names."""
-        from keras_betavae import presets
-        from keras_betavae.objectives import Beta
-        from keras_betavae.objectives.schedules import Linear
-
-        if self.beta_norm is not None:
-            latent_dim = self.latent_dim or presets.get(self.preset).latent_dim
-            chosen = Beta.from_normalized(self.beta_norm, math.prod(data.image_shape), latent_dim)
-        else:
-            chosen = Beta(self.beta)
-        if self.warm_up is None:
-            return chosen
-        return Beta(Linear(0.0, chosen.beta, self.warm_up))
-
-    def check(self, data: datasets.ImageDataset) -> None:
+    def check(self, data: datasets.ImageDataset, *, verbose: bool = False) -> None:
         """Raises now what else would fail only after some training.
+
+        Args:
+            data: The data.
+            verbose: As in `build_model`.
 
         Raises:
             ValueError: If the settings give no model, or too few images to score.
         """
-        self.build_model(data)
-        if not data.factor_names:
-            return
+        self.build_model(data, verbose=verbose)
         factors = data.factors_at(data.sample_indices(self.n_images, self.seed))
-        metrics.beta_vae_score(factors, factors, protocol="locatello", n_train=100, seed=self.seed)
+        factors = factors[:, np.ptp(factors, axis=0) > 0]
+        if factors.shape[1] > 1:  # With fewer, no score that needs two is computed.
+            metrics.beta_vae_score(
+                factors, factors, protocol="locatello", n_train=100, seed=self.seed
+            )

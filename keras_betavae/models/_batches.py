@@ -30,17 +30,21 @@ def check_input(x: Any) -> None:
 def unpacked(data: Any) -> tuple[tf.Tensor, Any]:
     """Returns the images of a batch, and what came with them.
 
+    Of a dictionary, as TensorFlow Datasets has them, they are the entries "image" and "label".
+
     Raises:
         ValueError: If there are sample weights, or the images are not one tensor.
     """
     x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+    if isinstance(x, dict) and "image" in x:
+        x, y = x["image"], x.get("label") if y is None else y
     if sample_weight is not None:
         raise ValueError("sample_weight and class_weight have no meaning here; leave them out")
     if isinstance(x, list | tuple | dict):
         names = f" with {', '.join(map(str, x))}" if isinstance(x, dict) else ""
         raise ValueError(
-            f"a batch must be images or (images, labels), got a {type(x).__name__}{names}; map the "
-            "dataset to the images"
+            "a batch must be images, (images, labels) or a dict with image and label, got a "
+            f"{type(x).__name__}{names}; map the dataset to the images"
         )
     return x, y
 

@@ -1,6 +1,5 @@
 """What a model's images must be, and how the networks see them."""
 
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -46,21 +45,6 @@ class ImageInput:
                 f"encoder takes, got {tuple(found)}"
             )
 
-    def check_array(self, x: Any) -> None:
-        """Checks the shape of an array of images, and warns if they are black and nearly black.
-
-        Raises:
-            ValueError: If the shape is wrong.
-        """
-        self.check_shape(x.shape)
-        first = np.asarray(x[:1_000])
-        if first.dtype.kind in "iu" and first.size and first.min() >= 0 and first.max() == 1:
-            warnings.warn(
-                f"{first.dtype} images of 0 and 1 are divided by 255, so they are nearly black; "
-                "pass binary images as booleans or floats, or as 0 and 255",
-                stacklevel=4,
-            )
-
     def check(self, x: Any) -> None:
         """Checks the shape of images, and that integers are 8-bit pixels.
 
@@ -78,6 +62,27 @@ class ImageInput:
                     f"integer images must be 8-bit pixels from 0 to 255, got {images.dtype.name} "
                     f"from {low} to {high}; scale them to floats"
                 )
+
+    def check_array(self, x: Any) -> None:
+        """Checks what is trained on, evaluated or predicted as a whole.
+
+        Raises:
+            ValueError: If its shape is wrong, or it is an array of integers that are all 0 or 1,
+                which the model would see as nearly black.
+        """
+        self.check_shape(x.shape)
+        if not isinstance(x, np.ndarray) or x.dtype.kind not in "iu":
+            return
+        highest = 0
+        for start in range(0, len(x), 1_024):
+            highest = max(highest, int(x[start : start + 1_024].max()))
+            if highest > 1:
+                return
+        if highest == 1:
+            raise ValueError(
+                "integer images must be 8-bit pixels from 0 to 255, where 255 is white, but all "
+                "are 0 or 1; pass images.astype(bool) if they are black and white"
+            )
 
     def check_support(self, x: Any) -> None:
         """Checks the range of images; not within a `tf.function`, which cannot raise.

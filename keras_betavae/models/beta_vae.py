@@ -1,6 +1,5 @@
 """The β-VAE as a Keras model: distributions inside, tensors outside."""
 
-import math
 import operator
 import os
 from collections.abc import Callable, Mapping
@@ -19,6 +18,7 @@ from keras_betavae.models import _batches, _saving
 from keras_betavae.models._bounds import sampled_bounds
 from keras_betavae.models._descent import Compilation, descend
 from keras_betavae.models._faults import FaultWatch
+from keras_betavae.models._fitting import check_parts, fitted_to_data
 from keras_betavae.models._forward import Forward, layer_losses
 from keras_betavae.models._graphs import Graphs
 from keras_betavae.models._images import ImageInput
@@ -62,8 +62,8 @@ class BetaVAE(keras.Model):
         name: Name of the model.
 
     Raises:
-        ValueError: If the encoder and the decoder fit neither each other nor the images, the
-            objective needs more latents, or `log_var_limit` is not above 0.
+        ValueError: If the parts do not fit each other (as a decoder that ends in a sigmoid does not
+            fit `Bernoulli`), or `log_var_limit` is not above 0.
 
     References:
         Higgins et al., β-VAE: Learning Basic Visual Concepts with a Constrained
@@ -96,19 +96,14 @@ class BetaVAE(keras.Model):
     ):
         super().__init__(name=name, **kwargs)
         self.image_shape, self.latent_dim = networks.fitting_shapes(encoder, decoder)
-        if log_var_limit is not None and not 0.0 < log_var_limit < math.inf:
-            raise ValueError(f"log_var_limit must be above 0 or None, got {log_var_limit}")
         self.encoder = encoder
         self.decoder = decoder
         self.objective = Beta(1.0) if objective is None else objective
         self.likelihood = Bernoulli() if likelihood is None else likelihood
-        for part, kind in ((self.objective, Objective), (self.likelihood, Likelihood)):
-            if not isinstance(part, kind):
-                raise ValueError(f"{kind.__name__.lower()} must be a {kind.__name__}, got {part!r}")
-        self.objective.open_latents(0, self.latent_dim)  # Raises now if there are too few.
+        self.log_var_limit = log_var_limit
+        check_parts(self)
         # A plain object's variables would not be tracked.
         self._likelihood_weights = list(self.likelihood.weights)
-        self.log_var_limit = log_var_limit
         self.seed = seed
         self._streams = RandomStreams(seed)
         # Keras tracks what is an attribute of the model.
@@ -145,7 +140,9 @@ class BetaVAE(keras.Model):
         )
 
     @classmethod
-    def from_preset(cls, preset: str, **overrides: Any) -> "BetaVAE":
+    def from_preset(
+        cls, preset: str, data: Any = None, *, verbose: bool = True, **overrides: Any
+    ) -> "BetaVAE":
         """Creates a compiled model from a paper's recipe.
 
         The model is of the recipe's class (`FactorVAE` for "locatello_factor"), or of the class
@@ -153,6 +150,8 @@ class BetaVAE(keras.Model):
 
         Args:
             preset: One of `presets.names()`.
+            data: A data set to whose shape and size the recipe is fitted.
+            verbose: Whether to print in a line what `data` changed.
             **overrides: `input_shape`, `latent_dim`, `objective`, `likelihood` and
                 `optimizer` replace the recipe's; `standardization=data.mean_and_std()` is given
                 to `networks.standardized` and `Gaussian`; all else is the constructor's.
@@ -165,6 +164,7 @@ class BetaVAE(keras.Model):
             >>> vae.objective.beta, vae.latent_dim, type(vae.optimizer).__name__
             (4.0, 6, 'Adagrad')
         """
+        overrides = fitted_to_data(preset, data, overrides, verbose)
         kind, arguments, optimizer = presets.model_of(preset, cls, overrides)
         vae = kind(**arguments)
         vae.compile(optimizer=optimizer)

@@ -20,14 +20,15 @@ class Dense:
 
 @dataclasses.dataclass(frozen=True)
 class Convolutional:
-    """Convolutions of stride 2 down to 4×4, then dense layers; the decoder is the mirror.
+    """Convolutions of stride 2 down to a few places, then dense layers; the decoder mirrors them.
 
-    The layers are those published for 64×64; `layers_for` fits them to other sizes.
+    The layers are those published for 64×64, which is halved four times, to 4×4; `layers_for`
+    fits them to other sizes.
 
     Attributes:
         filters: Filters of each convolution of the encoder, from the image to the code.
         kernels: Side of each convolution's kernel; those of the decoder are all 4.
-        dense: Units of each dense layer, from 4×4 to the code.
+        dense: Units of each dense layer, from the coarsest maps to the code.
         source: Where they are published.
     """
 
@@ -49,14 +50,14 @@ class Convolutional:
 class Broadcast:
     """A code laid out on a grid, two kinds of convolutions, and a doubling of the side by each.
 
+    The grid is that of the coarsest maps but one, 8×8 for an image of 64×64.
+
     Attributes:
-        grid: Side of the grid.
         filters: Filters of each 3×3 convolution on the grid.
         doubling: Filters of each 4×4 transposed convolution of stride 2 but the last.
         source: Where they are published.
     """
 
-    grid: int
     filters: tuple[int, ...]
     doubling: int
     source: str
@@ -66,11 +67,12 @@ class Broadcast:
 class Patches:
     """Images that come in as patches of pixels, and are drawn as patches of pixels.
 
+    The decoder lays the code out on the grid of `Broadcast`.
+
     Attributes:
         patch: Side of the patches that the encoder's first convolution takes.
         filters: Filters of that convolution, and of each 3×3 convolution of stride 2 after it.
-        dense: Units of the dense layer between 4×4 and the code.
-        grid: Side of the grid on which the decoder lays the code out.
+        dense: Units of the dense layer between the coarsest maps and the code.
         units: Units of the layers that the decoder has at each place of the grid.
         mixing: Filters of the 3×3 convolution after them.
         doubling: Filters of each 4×4 transposed convolution of stride 2 but the last.
@@ -80,7 +82,6 @@ class Patches:
     patch: int
     filters: tuple[int, int]
     dense: int
-    grid: int
     units: tuple[int, ...]
     mixing: int
     doubling: int
@@ -97,8 +98,6 @@ CONV = Convolutional(
 BURGESS = Convolutional((32, 32, 32, 32), (4, 4, 4, 4), (256, 256), "Burgess et al. 2017, appendix")
 LOCATELLO = Convolutional((32, 32, 64, 64), (4, 4, 2, 2), (256,), "Locatello et al. 2019, Table 1")
 BROADCAST = Broadcast(
-    8, (64, 64), 32, "after Watters et al. 2019, on the 8×8 grid of Locatello et al. 2020"
+    (64, 64), 32, "after Watters et al. 2019, on the 8×8 grid of Locatello et al. 2020"
 )
-PATCHES = Patches(
-    4, (32, 64), 256, 8, (128, 64), 64, 32, "ours, after BROADCAST and Shi et al. 2016"
-)
+PATCHES = Patches(4, (32, 64), 256, (128, 64), 64, 32, "ours, after BROADCAST and Shi et al. 2016")

@@ -1,9 +1,17 @@
-"""The convolutional networks: an image is halved down to 4×4, and doubled again."""
+"""The convolutional networks: an image is halved to a few places, and doubled again.
 
+They take images of any height and width of at least 8. Each side is halved, and rounded up, until
+4 to 6 places are left; one that has as few stays while the other is halved. The layers nearest to
+the code are the published ones, and layers like the first are added or dropped next to the image.
+A decoder has the maps of its encoder: where a side was odd, the last place of the doubled one is
+cut off, which makes the convolution the transpose of the encoder's.
+"""
+
+import math
 from collections.abc import Sequence
 
 import keras
-from keras import layers
+from keras import KerasTensor, layers
 
 from keras_betavae.networks.architectures import (
     BROADCAST,
@@ -14,7 +22,7 @@ from keras_betavae.networks.architectures import (
     Convolutional,
 )
 from keras_betavae.networks.dense import gaussian_head, stacked
-from keras_betavae.networks.fitting import COARSEST, halvings
+from keras_betavae.networks.fitting import map_sizes
 from keras_betavae.networks.layers import (
     Conv2DTranspose,
     Coordinates,
@@ -27,12 +35,12 @@ from keras_betavae.networks.layers import (
 def conv_encoder(input_shape: Sequence[int], latent_dim: int) -> keras.Model:
     """Returns the encoder of Higgins et al. for chairs, faces and CelebA.
 
-    Filters 32, 32, 64, 64 of 4×4, then 256 dense units. These are the layers for 64×64; for
-    other sides the layers nearest to the code stay, and layers like the first are added or
-    dropped next to the image.
+    Filters 32, 32, 64, 64 of 4×4, then 256 dense units. These are the layers for 64×64, which is
+    halved to 4×4; other sizes are halved until each side has 4 to 6 places. The layers nearest to
+    the code stay, and layers like the first are added or dropped next to the image.
 
     Args:
-        input_shape: (side, side, channels), side a power of two from 32 to 256.
+        input_shape: (height, width, channels), height and width at least 8.
         latent_dim: Number of latents, at least 1.
 
     Raises:
@@ -62,8 +70,8 @@ def conv_decoder(latent_dim: int, output_shape: Sequence[int]) -> keras.Model:
         Higgins et al. 2017, Table 1; Locatello et al. 2019, Table 1.
 
     Example:
-        >>> conv_decoder(32, (128, 128, 3)).output_shape
-        (None, 128, 128, 3)
+        >>> conv_decoder(32, (178, 218, 3)).output_shape
+        (None, 178, 218, 3)
     """
     return _decoder("conv_decoder", CONV, latent_dim, output_shape)
 
@@ -134,9 +142,9 @@ def broadcast_decoder(latent_dim: int, output_shape: Sequence[int]) -> keras.Mod
     """Returns a decoder that receives the coordinates of each place with the code.
 
     Other decoders must learn every position separately. Here the code is laid with the
-    coordinates on an 8×8 grid, where two 3×3 convolutions have 64 filters; transposed 4×4 ones of
-    32 double the side. A latent that is compared with a coordinate moves what is drawn, so
-    positions are found early and align with latents.
+    coordinates on a grid, 8×8 for an image of 64×64, where two 3×3 convolutions have 64 filters;
+    transposed 4×4 ones of 32 double the sides. A latent that is compared with a coordinate moves
+    what is drawn, so positions are found early and align with latents.
 
     Args:
         latent_dim: Number of latents, at least 1.
@@ -153,20 +161,21 @@ def broadcast_decoder(latent_dim: int, output_shape: Sequence[int]) -> keras.Mod
         >>> broadcast_decoder(10, (64, 64, 3)).output_shape
         (None, 64, 64, 3)
     """
-    n_layers = halvings(output_shape, latent_dim)
+    maps = map_sizes(output_shape, latent_dim)
+    finer = maps[: max(1, len(maps) - 1)]  # The grid is that of the coarsest maps but one.
     z = keras.Input((latent_dim,), name="z")
-    h = SpatialBroadcast(BROADCAST.grid)(z)
+    h = SpatialBroadcast(finer[-1][1])(z)
     for width in BROADCAST.filters:
         h = layers.Conv2D(width, 3, padding="same", activation="relu")(h)
-    # The grid is twice the side of the other decoders', and the last layer doubles too.
-    return _doubled("broadcast_decoder", z, h, [BROADCAST.doubling] * (n_layers - 2), output_shape)
+    h = _doubled(h, [BROADCAST.doubling] * (len(finer) - 1), finer[:0:-1])
+    return keras.Model(z, _params(h, output_shape), name="broadcast_decoder")
 
 
 def patch_encoder(input_shape: Sequence[int], latent_dim: int) -> keras.Model:
     """Returns an encoder that begins with patches and knows where in the image they are.
 
     32 filters on patches of 4×4, to which the coordinates are added, then 64 of 3×3 and stride 2
-    down to 4×4, then 256 dense units.
+    down to the coarsest maps, then 256 dense units.
 
     Args:
         input_shape: As in `conv_encoder`.
@@ -179,14 +188,14 @@ def patch_encoder(input_shape: Sequence[int], latent_dim: int) -> keras.Model:
         >>> patch_encoder((64, 64, 1), latent_dim=10).count_params()
         324660
     """
-    n_layers = halvings(input_shape, latent_dim)
+    maps = map_sizes(input_shape, latent_dim, least=2)  # A patch halves twice.
     image = keras.Input(tuple(input_shape), name="image")
     first, other = PATCHES.filters
     side = PATCHES.patch
     h = layers.Conv2D(first, side, strides=side, padding="same", activation="relu")(image)
     h = Coordinates()(h)
-    for _ in range(n_layers - 2):  # A patch halves twice.
-        h = layers.Conv2D(other, 3, strides=2, padding="same", activation="relu")(h)
+    for sizes in maps[2:]:
+        h = layers.Conv2D(other, 3, _strides(*sizes), padding="same", activation="relu")(h)
     h = stacked(layers.Flatten()(h), [PATCHES.dense], "relu")
     return keras.Model(image, gaussian_head(h, latent_dim), name="patch_encoder")
 
@@ -194,10 +203,11 @@ def patch_encoder(input_shape: Sequence[int], latent_dim: int) -> keras.Model:
 def patch_decoder(latent_dim: int, output_shape: Sequence[int]) -> keras.Model:
     """Returns a broadcast decoder that draws patches, which is cheaper on a CPU.
 
-    The code is laid with the coordinates on an 8×8 grid. At each place dense layers of 128 and 64
-    units see them; then come a 3×3 convolution of 64 filters, transposed 4×4 ones of 32 that double
-    the side, and a last one whose channels are the pixels of 2×2 patches. The first two latents
-    begin as shifts of the grid (`layers.Translations`), so that positions are found along them.
+    The code is laid with the coordinates on the grid of `broadcast_decoder`. At each place dense
+    layers of 128 and 64 units see them; then come a 3×3 convolution of 64 filters, transposed 4×4
+    ones of 32 that double the sides, and a last one whose channels are the pixels of 2×2 patches.
+    The first two latents begin as shifts of the grid (`layers.Translations`), so that positions are
+    found along them.
 
     Args:
         latent_dim: Number of latents, at least 1.
@@ -213,18 +223,19 @@ def patch_decoder(latent_dim: int, output_shape: Sequence[int]) -> keras.Model:
         >>> patch_decoder(10, (64, 64, 1)).output_shape
         (None, 64, 64, 1)
     """
-    n_layers = halvings(output_shape, latent_dim)
+    maps = map_sizes(output_shape, latent_dim, least=2)
+    finer = maps[: max(2, len(maps) - 1)]
     z = keras.Input((latent_dim,), name="z")
     first, *others = PATCHES.units
-    h = SpatialBroadcast(PATCHES.grid)(z)
+    h = SpatialBroadcast(finer[-1][1])(z)
     h = layers.Dense(first, activation="relu", kernel_initializer=Translations())(h)
     h = stacked(h, others, "relu")
     h = layers.Conv2D(PATCHES.mixing, 3, padding="same", activation="relu")(h)
-    # The grid is 8×8, and the last two layers double.
-    h = _doublings(h, [PATCHES.doubling] * (n_layers - 3))
+    h = _doubled(h, [PATCHES.doubling] * (len(finer) - 2), finer[:1:-1])
     pixels = layers.Conv2DTranspose(4 * output_shape[-1], 4, strides=2, padding="same")(h)
+    pixels = _cut(pixels, maps[0][1])
     params = DepthToSpace(2, dtype="float32", name="params")(pixels)
-    return keras.Model(z, params, name="patch_decoder")
+    return keras.Model(z, _cut(params, output_shape, "float32"), name="patch_decoder")
 
 
 # Published as equal to those of Higgins et al.; the broadcast decoder has no encoder of its own.
@@ -235,11 +246,11 @@ broadcast_encoder = conv_encoder
 def _encoder(
     name: str, published: Convolutional, input_shape: Sequence[int], latent_dim: int
 ) -> keras.Model:
-    n_layers = halvings(input_shape, latent_dim)
+    maps = map_sizes(input_shape, latent_dim)
     image = keras.Input(tuple(input_shape), name="image")
     h = image
-    for filters, kernel in published.layers_for(n_layers):
-        h = layers.Conv2D(filters, kernel, strides=2, padding="same", activation="relu")(h)
+    for (filters, kernel), sizes in zip(published.layers_for(len(maps)), maps, strict=True):
+        h = layers.Conv2D(filters, kernel, _strides(*sizes), padding="same", activation="relu")(h)
     h = stacked(layers.Flatten()(h), published.dense, "relu")
     return keras.Model(image, gaussian_head(h, latent_dim), name=name)
 
@@ -247,29 +258,43 @@ def _encoder(
 def _decoder(
     name: str, published: Convolutional, latent_dim: int, output_shape: Sequence[int]
 ) -> keras.Model:
-    *inner, last = [
-        filters for filters, _ in published.layers_for(halvings(output_shape, latent_dim))
-    ]
+    maps = map_sizes(output_shape, latent_dim)
+    *inner, last = [filters for filters, _ in published.layers_for(len(maps))]
+    shape = (*maps[-1][1], last)
     z = keras.Input((latent_dim,), name="z")
-    h = stacked(z, [*reversed(published.dense), COARSEST * COARSEST * last], "relu")
-    h = layers.Reshape((COARSEST, COARSEST, last))(h)
-    return _doubled(name, z, h, inner[::-1], output_shape)
+    h = stacked(z, [*reversed(published.dense), math.prod(shape)], "relu")
+    h = layers.Reshape(shape)(h)
+    h = _doubled(h, inner[::-1], maps[:0:-1])
+    return keras.Model(z, _params(h, output_shape), name=name)
+
+
+def _strides(larger: tuple[int, int], smaller: tuple[int, int]) -> tuple[int, ...]:
+    return tuple(1 if before == after else 2 for before, after in zip(larger, smaller, strict=True))
 
 
 def _doubled(
-    name: str,
-    z: keras.KerasTensor,
-    h: keras.KerasTensor,
+    h: KerasTensor,
     filters: Sequence[int],
-    output_shape: Sequence[int],
-) -> keras.Model:
-    """Returns the decoder whose side is doubled by each of `filters` and by the last layer."""
-    h = _doublings(h, filters)
-    params = Conv2DTranspose(output_shape[-1], dtype="float32", name="params")(h)
-    return keras.Model(z, params, name=name)
-
-
-def _doublings(h: keras.KerasTensor, filters: Sequence[int]) -> keras.KerasTensor:
-    for width in filters:
-        h = layers.Conv2DTranspose(width, 4, strides=2, padding="same", activation="relu")(h)
+    maps: Sequence[tuple[tuple[int, int], tuple[int, int]]],
+) -> KerasTensor:
+    """Returns maps that go back through the halvings of `maps`, the coarsest one first."""
+    for width, (larger, smaller) in zip(filters, maps, strict=True):
+        h = layers.Conv2DTranspose(
+            width, 4, strides=_strides(larger, smaller), padding="same", activation="relu"
+        )(h)
+        h = _cut(h, larger)
     return h
+
+
+def _params(h: KerasTensor, output_shape: Sequence[int]) -> KerasTensor:
+    """Returns the decoder's output, twice as large as its maps."""
+    params = Conv2DTranspose(output_shape[-1], dtype="float32", name="params")(h)
+    return _cut(params, output_shape, "float32")
+
+
+def _cut(h: KerasTensor, shape: Sequence[int], dtype: str | None = None) -> KerasTensor:
+    """Returns maps without the last row or column that is too many, if any is."""
+    bottom, right = h.shape[1] - shape[0], h.shape[2] - shape[1]
+    if not bottom and not right:
+        return h
+    return layers.Cropping2D(((0, bottom), (0, right)), dtype=dtype)(h)

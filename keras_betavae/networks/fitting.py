@@ -1,29 +1,54 @@
 """Which shapes networks take, and whether an encoder and a decoder fit each other."""
 
-import math
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
 import keras
 from keras import layers
 
-COARSEST = 4
-"""Side of the maps between the convolutions and the dense layers."""
+SMALLEST = 8
+"""The shortest side that the convolutional networks take."""
+COARSEST = 6
+"""The most places that a side of the coarsest maps has."""
 
 
-def halvings(shape: Sequence[int], latent_dim: int) -> int:
-    """Returns how often stride 2 halves an image of a shape down to 4×4.
+def map_sizes(
+    shape: Sequence[int], latent_dim: int, least: int = 1
+) -> list[tuple[tuple[int, int], tuple[int, int]]]:
+    """Returns how the maps of an image become smaller, from the image to the coarsest.
+
+    Each side is halved, and rounded up, until 4 to 6 places are left. A side that has as few
+    stays while the other is halved further.
+
+    Args:
+        shape: (height, width, channels).
+        latent_dim: Number of latents, which is checked as well.
+        least: Halvings that every side has, however short it is.
+
+    Returns:
+        The (height, width) before and after each halving.
 
     Raises:
         ValueError: If the convolutional networks do not take the shape, or `latent_dim` is below 1.
+
+    Example:
+        >>> map_sizes((28, 44, 1), latent_dim=10)
+        [((28, 44), (14, 22)), ((14, 22), (7, 11)), ((7, 11), (4, 6))]
     """
     check_positive(shape, latent_dim)
-    if len(shape) != 3 or shape[0] != shape[1] or shape[0] not in (32, 64, 128, 256):
+    if len(shape) != 3 or min(shape[:2]) < SMALLEST:
         raise ValueError(
-            "image shape must be (side, side, channels) with side 32, 64, 128 or 256, got "
+            f"image shape must be (height, width, channels) with sides of at least {SMALLEST}, got "
             f"{tuple(shape)}; dense_encoder and dense_decoder (the preset higgins_quick) take any"
         )
-    return int(math.log2(shape[0] // COARSEST))
+    sizes = [(int(shape[0]), int(shape[1]))]
+    while max(sizes[-1]) > COARSEST or len(sizes) <= least:
+        height, width = (
+            -(-side // 2) if side > COARSEST or len(sizes) <= least else side for side in sizes[-1]
+        )
+        sizes.append((height, width))
+    return list(itertools.pairwise(sizes))
 
 
 def check_positive(shape: Sequence[int], latent_dim: int) -> None:
@@ -89,3 +114,23 @@ def are_dense(*models: keras.Model) -> bool:
         for model in models
         for layer in model.layers
     )
+
+
+def last_activation(network: keras.Model) -> str | None:
+    """Returns the name of the activation that a network ends in, None if it is not known.
+
+    Layers that only reshape or cut are passed over.
+    """
+    tensor: Any = getattr(network, "output", None)
+    while isinstance(tensor, keras.KerasTensor):
+        operation: Any = tensor._keras_history.operation
+        if isinstance(operation, keras.Model):
+            return last_activation(operation)
+        activation = getattr(operation, "activation", operation)
+        if not isinstance(operation, _RESHAPING):
+            return getattr(activation, "__name__", type(activation).__name__).lower()
+        tensor = operation.input
+    return None
+
+
+_RESHAPING = layers.Reshape, layers.Flatten, layers.Permute, layers.Cropping2D, layers.Cropping1D

@@ -8,61 +8,63 @@ import numpy as np
 import tensorflow as tf
 
 
-def _coordinates(side: int) -> np.ndarray:
-    """Returns (x_j, x_i) of each place (i, j), (side, side, 2)."""
-    places = np.linspace(-1.0, 1.0, side)
-    return np.stack(np.meshgrid(places, places), axis=-1)
+def _coordinates(height: int, width: int) -> np.ndarray:
+    """Returns (x_j, y_i) of each place (i, j), (height, width, 2)."""
+    x, y = np.linspace(-1.0, 1.0, width), np.linspace(-1.0, 1.0, height)
+    return np.stack(np.meshgrid(x, y), axis=-1)
 
 
 @keras.saving.register_keras_serializable(package="keras_betavae")
 class SpatialBroadcast(keras.layers.Layer):
-    r"""Repeats a code at every place of a square grid, with the place's coordinates.
+    r"""Repeats a code at every place of a grid, with the place's coordinates.
 
     .. math::
-        y_{ij} = (z, \; x_j, \; x_i), \qquad x_k = -1 + \frac{2k}{side - 1}
+        h_{ij} = (z, \; x_j, \; y_i), \qquad
+        x_j = -1 + \frac{2j}{width - 1}, \qquad y_i = -1 + \frac{2i}{height - 1}
 
     Args:
-        side: Rows and columns of the grid, at least 2.
+        size: Height and width of the grid, each at least 2, or one number for both.
         **kwargs: As in `keras.layers.Layer`.
 
     Raises:
-        ValueError: If `side` is below 2.
+        ValueError: If `size` is not one or two numbers of at least 2.
 
     References:
         Watters et al., Spatial Broadcast Decoder, 2019.
 
     Example:
-        >>> SpatialBroadcast(8)(tf.ones((2, 10))).shape
-        TensorShape([2, 8, 8, 12])
+        >>> SpatialBroadcast((6, 8))(tf.ones((2, 10))).shape
+        TensorShape([2, 6, 8, 12])
     """
 
-    def __init__(self, side: int, **kwargs: Any):
+    def __init__(self, size: int | Sequence[int], **kwargs: Any):
         super().__init__(**kwargs)
-        if side < 2:
-            raise ValueError(f"side must be at least 2, got {side}")
-        self.side = side
+        sides = (size, size) if isinstance(size, int) else tuple(size)
+        if len(sides) != 2 or min(sides) < 2:
+            raise ValueError(f"size must be one or two numbers of at least 2, got {size}")
+        self.size = sides
 
     def call(self, z: tf.Tensor) -> tf.Tensor:
-        """Returns (batch, side, side, latent_dim + 2) of codes (batch, latent_dim)."""
-        grid = tf.constant(_coordinates(self.side), z.dtype)
-        shape = tf.shape(z)[0], self.side, self.side
+        """Returns (batch, height, width, latent_dim + 2) of codes (batch, latent_dim)."""
+        grid = tf.constant(_coordinates(*self.size), z.dtype)
+        shape = tf.shape(z)[0], *self.size
         codes = tf.broadcast_to(z[:, None, None, :], (*shape, z.shape[1]))
         return tf.concat([codes, tf.broadcast_to(grid, (*shape, 2))], axis=-1)
 
     def get_config(self) -> dict:
         """Returns the arguments."""
-        return {**super().get_config(), "side": self.side}
+        return {**super().get_config(), "size": self.size}
 
 
 @keras.saving.register_keras_serializable(package="keras_betavae")
 class Translations(keras.initializers.Initializer):
     r"""Glorot's uniform weights, but the first two latents begin as shifts of the grid.
 
-    For a dense layer on the output of `SpatialBroadcast`, (z, x_j, x_i):
+    For a dense layer on the output of `SpatialBroadcast`, (z, x_j, y_i):
 
     .. math:: W_{z_1} = W_x, \qquad W_{z_2} = W_y
 
-    so that the layer sees x_j + z_1 and x_i + z_2. What moves in the images is then found along
+    so that the layer sees x_j + z_1 and y_i + z_2. What moves in the images is then found along
     these two latents, where it is otherwise found along any two directions. With a single latent,
     it is the shift along x.
 
@@ -95,7 +97,8 @@ class Coordinates(keras.layers.Layer):
     r"""Adds the coordinates of each place to its channels.
 
     .. math::
-        y_{ij} = (h_{ij}, \; x_j, \; x_i), \qquad x_k = -1 + \frac{2k}{side - 1}
+        h'_{ij} = (h_{ij}, \; x_j, \; y_i), \qquad
+        x_j = -1 + \frac{2j}{width - 1}, \qquad y_i = -1 + \frac{2i}{height - 1}
 
     References:
         Liu et al., An Intriguing Failing of Convolutional Neural Networks and the CoordConv
@@ -107,8 +110,8 @@ class Coordinates(keras.layers.Layer):
     """
 
     def call(self, h: tf.Tensor) -> tf.Tensor:
-        """Returns (batch, side, side, channels + 2)."""
-        grid = tf.constant(_coordinates(h.shape[1]), h.dtype)
+        """Returns (batch, height, width, channels + 2)."""
+        grid = tf.constant(_coordinates(*h.shape[1:3]), h.dtype)
         shape = tf.shape(h)[0], *grid.shape
         return tf.concat([h, tf.broadcast_to(grid, shape)], axis=-1)
 

@@ -52,8 +52,8 @@ def standardized(
     def layer(name: str, invert: bool) -> layers.Layer:
         # Under a mixed policy, 16 bits would quantize the values.
         return layers.Normalization(
-            mean=mean.tolist(),
-            variance=(std**2).tolist(),
+            mean=center.tolist(),
+            variance=(scale**2).tolist(),
             invert=invert,
             dtype="float32",
             name=name,

@@ -28,8 +28,8 @@ def image_grid(images: np.ndarray, *, padding: int = 2, zoom: int = 1) -> np.nda
     """Lays images out in rows and columns, with gray lines between them.
 
     Args:
-        images: Floats (rows, columns, height, width, channels) of 1 or 3 channels;
-            values are clipped to 0 to 1.
+        images: Floats (rows, columns, height, width, channels), clipped to 0 to 1. Of more than
+            three channels the first three are shown as red, green and blue, of two the first.
         padding: Pixels between and around the images.
         zoom: Each pixel becomes a square of this side.
 
@@ -44,10 +44,12 @@ def image_grid(images: np.ndarray, *, padding: int = 2, zoom: int = 1) -> np.nda
         (19, 28, 3)
     """
     images = np.asarray(images)
-    if images.ndim != 5 or images.shape[-1] not in (1, 3):
+    if images.ndim != 5:
         raise ValueError(
-            f"images must have the shape (rows, columns, height, width, 1 or 3), got {images.shape}"
+            "images must have the shape (rows, columns, height, width, channels), got "
+            f"{images.shape}"
         )
+    images = images[..., : 3 if images.shape[-1] >= 3 else 1]
     pixels = np.rint(np.clip(images, 0.0, 1.0) * 255).astype(np.uint8)
     pixels = pixels.repeat(zoom, axis=2).repeat(zoom, axis=3)
     margins = [(0, 0), (0, 0), (padding, 0), (padding, 0), (0, 0)]

@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+import math
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 from keras_betavae.datasets._sources import Source, source_of
 from keras_betavae.datasets._unpacked import fill, mapped
 from keras_betavae.datasets.images import ImageDataset
-from keras_betavae.datasets.user._pictures import SUFFIXES, Pictures
+from keras_betavae.datasets.user._pictures import SUFFIXES, Pictures, has_proportions
 from keras_betavae.datasets.user.arrays import labelled
 
 
@@ -22,6 +23,8 @@ def from_folder(
     *,
     crop: bool = True,
     factors: str | os.PathLike | None = None,
+    class_folders: bool = False,
+    value_range: tuple[float, float] | None = None,
     cache_dir: str | os.PathLike | None = None,
 ) -> ImageDataset:
     """Makes a data set of the pictures in a folder and the folders in it.
@@ -29,7 +32,7 @@ def from_folder(
     Pictures are PNG, JPEG, WebP, BMP, GIF, TIFF or PPM files (of several frames the first), in
     the order of their paths. They are decoded whenever they are asked for, in parallel threads,
     or, with `cache_dir`, once. Turned photographs are turned upright, transparent pictures get a
-    white background, and 16-bit grays are scaled to 8 bits.
+    white background, and grays of more than 8 bits are scaled to 8 bits.
 
     Args:
         path: The folder. Files and folders whose names begin with a dot, and links to
@@ -42,6 +45,11 @@ def from_folder(
         factors: A CSV file: a header with the factors' names, then a row for each picture, its
             path relative to the folder first and then its factors' values (numbers or text).
             Pictures that it does not list are left out.
+        class_folders: Whether each picture's folder below `path` is its class, the factor
+            `class`; the classes are sorted by name.
+        value_range: Of gray pictures of more than 8 bits, the values that become black and white,
+            such as (0, 4095) for 12 bits. By default the lowest and highest value in the folder,
+            for which all pictures are read the first time that such a picture is asked for.
         cache_dir: A folder for the decoded images, one byte per value. If a picture is added,
             removed or changed, all are decoded again.
 
@@ -54,38 +62,95 @@ def from_folder(
     Raises:
         FileNotFoundError: If there is no such folder or CSV file.
         ValueError: If there are no pictures, an argument is outside its range, the CSV file
-            does not fit or, with `cache_dir`, a picture cannot be decoded.
+            does not fit, `class_folders` finds fewer than two classes or a picture outside of
+            them or, with `cache_dir`, a picture cannot be decoded.
         OSError: If a file cannot be read now, or the cache cannot be written.
     """
     folder = Path(path)
-    sides = np.asarray(image_size)
-    if sides.shape not in ((), (2,)) or sides.dtype.kind not in "iu" or sides.min() < 1:
-        raise ValueError(f"image_size must be one or two integers, at least 1, got {image_size}")
-    height, width = np.broadcast_to(sides, 2).tolist()
+    height, width = _size(image_size)
     if channels not in (1, 3):
         raise ValueError(f"channels must be 1 or 3, got {channels}")
-    if not folder.is_dir():
-        raise FileNotFoundError(f"there is no folder {folder}")
-    names, rows, head = _listed(folder), None, None
+    if value_range is not None and not -math.inf < value_range[0] < value_range[1] < math.inf:
+        raise ValueError(f"value_range must be two numbers that rise, got {value_range}")
+    if class_folders and factors is not None:
+        raise ValueError(
+            f"class_folders must be left out where a CSV file has the factors, got {factors}"
+        )
+    names, head = _listed(folder), None
+    rows: list[list[float | str]] | None = None
     if factors is not None:
         names, rows, head = _read_factors(Path(factors), folder, names)
-    if not names:
-        raise ValueError(f"{folder} holds no pictures ({', '.join(SUFFIXES)})")
-    pictures = Pictures([folder / name for name in names], (height, width, channels), crop)
+    elif class_folders:
+        rows, head = _classes(folder, names), ["class"]
+    pictures = Pictures(
+        [folder / name for name in names], (height, width, channels), crop, value_range
+    )
     source: Source = pictures
     if cache_dir is not None:
-        which = (str(folder.resolve()), str(factors), pictures.image_shape, crop)
+        which = (str(folder.resolve()), str(factors), pictures.image_shape, crop, value_range)
         source = _cached(pictures, folder, Path(cache_dir), _digest(which))
     if rows is None:
         return ImageDataset(source)
     try:
         return labelled(source, rows, head)
     except ValueError as error:
-        raise ValueError(f"{factors}: {error}") from error
+        raise ValueError(f"{factors or folder}: {error}") from error
+
+
+def count_other_proportions(
+    path: str | os.PathLike, image_size: int | tuple[int, int], n: int = 100
+) -> tuple[int, int]:
+    """Returns how many of some pictures in a folder are cropped, or stretched, to a size.
+
+    Args:
+        path: The folder.
+        image_size: As in `from_folder`.
+        n: Pictures to look at, evenly over the folder.
+
+    Returns:
+        Their number, and that of the pictures looked at.
+
+    Raises:
+        FileNotFoundError: As `from_folder`.
+        ValueError: If one of them cannot be read, or as `from_folder`.
+    """
+    folder, size = Path(path), _size(image_size)
+    names = _listed(folder)
+    some = names[:: -(-len(names) // n)]
+    return sum(not has_proportions(folder / name, *size) for name in some), len(some)
+
+
+def _size(image_size: int | tuple[int, int]) -> tuple[int, int]:
+    """Returns the height and width that `image_size` stands for."""
+    sides = np.asarray(image_size)
+    if sides.shape not in ((), (2,)) or sides.dtype.kind not in "iu" or sides.min() < 1:
+        raise ValueError(f"image_size must be one or two integers, at least 1, got {image_size}")
+    height, width = np.broadcast_to(sides, 2).tolist()
+    return height, width
+
+
+def _classes(folder: Path, names: Sequence[str]) -> list[list[float | str]]:
+    """Returns the first folder in each picture's path."""
+    outside = next((name for name in names if "/" not in name), None)
+    if outside is not None:
+        raise ValueError(
+            f"class_folders needs a folder for each class, but {folder} holds {outside}"
+        )
+    classes = [name.partition("/")[0] for name in names]
+    if len(set(classes)) < 2:
+        raise ValueError(f"class_folders needs two or more folders, but {folder} has {classes[0]}")
+    return [[name] for name in classes]
 
 
 def _listed(folder: Path) -> list[str]:
-    """Returns the pictures' paths below the folder, with forward slashes, sorted."""
+    """Returns the pictures' paths below the folder, with forward slashes, sorted.
+
+    Raises:
+        FileNotFoundError: If there is no such folder.
+        ValueError: If it holds no pictures.
+    """
+    if not folder.is_dir():
+        raise FileNotFoundError(f"there is no folder {folder}")
     names = []
 
     def refuse(error: OSError) -> None:
@@ -96,6 +161,8 @@ def _listed(folder: Path) -> list[str]:
         for name in files:
             if name.lower().endswith(SUFFIXES) and not name.startswith("."):
                 names.append((Path(parent) / name).relative_to(folder).as_posix())
+    if not names:
+        raise ValueError(f"{folder} holds no pictures ({', '.join(SUFFIXES)})")
     return sorted(names)
 
 
