@@ -40,6 +40,7 @@ def parameters(**changed):
         ({"beta_norm": 1.0}, "higgins_quick", {"beta_norm": 0.5}),
         ({"weights": {"beta": 2.0}}, "sprites_quick", {"weights": {"beta": 1.0}}),
         ({}, "locatello_factor", {"weights": {"gamma": 15.0}}),
+        ({}, "capacity_quick", {"weights": {"capacity": 9.0}}),
         ({}, "locatello_dip_i", {"weights": {"lambda_od": 5.0}}),
         # C is the strength, not γ; it rises in a third of the steps in a third of the training.
         ({}, "burgess_dsprites", {"weights": {"max_capacity": 12.5, "n_steps": 33_333}}),
