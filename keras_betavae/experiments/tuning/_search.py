@@ -86,10 +86,11 @@ class Search:
         recipe = presets.get(parameters["preset"])
         known = {**recipe.objective.get_config(), **recipe.options}
         given = {**known, **(self.base.get("weights") or {})}
-        if "capacity" in known and "capacity" not in (self.base.get("weights") or {}):
-            # A controller finds β for a constant C too; of one that rises, the end is varied.
-            capacity = recipe.objective.capacity
-            given["capacity"] = capacity(recipe.steps) if callable(capacity) else capacity
+        capacity: Any = getattr(recipe.objective, "capacity", None)
+        if "capacity" in known and callable(capacity):
+            # A controller finds β for a constant C too: of one that rises, the end is varied.
+            given = {**known, "capacity": float(capacity(recipe.steps))}
+            given |= self.base.get("weights") or {}
         names = [n for n in ("beta", "beta_norm") if self.base.get(n) is not None]
         # The γ of Burgess et al. is a constant of the method, and C the strength.
         names += ["gamma"] if "gamma" in recipe.options else list(_STRENGTHS)
