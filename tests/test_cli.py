@@ -400,8 +400,8 @@ def test_the_module_runs_as_a_program(monkeypatch, capsys):
 
 
 COMMANDS = [
-    "train", "sweep", "reproduce", "evaluate", "traverse", "report", "export", "scores", "datasets",
-    "doctor",
+    "train", "sweep", "tune", "reproduce", "evaluate", "traverse", "report", "export", "scores",
+    "datasets", "doctor",
 ]  # fmt: skip
 
 
@@ -471,7 +471,7 @@ def test_every_setting_has_an_option(tmp_path, monkeypatch):
         "weights": {"alpha": 2.0, "gamma": 0.5}, "learning_rate": 1e-3, "n_images": 200, "seed": 9,
         "precision": "mixed_bfloat16", "deterministic": True,
     }  # fmt: skip
-    for command in ("train", "sweep"):
+    for command in ("train", "sweep", "tune"):
         given_words = [command, "--out=new", *arguments.split()]
         options = cli._parser(given_words).parse_args(given_words)
         assert chosen_settings(options) == given

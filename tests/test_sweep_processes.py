@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -152,14 +153,13 @@ def test_a_storage_that_cannot_be_used_is_refused_without_its_password(folder):
 
 
 @pytest.fixture(scope="module")
-def postgresql(tmp_path_factory):
+def postgresql():
     """The URL of a PostgreSQL server of this test's own on loopback."""
     pytest.importorskip("psycopg2", reason="SQLAlchemy's driver for PostgreSQL")
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
     initdb = str(found[-1]) if found else shutil.which("initdb")
     if initdb is None:
         pytest.skip("PostgreSQL is not installed")
-    home = tmp_path_factory.mktemp("postgresql")
     as_user, port = {}, 20_000 + os.getpid() % 20_000
     if os.geteuid() == 0:  # It does not run as root.
         import pwd
@@ -168,10 +168,10 @@ def postgresql(tmp_path_factory):
             user = pwd.getpwnam("postgres")
         except KeyError:
             pytest.skip("PostgreSQL needs a user that is not root")
-        for path in (home, *home.parents[:3]):
-            path.chmod(path.stat().st_mode | 0o011)
-        os.chown(home, user.pw_uid, user.pw_gid)
         as_user = {"user": user.pw_uid, "group": user.pw_gid}
+    home = Path(tempfile.mkdtemp())
+    if as_user:
+        os.chown(home, *as_user.values())
     common = {"check": True, "capture_output": True, "cwd": home, **as_user}
     subprocess.run([initdb, "-D", home / "data", "-A", "trust", "-U", "sweeps", "-N"], **common)
     server = subprocess.Popen(
@@ -193,8 +193,9 @@ def postgresql(tmp_path_factory):
             time.sleep(0.1)
         yield f"postgresql+psycopg2://sweeps@127.0.0.1:{port}/postgres"
     finally:
-        server.terminate()
-        server.wait()
+        server.send_signal(signal.SIGINT)  # It would wait for open connections after SIGTERM.
+        server.wait(60)
+        shutil.rmtree(home)
 
 
 @pytest.mark.slow
@@ -271,7 +272,7 @@ def test_another_process_resumes_a_killed_ones_run_from_its_checkpoint(tmp_path)
     with pytest.raises(InUseError), locked(run):
         pass
     killed.kill()
-    killed.wait()
+    killed.communicate()
     reached = max(steps(run))
     assert 0 < reached < 4_000
     with locked(run):  # The kill has released it.
@@ -285,7 +286,7 @@ def test_another_process_resumes_a_killed_ones_run_from_its_checkpoint(tmp_path)
         assert len(rows) - 1 >= reached // 20  # Those of the killed process are there.
     finally:
         other.kill()
-        other.wait()
+        other.communicate()
     assert states(folder)[0] == TrialState.FAIL
 
 

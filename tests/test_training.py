@@ -364,11 +364,6 @@ def test_integer_images_above_255_stop_too(likelihood):
         reused(tiny_vae, None, likelihood).fit(images, verbose=0)
 
 
-def test_binary_images_in_bytes_are_told_to_be_nearly_black():
-    with pytest.warns(UserWarning, match="uint8 images of 0 and 1 are divided by 255"):
-        reused(eager_vae).evaluate(patterns(8).astype("uint8"), verbose=0)
-
-
 @pytest.mark.parametrize(
     "what", [(in_mode, "eight_steps"), (tiny_vae, None, GAUSSIAN)], ids=["eight_steps", "gaussian"]
 )

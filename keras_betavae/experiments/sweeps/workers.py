@@ -50,6 +50,7 @@ def work_in_processes(
             for name, worker in list(workers.items()):
                 if worker.poll() is None:
                     continue
+                worker.communicate()
                 if worker.returncode == 0 or restarts[name] == _RESTARTS:
                     del workers[name]
                     continue
@@ -60,7 +61,7 @@ def work_in_processes(
     finally:
         for process in workers.values():
             process.kill()
-            process.wait()
+            process.communicate()
 
 
 def worker(plan_of: Callable[[Path, str], Plan], runs_per_trial: int = 1) -> None:

@@ -50,7 +50,7 @@ class Measured:
 
 def measure(vae: BetaVAE, data: datasets.ImageDataset, n: int) -> Measured:
     """Encodes images once, the same ones for every model."""
-    indices = data.sample_indices(min(n, len(data)), 0)
+    indices = np.arange(len(data)) if n >= len(data) else data.sample_indices(n, 0)
     codes, kl, costs = [], [], []
     for start in range(0, len(indices), _BATCH):
         images = data.images_at(indices[start : start + _BATCH])

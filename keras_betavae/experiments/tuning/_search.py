@@ -13,7 +13,7 @@ from keras_betavae.experiments.settings import Settings
 from keras_betavae.experiments.sweeps.grid import train_run
 from keras_betavae.experiments.tuning._guards import Measured, fault_of, measure
 
-_STRENGTHS = ("gamma", "max_capacity", "beta", "lambda_od")
+_STRENGTHS = ("capacity", "max_capacity", "beta", "lambda_od")
 _FOR_SEARCH = 0.8
 """The share of a budget that the search may use; the rest trains the chosen setting."""
 
@@ -86,13 +86,18 @@ class Search:
         recipe = presets.get(parameters["preset"])
         known = {**recipe.objective.get_config(), **recipe.options}
         given = {**known, **(self.base.get("weights") or {})}
+        capacity: Any = getattr(recipe.objective, "capacity", None)
+        if "capacity" in known and callable(capacity):
+            # A controller finds β for a constant C too: of one that rises, the end is varied.
+            given = {**known, "capacity": float(capacity(recipe.steps))}
+            given |= self.base.get("weights") or {}
         names = [n for n in ("beta", "beta_norm") if self.base.get(n) is not None]
         # The γ of Burgess et al. is a constant of the method, and C the strength.
-        names += ["gamma"] if "gamma" in recipe.options else list(_STRENGTHS[1:])
+        names += ["gamma"] if "gamma" in recipe.options else list(_STRENGTHS)
         for name in names:
             value = self.base.get(name) or given.get(name)
-            if isinstance(value, int | float):
-                return name, float(f"{value * parameters['strength']:.3g}")
+            if value is not None and not isinstance(value, dict):
+                return name, float(f"{float(value) * parameters['strength']:.3g}")
         raise ValueError(
             f"{parameters['preset']} has no constant β, C, γ or λ to search; choose another preset"
         )

@@ -1,0 +1,260 @@
+"""Searches that train nothing: what is tried, what is chosen, what the page says."""
+
+import dataclasses
+import types
+
+import numpy as np
+import optuna
+import pytest
+import tensorflow as tf
+
+from keras_betavae import cli, metrics
+from keras_betavae.datasets import ImageDataset
+from keras_betavae.experiments import runs, tune, tuning
+from keras_betavae.experiments.tuning import _guards, _search
+from keras_betavae.experiments.tuning._choice import choose
+from keras_betavae.experiments.tuning._guards import Measured, fault_of, share
+from keras_betavae.experiments.tuning._search import Search, Trials
+from tests.helpers import patterns, tiny_vae
+
+BASE = {"preset": "higgins_quick", "steps": 30}
+
+
+def search(**changed):
+    given = {"strength": [0.5, 2.0], "latent_dim": [4, 8], "seeds": 2, "steps": 10, "trials": 5}
+    return Search(BASE, ["higgins_quick"], **{**given, **changed})
+
+
+def parameters(**changed):
+    return {"preset": "higgins_quick", "strength": 0.5, "latent_dim": 5, **changed}
+
+
+# Settings.
+
+
+@pytest.mark.parametrize(
+    ("base", "preset", "expected"),
+    [
+        ({}, "higgins_quick", {"weights": {"beta": 8.0}}),
+        ({"beta": 3.0}, "higgins_quick", {"beta": 1.5}),
+        ({"beta_norm": 1.0}, "higgins_quick", {"beta_norm": 0.5}),
+        ({"weights": {"beta": 2.0}}, "sprites_quick", {"weights": {"beta": 1.0}}),
+        ({}, "locatello_factor", {"weights": {"gamma": 15.0}}),
+        ({}, "capacity_quick", {"weights": {"capacity": 9.0}}),
+        ({}, "locatello_dip_i", {"weights": {"lambda_od": 5.0}}),
+        # C is the strength, not γ; it rises in a third of the steps in a third of the training.
+        ({}, "burgess_dsprites", {"weights": {"max_capacity": 12.5, "n_steps": 33_333}}),
+    ],
+)
+def test_the_strength_is_that_of_the_objective(base, preset, expected):
+    steps = {"burgess_dsprites": 50_000}.get(preset, 10)
+    made = Search({"preset": preset, **base}, [preset], [0.5, 2], [4, 8], 2, steps, 5)
+    settings = made.settings(parameters(preset=preset))
+    assert {name: getattr(settings, name) for name in expected} == expected
+    assert (settings.latent_dim, settings.steps, settings.preset) == (5, steps, preset)
+
+
+def test_the_training_in_full_has_the_steps_of_the_base():
+    made = search()
+    assert made.full_settings(parameters()).steps == 30
+    assert made.settings(parameters()).weights == made.full_settings(parameters()).weights
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"seeds": 1}, "seeds must be at least 2, got 1"),
+        ({"trials": 0}, "trials must be at least 1"),
+        ({"strength": (0.0, 1.0)}, "strength must be two numbers from low to high, got 0.0, 1.0"),
+        ({"latent_dim": (9, 3)}, "latent_dim must be two numbers from low to high, got 9, 3"),
+        ({"presets": ["sprites_full"]}, "sprites_full has no constant β, C, γ or λ"),
+        ({"presets": ["unknown"]}, "unknown preset 'unknown'"),
+    ],
+)
+def test_bad_searches_leave_no_folder(changed, words, tmp_path):
+    with pytest.raises(ValueError, match=words):
+        tuning.create(tmp_path / "search", BASE, **changed)
+    assert not (tmp_path / "search").exists()
+
+
+def test_a_folder_holds_one_search(tmp_path):
+    folder = tuning.create(tmp_path / "search", BASE)
+    assert tuning.create(folder, BASE) == folder
+    made = tuning.load(folder)
+    assert (made.steps, made.seeds, made.trials, made.latent_dim) == (10, 3, 12, [5, 20])
+    with pytest.raises(FileExistsError, match="does not hold this search"):
+        tuning.create(folder, BASE, trials=3)
+    with pytest.raises(ValueError, match="leave out trials"):
+        tune(folder, trials=3)
+    (folder / "tune.json").write_text('{"base": 1}')
+    with pytest.raises(ValueError, match=r"tune\.json does not hold a search"):
+        tuning.load(folder)
+    with pytest.raises(FileNotFoundError, match="does not hold a search"):
+        tuning.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--jobs", "0"], "jobs must be at least 1, got 0"),
+        (["--budget", "0"], "budget must be above 0 minutes, got 0.0"),
+        (["--seeds", "1"], "seeds must be at least 2"),
+    ],
+)
+def test_wrong_arguments_are_named(arguments, words, tmp_path, capsys):
+    assert cli.main(["tune", "--out", str(tmp_path / "x"), *arguments]) == 1
+    assert words in capsys.readouterr().err
+    assert not (tmp_path / "x").exists()
+
+
+# Guards.
+
+
+def test_a_model_is_measured_as_by_hand():
+    vae = tiny_vae()
+    images = patterns(64, "uint8")
+    data = ImageDataset(images)
+    found = _guards.measure(vae, data, 64)
+    mean, log_var = (np.asarray(part) for part in vae.encode(images))
+    kl = 0.5 * (mean**2 + np.exp(log_var) - 1 - log_var).mean(axis=0)
+    np.testing.assert_allclose(np.sort(found.kl), np.sort(kl), rtol=1e-4)
+    assert found.active == (kl > 0.01).sum()
+    for z, cost in ((mean, found.reconstruction), (np.zeros_like(mean), found.blind)):
+        logits = np.asarray(vae.decoder(tf.constant(z, tf.float32)))
+        entropy = tf.nn.sigmoid_cross_entropy_with_logits(images / np.float32(255), logits)
+        assert cost == pytest.approx(float(np.sum(entropy) / 64), rel=1e-4)
+
+
+def test_guards_are_the_share_of_the_gain_and_the_active_latents():
+    best, other = Measured(100.0, 300.0, 5.0), Measured(150.0, 310.0, 5.0)
+    assert share(other, [best, other]) == 0.75
+    assert share(best, [best, other]) == 1.0
+    assert fault_of(other, [best, other]) == ""
+    worse = dataclasses.replace(other, reconstruction=170.0)
+    assert fault_of(worse, [best, worse]) == "65% of the best reconstruction's gain, less than 70%"
+    dead = Measured(100.0, 100.0, 1.0)
+    assert fault_of(dead, [dead]) == "1.0 active latents, fewer than 2"
+
+
+# A search whose runs train nothing: the latents of a strong β agree, and reconstruct less.
+
+
+class Runs:
+    """Stands for training and measuring."""
+
+    def __init__(self):
+        self.trained = []
+        self.fails = ()
+        self.sources = np.random.default_rng(0).normal(size=(200, 3))
+
+    def train_run(self, folder, settings):
+        if settings.latent_dim in self.fails:
+            raise FloatingPointError("the loss became NaN")
+        self.trained.append((settings.weights["beta"], settings.seed))
+        self.current = settings
+        return {"mig_score": settings.weights["beta"] / 100}
+
+    def measure(self, vae, data, n):
+        beta, seed = self.current.weights["beta"], self.current.seed
+        noise = np.random.default_rng(seed).normal(size=(3, 3))
+        codes = self.sources @ (np.eye(3) + noise / beta)
+        return Measured(100 + 4 * beta, 300.0, 3.0, codes, np.ones(3))
+
+
+@pytest.fixture
+def stand_in(monkeypatch):
+    made = Runs()
+    monkeypatch.setattr(_search, "train_run", made.train_run)
+    monkeypatch.setattr(tuning, "train_run", made.train_run)
+    monkeypatch.setattr(_search, "measure", made.measure)
+    monkeypatch.setattr(runs, "load_model", lambda folder: None)
+    monkeypatch.setattr(runs.Settings, "load_data", lambda self: None)
+    monkeypatch.setattr(tuning, "write_page", lambda choice: None)
+    return made
+
+
+def test_the_highest_udr_that_reconstructs_is_chosen(stand_in, tmp_path, capsys):
+    choice = tune(tmp_path / "search", BASE, trials=8, seeds=2, strength=(0.1, 4.0))
+    sound = [each for each in choice.tried if not each.fault]
+    ruled_out = [each for each in choice.tried if each.fault]
+    assert choice.chosen.udr == max(each.udr for each in sound)
+    assert len(choice.tried) == 8
+    # β = 64 reconstructs at 356 nats, more than a blind decoder: UDR without guards takes it.
+    assert all(each.share < 0.7 for each in ruled_out)
+    assert ruled_out
+    assert len(choice.rivals) == 2
+    assert f"Chosen: {choice.chosen.name}" in choice.why
+    assert "which were not used" in choice.why
+    rank = sorted((e.mig for e in choice.tried if e.udr is not None), reverse=True)
+    assert f"number {rank.index(choice.chosen.mig) + 1} of {len(rank)}" in choice.why
+    lines = [line for line in capsys.readouterr().out.splitlines() if " of 8 done" in line]
+    assert len(lines) == 8
+    # Its runs are those of a search from 0, and the last one is in full.
+    n_trained = len(stand_in.trained)
+    again = tune(tmp_path / "search", verbose=False)
+    assert again.chosen == choice.chosen
+    assert len(stand_in.trained) == n_trained + 1
+
+
+def test_a_setting_that_cannot_be_chosen_is_given_up_after_one_seed(stand_in, tmp_path):
+    choice = tune(tmp_path / "search", BASE, trials=8, seeds=2, strength=(0.1, 4.0), verbose=False)
+    given_up = [each for each in choice.tried if each.udr is None]
+    assert given_up
+    for each in choice.tried:
+        seeds = [seed for beta, seed in stand_in.trained if f"beta={beta:g}," in each.name]
+        assert set(seeds) == ({0} if each.udr is None else {0, 1})
+
+
+def test_failures_are_told_and_the_others_are_chosen_from(stand_in, tmp_path):
+    stand_in.fails = range(5, 9)
+    choice = tune(tmp_path / "a", BASE, trials=6, seeds=2, verbose=False)
+    assert choice.failed
+    assert set(choice.failed.values()) == {"FloatingPointError: the loss became NaN"}
+    assert len(choice.failed) + len(choice.tried) == 6
+    stand_in.fails = range(100)
+    with pytest.raises(RuntimeError, match=r"no setting was trained .*the loss became NaN"):
+        tune(tmp_path / "b", BASE, trials=2, seeds=2, verbose=False)
+
+
+def test_the_scores_of_factors_change_nothing(stand_in, tmp_path, monkeypatch):
+    first = tune(tmp_path / "a", BASE, trials=4, seeds=2, verbose=False)
+    train = stand_in.train_run
+    monkeypatch.setattr(
+        _search, "train_run", lambda *each: {"mig_score": 1 - train(*each)["mig_score"]}
+    )
+    second = tune(tmp_path / "b", BASE, trials=4, seeds=2, verbose=False)
+    assert [each.name for each in first.tried] == [each.name for each in second.tried]
+    assert first.chosen.udr == second.chosen.udr
+
+
+def test_no_setting_is_started_that_would_not_end_in_time(tmp_path, monkeypatch):
+    plan = Trials(tmp_path, search(), deadline=1_000.0)
+    plan._start = 0.0
+    ended = types.SimpleNamespace(
+        duration=types.SimpleNamespace(total_seconds=lambda: 100.0), params={}
+    )
+    for now, expected in ((600.0, {}), (701.0, None)):
+        monkeypatch.setattr(_search.time, "time", lambda now=now: now)
+        assert plan.propose({"one"}, [ended]) == expected
+    assert plan.propose(set(), []) == {}
+    assert plan.propose(set("abcde"), []) is None
+
+
+def test_the_median_udr_is_the_value(stand_in, tmp_path):
+    plan = Trials(tmp_path, search(seeds=3))
+    study = optuna.create_study(direction="maximize")
+    trial = study.ask(dict(plan.space))
+    value = plan.train(trial, [])
+    udr = trial.user_attrs["udr"]
+    assert value == pytest.approx(np.median(udr))
+    beta = plan.search.settings(trial.params).weights["beta"]
+    codes = [
+        stand_in.sources @ (np.eye(3) + np.random.default_rng(n).normal(size=(3, 3)) / beta)
+        for n in range(3)
+    ]
+    assert udr == metrics.udr_scores(codes)
+
+
+def test_nothing_ended_is_an_error(tmp_path):
+    with pytest.raises(RuntimeError, match="no setting was trained to its end"):
+        choose(Trials(tmp_path, search()), [])
