@@ -92,9 +92,7 @@ def evaluate_codes(
     """Scores codes, by whatever they were made.
 
     Args:
-        factors: Integer classes of the same images, (n_samples, n_factors), or floats, in which
-            a column with a value that is not whole is a continuous factor; None if they are
-            not known, which leaves the scores of codes.
+        factors: As scores take them, (n_samples, n_factors); None leaves the scores of codes.
         codes: Codes, (n_samples, latent_dim).
         scores: As in `evaluate`.
         factor_names: A name for each factor; `beta_vae_score` leaves out the one named
@@ -195,9 +193,8 @@ def check_model_and_data(model: Any, data: Any) -> None:
         )
     if not hasattr(data, "encode_with"):
         raise TypeError(
-            f"data must be an ImageDataset or a FactorDataset, got {type(data).__name__}; wrap "
-            "images in datasets.from_arrays; codes and their factors are scored by "
-            "evaluation.evaluate_codes(factors, codes)"
+            f"data must be an ImageDataset or FactorDataset, got {type(data).__name__}; codes go "
+            "to evaluation.evaluate_codes(factors, codes), images first to datasets.from_arrays"
         )
 
 
@@ -241,8 +238,7 @@ def _table(
     """Returns the scores of samples, one for each seed from `seed` on."""
     seconds: dict[str, float] = {}
     values: dict[tuple[str, str], list[float]] = {}
-    chosen: dict[str, Score] = {}
-    n_codes, is_binned = 0, False
+    chosen, n_codes, is_binned = dict[str, Score](), 0, False
 
     def computed(score_name: str) -> tuple[str, list[tuple[str, float]], float]:
         start = time.perf_counter()
