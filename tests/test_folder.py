@@ -501,6 +501,7 @@ def test_the_range_of_deep_grays_is_found_over_the_folder_or_given(tmp_path, nam
     values = np.arange(12, dtype=dtype).reshape(3, 4) * 372  # 12 bits: 0 to 4,092.
     save(tmp_path / f"a.{name}", values)
     save(tmp_path / "b" / f"b.{name}", values[::-1] // 2)
+    values = values.astype(float)
     flat(tmp_path / "c.png", 70)  # Has 8 bits, and stays as it is.
     first, second, third = images_of(from_folder(tmp_path, (3, 4), 1))[..., 0]
     np.testing.assert_allclose(first, values * 255 / 4_092, atol=0.51)
