@@ -27,6 +27,7 @@ default_role = "code"
 nb_execution_mode = "cache"
 nb_execution_timeout = 900
 nb_execution_raise_on_error = True
+nb_merge_streams = True
 nb_output_stderr = "remove"
 exclude_patterns = ["_build"]
 html_theme = "furo"
