@@ -28,7 +28,7 @@ data = kbv.datasets.from_arrays(np.stack(tiles), factors=names, names=["photogra
 # %%
 keras.utils.set_random_seed(0)
 vae = kbv.BetaVAE(
-    encoder=kbv.networks.broadcast_encoder(data.image_shape, latent_dim=16),
+    encoder=kbv.networks.broadcast_encoder(data.image_shape, 16),
     decoder=kbv.networks.broadcast_decoder(16, data.image_shape),
     likelihood=kbv.likelihoods.Gaussian(0.2, learnt=True),
     seed=0,

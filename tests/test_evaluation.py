@@ -254,9 +254,9 @@ def test_what_fails_names_the_score():
         evaluate_codes(factors, codes, factor_names=["x"])
     with pytest.raises(ValueError, match="factor_names name the columns of factors"):
         evaluate_codes(None, codes, factor_names=["x"])
-    with pytest.raises(ValueError, match="factors must be integer classes of shape"):
+    with pytest.raises(ValueError, match="factors must be integer classes, or floats .* of shape"):
         evaluate_codes(factors[:, 0], codes)
-    with pytest.raises(ValueError, match="factors must be integer classes of shape"):
+    with pytest.raises(ValueError, match="factors must be integer classes, or floats .* of shape"):
         evaluate_codes(codes, factors)
     with pytest.raises(ValueError, match="mig_score: factor 1 has one value"):
         evaluate_codes(factors * [1, 0, 1], codes, scores=["mig_score"])
@@ -369,7 +369,7 @@ def test_csv_and_json_hold_every_row(tmp_path):
         assert rows[0] == {
             "name": "mig_score", "score": "mig_score", "value": 0.5, "low": 0.25, "high": 0.75,
             "larger_is_better": True, "seed": 0, "n_seeds": 3, "n_images": 20_000,
-            "n_train": 10_000, "n_test": None, "seconds": 0.125,
+            "n_train": 10_000, "n_test": None, "seconds": 0.125, "factor_bins": None,
         }  # fmt: skip
         assert rows[1]["value"] is None
     assert saved(table, tmp_path / "a.md") == str(table) + "\n"

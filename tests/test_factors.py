@@ -258,7 +258,7 @@ IMAGES = np.zeros((6, 2, 2, 1), "uint8")
             {"images": IMAGES[:0], "factors": np.zeros((0, 2), int)},
             "at least one image",
         ),
-        "floats": ({"images": IMAGES.astype("float32")}, "uint8, got float32"),
+        "floats": ({"images": IMAGES.astype("float64")}, "uint8 or float32, got float64"),
         "one name twice": ({"factor_names": ("a", "a")}, "factor_names must differ"),
         "no channels": ({"images": IMAGES[..., 0]}, r"channels\), got \(6, 2, 2\)"),
         "missing name": ({"factor_names": ("a",)}, "pair up"),

@@ -61,8 +61,8 @@ def test_the_page_holds_all_of_both_runs(page, folders):
         assert f"<{number}>" not in text
     for heading in ("Side by side", "Settings", "What each latent does", "Training", "Pictures"):
         assert heading in words
-    # Two runs side by side; for each the model and its four controls.
-    assert sum(cell["scope"] == "col" for cell in outline.of("th")) == 3 + 2 * 6
+    # Two runs side by side; for each the model and its four controls, in the headlines and in all.
+    assert sum(cell["scope"] == "col" for cell in outline.of("th")) == 3 + 2 * (6 + 6)
     differing = words[words.index("seed") :]
     assert differing[:3] == ["seed", "0", "1"]
     scores = json.loads((folders[0] / "scores.json").read_text())

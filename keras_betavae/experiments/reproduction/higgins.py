@@ -210,8 +210,8 @@ def figure_sweep(budget: str) -> Sweep:
     """Returns the β-VAE of the figure."""
     budgets: dict[str, dict[str, Any]] = {
         "smoke": {"preset": "sprites_quick", "steps": 40, "every": 40, **SMOKE},
-        "hour": {"preset": "sprites_full"},
-        "day": {"preset": "sprites_full"},
+        "hour": {"preset": "sprites_full", "every": 5_000},
+        "day": {"preset": "sprites_full", "every": 5_000},
         "paper": {"preset": "higgins_dsprites"},
     }
     return Sweep(budgets[budget], {"seed": seeds(1)})
