@@ -91,7 +91,7 @@ FACTORS, CODES = np.array([[0, 1], [1, 0], [1, 1]]), np.zeros((3, 2))
         (FACTORS, CODES, (2, 0), "a factor's number must be from 0 to 1, got 2"),
         (FACTORS, CODES, (0, -1), "a factor's number must be from 0 to 1, got -1"),
         (FACTORS, CODES[:2], (0, 1), "must hold the same samples, got 3 and 2"),
-        (FACTORS * 1.0, CODES, (0, 1), "factors must be integer classes"),
+        (FACTORS.astype(str), CODES, (0, 1), "factors must be integer classes"),
         (FACTORS[:, 0], CODES, (0, 0), "factors must be integer classes"),
         (FACTORS, CODES * np.nan, (0, 1), "codes are NaN or infinite in 3 rows"),
         (FACTORS - [0, 1], CODES, (0, 1), "factors must be classes from 0, got -1"),
