@@ -306,7 +306,7 @@ def test_what_does_not_fit_is_refused(name):
         score(name, factors[1:], codes)
     for bad in (factors.astype(complex), factors[:, 0]):
         with pytest.raises(
-            ValueError, match="factors must be integer classes, or floats .* of shape"
+            ValueError, match=r"factors must be integer classes, or floats .* of shape"
         ):
             score(name, bad, codes)
     with pytest.raises(ValueError, match="factor 1 has one value"):
