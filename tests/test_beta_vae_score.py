@@ -9,7 +9,7 @@ from scipy import stats
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 
-from keras_betavae.metrics import _linear, beta_vae_score, intervention
+from keras_betavae.metrics import _differences, _linear, beta_vae_score, intervention
 
 PROTOCOLS = ("higgins", "locatello", "scale_free")
 DSPRITES = (3, 6, 40, 32, 32)
@@ -247,8 +247,8 @@ def test_mean_differences_are_those_of_a_loop(dtype, block_values, seed):
     before = codes.copy()
     first, second = rng.integers(30, size=(2, 11, 5))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(intervention, "_BLOCK_VALUES", block_values)
-        z_diff = intervention._mean_differences(codes, first, second)
+        patch.setattr(_differences, "_BLOCK_VALUES", block_values)
+        z_diff = _differences.mean_differences(codes, first, second)
     expected = [
         np.mean(
             [
