@@ -157,4 +157,5 @@ def test_callbacks_and_inspect_take_arrays(tmp_path):
     traversal = kbv.callbacks.LatentTraversal(from_arrays(images), tmp_path)
     traversal.set_model(model)
     traversal.on_train_begin()
+    traversal.on_epoch_begin(0)
     assert list(tmp_path.rglob("*tfevents*"))

@@ -138,9 +138,11 @@ def test_all_curves_share_the_axis_of_the_training_steps(run):
         elif tag == "custom_scalars__config__":
             assert steps == [0]
         elif folder in ("disentanglement", "pictures"):
+            # An odd number of intervals has no half, where pictures are drawn too.
+            all_steps = [0, 2, 4, 5] if folder == "disentanglement" else [0, 5]
             # A latent's histogram is there while it is active.
-            assert steps == [0, 2, 4, 5] or tag.startswith("posterior/"), tag
-            assert set(steps) <= {0, 2, 4, 5}
+            assert steps == all_steps or tag.startswith("posterior/"), tag
+            assert set(steps) <= set(all_steps)
         else:
             assert steps == [2, 4, 5], tag
 
@@ -557,7 +559,7 @@ def test_tensorboard_shows_the_pictures_and_histograms(board, run):
     assert {f"pictures/{name}" for name in names} < set(tags["one/logs/pictures"])
     place = {"run": "one/logs/pictures", "tag": "pictures/traversal"}
     drawn = board("images/images", sample=0, **place)
-    assert [each["step"] for each in drawn] == [0, 2, 4, 5]
+    assert [each["step"] for each in drawn] == [0, 5]
     query = dict(urllib.parse.parse_qsl(drawn[-1]["query"]))
     with Image.open(io.BytesIO(board.raw("images/individualImage", **query))) as image:
         shown = np.asarray(image.convert("RGB"))

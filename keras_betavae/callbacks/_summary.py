@@ -102,10 +102,20 @@ class DrawingCallback(SummaryCallback):
     def draw(self) -> None:
         """Writes the pictures of the model as it is."""
 
+    _begins = False
+
     def on_train_begin(self, logs: dict | None = None) -> None:
-        """Draws what the model does before it is trained."""
         super().on_train_begin(logs)
-        self.draw()
+        self._begins = True
+
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+        """Draws what the model does before it is trained.
+
+        A training that is resumed within an interval leaves no picture where it was interrupted.
+        """
+        if self._begins and (epoch == 0 or self.is_due(epoch - 1)):
+            self.draw()
+        self._begins = False
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         """Draws if `every_n_epochs` says so."""
