@@ -4,7 +4,6 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
 from keras_betavae.datasets.images import ImageDataset
 from keras_betavae.datasets.user.arrays import from_arrays
@@ -30,10 +29,13 @@ def from_batches(batches: Iterable, name: str = "class") -> ImageDataset:
             form.
 
     Example:
+        >>> import tensorflow as tf
         >>> images = np.full((4, 8, 8, 1), 200, "float32")
         >>> from_batches(tf.data.Dataset.from_tensor_slices((images, [0, 1, 0, 1])).batch(2))
         FactorDataset(4 images (8, 8, 1); class 2)
     """
+    import tensorflow as tf
+
     if (
         isinstance(batches, tf.data.Dataset)
         and batches.cardinality() == tf.data.INFINITE_CARDINALITY
