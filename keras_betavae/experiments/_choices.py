@@ -7,6 +7,8 @@ PRESETS = (
     "sprites_full",
     "higgins_quick",
     "capacity_quick",
+    "vectors",
+    "signals",
     "higgins_dsprites",
     "higgins_chairs",
     "higgins_faces",
