@@ -210,7 +210,7 @@ def test_a_traversal_is_the_same_from_a_run_a_file_and_a_saved_model(
     trained, tmp_path, monkeypatch, capsys
 ):
     data = runs.load_settings(trained[0]).load_data()
-    monkeypatch.setattr(catalog, "load", lambda name, path=None: data)
+    monkeypatch.setattr("keras_betavae.datasets.load", lambda name, path=None, **_: data)
     options = ["--image=5", "--limit=2", "--frames=5"]
     drawn = {}
     for name, data_options in (
