@@ -1,6 +1,7 @@
 """How the decoder's output becomes a distribution over images."""
 
 import abc
+import functools
 import math
 from collections.abc import Sequence
 
@@ -188,14 +189,16 @@ class Gaussian(Likelihood):
         self.scale = _checked_scale(scale)
         self.learnt = bool(learnt)
         self.units = None if units is None else [_checked_scale(unit) for unit in units]
-        self._weights: list[keras.Variable] = []
-        if self.learnt:
-            if self.scale <= MIN_SCALE:
-                raise ValueError(f"a learned scale must start above {MIN_SCALE}, got {scale}")
-            w = math.log(self.scale - MIN_SCALE)
-            self._weights.append(
-                keras.Variable(w, dtype="float32", autocast=False, name="log_scale")
-            )
+        if self.learnt and self.scale <= MIN_SCALE:
+            raise ValueError(f"a learned scale must start above {MIN_SCALE}, got {scale}")
+
+    @functools.cached_property
+    def _weights(self) -> list[keras.Variable]:
+        # Not before a model asks: a variable starts TensorFlow, and presets are made at import.
+        if not self.learnt:
+            return []
+        w = math.log(self.scale - MIN_SCALE)
+        return [keras.Variable(w, dtype="float32", autocast=False, name="log_scale")]
 
     @property
     def weights(self) -> list[keras.Variable]:
