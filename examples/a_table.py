@@ -25,7 +25,7 @@ def train(data, latent_dim, seed=0):
         seed=seed,
     )
     batches = data.to_tf_data(batch_size=64, seed=seed, repeat=True)
-    vae.fit(batches, epochs=10, steps_per_epoch=STEPS // 10, verbose=0)
+    vae.fit(batches, steps_per_epoch=STEPS, verbose=0)
     return vae
 
 
