@@ -1,4 +1,4 @@
-"""Reports, pictures and commands of any model: not of runs alone."""
+"""Reports, pictures and commands of any model, not only of runs."""
 
 import numpy as np
 import pandas as pd

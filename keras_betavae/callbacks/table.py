@@ -56,7 +56,7 @@ class LatentTable(SummaryCallback):
         """Keeps the lines of earlier steps and adds those of the model as it is.
 
         Raises:
-            ValueError: If the file is no such table, or is of other factors.
+            ValueError: If the file is not such a table, or has other factors.
         """
         if is_chief(self.model):
             found = inspect(self.model, self.data, n=self.n_images)

@@ -53,7 +53,7 @@ def open_subject(path: Path, options: argparse.Namespace) -> Subject:
     """Returns a model and its data.
 
     Raises:
-        FileNotFoundError: If there is no model.
+        FileNotFoundError: If the model does not exist.
         ValueError: If it is damaged, or its data is not named, or named twice.
     """
     from keras_betavae.experiments import runs
@@ -82,7 +82,7 @@ def _named_data(model: Any, path: Path, options: argparse.Namespace) -> Any:
         return datasets.from_table(options.data_path, factors=options.factors)
     if len(model.image_shape) != 3:
         raise ValueError(
-            f"{path} takes inputs of shape {model.image_shape}, which are no images; use --data "
+            f"{path} takes inputs of shape {model.image_shape}, not of images; use --data "
             "table, or Python's keras_betavae.report"
         )
     height, width, channels = model.image_shape

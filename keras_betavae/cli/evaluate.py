@@ -106,7 +106,7 @@ def print_scores(tables: dict, data: Any, scores: Any) -> None:
 
 
 def print_left_out(data: Any, scores: Any) -> None:
-    """Prints which scores were not computed for want of factors, if any."""
+    """Prints which scores need more factors than the data has, if any."""
     from keras_betavae.evaluation import left_out
 
     line = left_out(scores, data)

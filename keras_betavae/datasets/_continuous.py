@@ -11,7 +11,7 @@ def checked(
     """Returns the values of the continuous factors, float64 (n,) by name.
 
     Raises:
-        ValueError: If one is no factor, or has another number of values.
+        ValueError: If a name is not a factor, or the number of values differs.
     """
     values = {name: np.asarray(each, np.float64) for name, each in continuous.items()}
     for name, each in values.items():

@@ -5,30 +5,30 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from keras_betavae.datasets._factor_tables import FactorTable, Grid
+
 
 class PairDraw:
     """How pairs are drawn from a grid.
 
     Args:
-        names: Names of the factors.
-        sizes: Their numbers of values.
+        table: The factors of all images.
         k_changed: Number of factors in which a pair differs; None draws it for each pair.
         among: Names of the factors that may change; None for all.
 
     Raises:
-        ValueError: If a name is unknown, or too few factors vary.
+        ValueError: If the images are not a grid, a name is unknown, or too few factors vary.
     """
 
-    def __init__(
-        self,
-        names: Sequence[str],
-        sizes: Sequence[int],
-        k_changed: int | None,
-        among: Sequence[str] | None,
-    ):
+    def __init__(self, table: FactorTable, k_changed: int | None, among: Sequence[str] | None):
+        if not isinstance(table, Grid):
+            raise ValueError(
+                "pairs need a full grid of images: some combinations may be missing here"
+            )
+        names, sizes = table.names, table.sizes
         if among is not None and not (set(among) and set(among) <= set(names)):
             raise ValueError(f"among must name some of {', '.join(names)}, got {list(among)}")
-        self._sizes = tuple(sizes)
+        self._sizes = sizes
         self._changing = np.array(
             [
                 k

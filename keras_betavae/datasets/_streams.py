@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,21 +28,29 @@ def entropy_of(seed: int | None) -> Any:
 
 def endless(
     batch_of: Callable[[np.random.Generator], Any],
-    signature: Any,
+    parts: Sequence[tuple[Sequence[int], str]],
     entropy: int,
     start_step: int,
 ) -> tf.data.Dataset:
-    """Returns an endless stream of batches, each drawn from the entropy and its number only."""
+    """Returns an endless stream of batches, each drawn from the entropy and its number only.
+
+    Args:
+        batch_of: Draws a batch, a tuple of arrays.
+        parts: The shape and dtype of each.
+        entropy: Of the draws.
+        start_step: Number of batches to skip.
+    """
     import tensorflow as tf
 
     def numbered(step):
         return batch_of(np.random.default_rng([entropy, int(step)]))
 
     steps = tf.data.Dataset.counter(start_step)
-    return as_dataset(steps, numbered, signature, tf.data.INFINITE_CARDINALITY)
+    signature = tuple(tf.TensorSpec(shape, dtype) for shape, dtype in parts)
+    return prefetched(steps, numbered, signature, tf.data.INFINITE_CARDINALITY)
 
 
-def as_dataset(
+def prefetched(
     numbers: tf.data.Dataset, batch_of: Callable[..., Any], signature: Any, cardinality: int
 ) -> tf.data.Dataset:
     """Returns `batch_of` of each element of `numbers`, prefetched.
@@ -66,7 +74,7 @@ def as_dataset(
     dataset = numbers.map(called).apply(tf.data.experimental.assert_cardinality(cardinality))
     options = tf.data.Options()
     # Nothing here is to be tuned, and the end of `fit` would wait for the tuning thread to wake: it
-    # sleeps for twice as long each time, up to a minute (TensorFlow 2.21).
+    # sleeps for twice as long each time (TensorFlow 2.21).
     options.autotune.enabled = False
     # Each worker keeps its part of each batch.
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA

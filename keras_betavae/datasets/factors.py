@@ -35,9 +35,6 @@ class FactorDataset(ImageDataset):
         packed_shape: As in `ImageDataset`.
         columns: As in `ImageDataset`.
 
-    Attributes:
-        continuous: The values, (n,), of the continuous factors by name.
-
     Raises:
         ValueError: If shapes, types, names, sizes and factors do not fit each other.
 
@@ -175,8 +172,7 @@ class FactorDataset(ImageDataset):
             seed: Seed of the draw.
 
         Raises:
-            ValueError: If a name is unknown or has one value, both are one, or `strength` is below
-                0 or not finite.
+            ValueError: If these are not two varying factors, or `strength` is below 0 or infinite.
 
         References:
             Träuble et al., On Disentangled Representations Learned from Correlated Data, ICML
@@ -193,9 +189,7 @@ class FactorDataset(ImageDataset):
     def _at(self, indices: np.ndarray) -> Self:
         if not len(indices):
             raise ValueError("no image would be left")
-        factors = self.factors_at(indices)
-        continuous = {name: values[indices] for name, values in self.continuous.items()}
-        return self._made(Chosen(self._images, indices), factors, continuous)
+        return self._with(Chosen(self._images, indices), indices)
 
     def sample_pairs(
         self,
@@ -230,7 +224,7 @@ class FactorDataset(ImageDataset):
             Locatello et al., Weakly-Supervised Disentanglement Without Compromises, ICML
             2020.
         """
-        draw = self._pair_draw(k_changed, among)
+        draw = PairDraw(self._table, k_changed, among)
         if n < 1:
             raise ValueError(f"n must be at least 1, got {n}")
         return draw(np.random.default_rng(seed), n)
@@ -259,35 +253,26 @@ class FactorDataset(ImageDataset):
         Raises:
             ValueError: As in `sample_pairs`.
         """
-        import tensorflow as tf
-
-        draw = self._pair_draw(k_changed, among)
+        draw = PairDraw(self._table, k_changed, among)
         check_numbers(batch_size, start_step)
 
         def batch_of(rng):
-            first, second = draw(rng, batch_size)
-            return self.images_at(first), self.images_at(second)
+            return tuple(map(self.images_at, draw(rng, batch_size)))
 
-        spec = tf.TensorSpec((batch_size, *self.image_shape), self.dtype)
-        return endless(batch_of, (spec, spec), entropy_of(seed), start_step)
+        part = (batch_size, *self.image_shape), self.dtype
+        return endless(batch_of, (part, part), entropy_of(seed), start_step)
 
-    def _with(self, images: Source) -> Self:
-        factors = None if self.is_grid else self.factors_at(np.arange(len(self)))
-        return self._made(images, factors, self.continuous)
-
-    def _made(
-        self, images: Source, factors: np.ndarray | None, continuous: Mapping[str, np.ndarray]
-    ) -> Self:
-        known = self.factor_names, self.factor_sizes
-        options: Any = {"continuous": continuous, "columns": self.columns}
-        return type(self)(images, *known, factors=factors, **options)
-
-    def _pair_draw(self, k_changed: int | None, among: Sequence[str] | None) -> PairDraw:
-        if not self.is_grid:
-            raise ValueError(
-                "pairs need a full grid of images: some combinations may be missing here"
-            )
-        return PairDraw(self.factor_names, self.factor_sizes, k_changed, among)
+    def _with(self, images: Source, indices: np.ndarray | None = None) -> Self:
+        """Returns the data set of other images, which have the factors of all or some of these."""
+        kept = np.arange(len(self)) if indices is None else indices
+        return type(self)(
+            images,
+            self.factor_names,
+            self.factor_sizes,
+            factors=None if self.is_grid and indices is None else self.factors_at(kept),
+            continuous={name: values[kept] for name, values in self.continuous.items()},
+            columns=self.columns,
+        )
 
     def to_partly_labelled(
         self,
@@ -320,8 +305,6 @@ class FactorDataset(ImageDataset):
         References:
             Locatello et al., Disentangling Factors of Variation Using Few Labels, ICLR 2020.
         """
-        import tensorflow as tf
-
         check_numbers(batch_size, start_step)
         entropy = entropy_of(seed)
         draw = LabelledDraw(len(self), n_labelled, batch_size, labelled_per_batch, entropy)
@@ -332,8 +315,6 @@ class FactorDataset(ImageDataset):
             factors[: len(labelled)] = self.factors_at(labelled)
             return self.images_at(np.concatenate([labelled, others])), factors
 
-        signature = (
-            tf.TensorSpec((batch_size, *self.image_shape), self.dtype),
-            tf.TensorSpec((batch_size, len(self.factor_sizes)), "int32"),
-        )
-        return endless(batch_of, signature, entropy, start_step)
+        images = (batch_size, *self.image_shape), self.dtype
+        labels = (batch_size, len(self.factor_sizes)), "int32"
+        return endless(batch_of, (images, labels), entropy, start_step)

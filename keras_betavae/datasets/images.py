@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from keras_betavae.datasets._sources import Chosen, Source, source_of
-from keras_betavae.datasets._streams import as_dataset, entropy_of
+from keras_betavae.datasets._streams import entropy_of, prefetched
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -114,7 +114,7 @@ class ImageDataset:
             sums += (values - center).sum(axis=0), ((values - center) ** 2).sum(axis=0)
         mean = sums[0] / n
         std = np.sqrt((sums[1] / n - mean**2).clip(min=0))
-        # What rounding leaves of a constant is no deviation.
+        # Rounding gives a constant column a small deviation.
         is_constant = std <= 1e-7 * np.abs(center + mean)
         return center + mean, np.where(is_constant, 1.0, std)
 
@@ -266,7 +266,7 @@ class ImageDataset:
         size = batch_size if drop_remainder else None
         spec = tf.TensorSpec((size, *self.image_shape), self.dtype)
         cardinality = tf.data.INFINITE_CARDINALITY if repeat else steps
-        return as_dataset(passes.flat_map(numbered), batch_of, spec, cardinality)
+        return prefetched(passes.flat_map(numbered), batch_of, spec, cardinality)
 
     def split(self, test: float = 0.1, seed: int = 0) -> tuple[Self, Self]:
         """Returns two data sets that share no image.

@@ -160,7 +160,7 @@ def choose(
 
 
 def left_out(scores: Scores, data: Any) -> str | None:
-    """Returns a line on what `evaluate` leaves out for want of factors, None if it is nothing.
+    """Returns a line on the scores that `evaluate` leaves out for lack of factors, or None.
 
     Args:
         scores: As in `evaluate`.

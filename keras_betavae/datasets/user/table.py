@@ -21,7 +21,7 @@ def from_table(
 
     Args:
         table: A pandas `DataFrame`, or the path of a CSV file with a header.
-        factors: Columns that are known factors, of numbers or text. They are no part of the
+        factors: Columns that are known factors, of numbers or text. They are not part of the
             vectors.
         columns: Columns of numbers or booleans that make up the vectors; by default all others.
         continuous: As in `from_arrays`.

@@ -28,7 +28,7 @@ def claim_sweep(budget: str) -> Sweep:
         "paper": ({"steps": 150_000, "every": 10_000}, 5),
     }
     base, n_seeds = budgets[budget]
-    # The published run goes on for a while after the capacity has risen.
+    # The published run continues after the capacity has risen.
     models = rising(base["steps"] * 2 // 3)
     models |= {f"β {beta:g}": {"beta": beta} for beta in BETAS}
     axes: Axes = {"model": models, "seed": seeds(n_seeds)}
