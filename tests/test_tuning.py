@@ -147,7 +147,7 @@ class Runs:
         self.fails = ()
         self.sources = np.random.default_rng(0).normal(size=(200, 3))
 
-    def train_run(self, folder, settings):
+    def train_run(self, folder, settings, data=None, brief=False):
         if settings.latent_dim in self.fails:
             raise FloatingPointError("the loss became NaN")
         self.trained.append((settings.weights["beta"], settings.seed))
@@ -220,7 +220,7 @@ def test_the_scores_of_factors_change_nothing(stand_in, tmp_path, monkeypatch):
     first = tune(tmp_path / "a", BASE, trials=4, seeds=2, verbose=False)
     train = stand_in.train_run
     monkeypatch.setattr(
-        _search, "train_run", lambda *each: {"mig_score": 1 - train(*each)["mig_score"]}
+        _search, "train_run", lambda *each, **_: {"mig_score": 1 - train(*each)["mig_score"]}
     )
     second = tune(tmp_path / "b", BASE, trials=4, seeds=2, verbose=False)
     assert [each.name for each in first.tried] == [each.name for each in second.tried]

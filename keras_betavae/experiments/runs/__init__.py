@@ -1,7 +1,7 @@
 """One folder per training run: settings, logs, checkpoints, pictures, models, scores."""
 
 import keras_betavae._library  # noqa: F401, TensorFlow first, and quietly
-from keras_betavae.experiments.runs._finishing import draw, finish
+from keras_betavae.experiments.runs._finishing import BRIEF_SCORES, draw, finish
 from keras_betavae.experiments.runs._folder import create, is_finished, load_scores, load_settings
 from keras_betavae.experiments.runs._models import load_model, open_model
 from keras_betavae.experiments.runs._training import train
@@ -9,6 +9,7 @@ from keras_betavae.experiments.settings import FOLDER as FOLDER
 from keras_betavae.experiments.settings import Settings as Settings
 
 __all__ = [
+    "BRIEF_SCORES",
     "create",
     "draw",
     "finish",

@@ -1,6 +1,7 @@
 """What a trained run is made into: pictures, a SavedModel, scores."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,16 @@ from keras_betavae._utils.files import moved_into_place
 from keras_betavae._utils.locks import locked
 from keras_betavae._utils.steps import training_step
 from keras_betavae._utils.tables import finite_or_none, write_json, write_text
-from keras_betavae.evaluation import evaluate_codes, evaluate_with_controls
+from keras_betavae.evaluation import choose, evaluate, evaluate_codes, evaluate_with_controls
 from keras_betavae.evaluation.inspection import Inspection, inspect, showcase
 from keras_betavae.evaluation.score_table import ScoreTable, side_by_side
 from keras_betavae.experiments import tensorboard
 from keras_betavae.experiments.runs._folder import load_settings
 from keras_betavae.experiments.settings import FOLDER, Settings
 from keras_betavae.models.beta_vae import BetaVAE
+
+BRIEF_SCORES = ("mig_score", "active_units")
+"""The scores of a brief run, as far as the data have the factors for them."""
 
 
 def draw(
@@ -59,6 +63,7 @@ def finish(
     data: datasets.ImageDataset,
     *,
     controls: bool = True,
+    brief: bool = False,
     verbose: bool = False,
 ) -> dict[str, ScoreTable]:
     """Draws, exports and scores a trained run.
@@ -71,6 +76,7 @@ def finish(
         vae: Its trained model.
         data: Its data.
         controls: Whether the controls are scored too, which takes longer than the model.
+        brief: Writes `scores.json` alone, with `BRIEF_SCORES` of the model.
         verbose: Whether the progress is shown.
 
     Returns:
@@ -81,6 +87,16 @@ def finish(
         InUseError: If another process trains or scores the run.
     """
     with locked(folder):
+        if brief:
+            settings = load_settings(folder)
+            varying = data.varying if isinstance(data, datasets.FactorDataset) else ()
+            names = [data.factor_names[k] for k in varying]
+            known = choose("fast", len(names), names)
+            scores = [name for name in BRIEF_SCORES if name in known]
+            options: dict[str, Any] = {"n": settings.n_images, "seed": settings.seed}
+            tables = {"trained": evaluate(vae, data, scores=scores, **options)}
+            _write_scores(Path(folder), tables)
+            return tables
         return _finish(Path(folder), vae, data, controls, verbose)
 
 
@@ -103,12 +119,16 @@ def _finish(
     chosen = hyperparameters(settings, vae, data)
     tensorboard.write_hyperparameters(logs, chosen, tables["trained"], step)
     write_text(folder / "scores.md", side_by_side(tables))
+    _write_scores(folder, tables)
+    return tables
+
+
+def _write_scores(folder: Path, tables: Mapping[str, ScoreTable]) -> None:
     values = {
         name: {score: finite_or_none(value) for score, value in table.items()}
         for name, table in tables.items()
     }
     write_json(folder / "scores.json", values)
-    return tables
 
 
 def _scored(

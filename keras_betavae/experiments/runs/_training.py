@@ -24,7 +24,11 @@ from keras_betavae.models.beta_vae import BetaVAE
 
 
 def train(
-    folder: str | os.PathLike, data: datasets.ImageDataset, verbose: int | str = "auto"
+    folder: str | os.PathLike,
+    data: datasets.ImageDataset,
+    verbose: int | str = "auto",
+    *,
+    brief: bool = False,
 ) -> BetaVAE:
     """Trains a run to its last step, from its model or latest checkpoint if there is one.
 
@@ -36,6 +40,7 @@ def train(
         folder: A folder that `create` has made.
         data: The data of its settings.
         verbose: As in `keras.Model.fit`.
+        brief: Leaves out the scores and pictures of the training, and `latents.csv`.
 
     Returns:
         The trained model.
@@ -62,7 +67,7 @@ def train(
         remains = training_step(vae) < settings.steps
         if remains:
             _prepare_logs(folder / "logs", vae, data, resumes=found is not None)
-            _fit(folder, settings, vae, data, verbose)
+            _fit(folder, settings, vae, data, verbose, brief)
         if remains or not (folder / "model.keras").is_file():
             with moved_into_place(folder / "model.keras") as aside:
                 vae.save(aside)
@@ -88,9 +93,11 @@ def _fit(
     vae: BetaVAE,
     data: datasets.ImageDataset,
     verbose: int | str,
+    brief: bool,
 ) -> None:
     step, logs = training_step(vae), folder / "logs"
     first_epoch, n_epochs = (-(-each // settings.every) for each in (step, settings.steps))
+    watching = [] if brief else _watching(folder, settings, data, n_epochs)
     vae.fit(
         data.to_tf_data(
             settings.batch_size,
@@ -106,18 +113,25 @@ def _fit(
         callbacks=[
             _Steps(settings.steps),
             callbacks.LatentActivity(logs),
-            callbacks.DisentanglementMetric(
-                data, logs, n_images=settings.n_images, seed=settings.seed
-            ),
-            # Pictures take longer than scores: at the start, halfway and at the end.
-            callbacks.LatentPictures(data, logs, every_n_epochs=_half(n_epochs)),
+            *watching,
             callbacks.LossCurves(logs),
-            callbacks.LatentTable(data, folder / "latents.csv"),
             MetricsFile(folder / "metrics.csv", first_epoch),
             callbacks.Checkpoint(folder / "checkpoints"),
             ProgressLine(settings.steps, settings.every),
         ],
     )
+
+
+def _watching(
+    folder: Path, settings: Settings, data: datasets.ImageDataset, n_epochs: int
+) -> list[keras.callbacks.Callback]:
+    logs, n, seed = folder / "logs", settings.n_images, settings.seed
+    return [
+        callbacks.DisentanglementMetric(data, logs, n_images=n, seed=seed),
+        # Pictures take longer than scores: at the start, halfway and at the end.
+        callbacks.LatentPictures(data, logs, every_n_epochs=_half(n_epochs)),
+        callbacks.LatentTable(data, folder / "latents.csv"),
+    ]
 
 
 def _half(n_epochs: int) -> int:

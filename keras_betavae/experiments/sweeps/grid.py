@@ -8,11 +8,11 @@ from typing import Any
 import keras
 
 from keras_betavae._utils.tables import write_text
+from keras_betavae.datasets import ImageDataset
 from keras_betavae.experiments import runs
+from keras_betavae.experiments.runs import BRIEF_SCORES
 from keras_betavae.experiments.settings import Settings
 from keras_betavae.experiments.sweeps._plan import Sweep, run_name
-
-_JUDGES = ("mig_score", "active_units")
 
 
 class Grid:
@@ -22,7 +22,7 @@ class Grid:
     as soon as none is left.
     """
 
-    judged = _JUDGES[0]
+    judged = BRIEF_SCORES[0]
 
     def __init__(self, folder: Path, sweep: Sweep):
         from optuna.distributions import CategoricalDistribution
@@ -60,14 +60,26 @@ class Grid:
         del trials
         name = self.name_of(trial.params)
         scores = train_run(self.folder / "runs" / name, self._settings[name])
-        found = (scores.get(name) for name in _JUDGES)
+        found = (scores.get(name) for name in BRIEF_SCORES)
         return next((value for value in found if value is not None), 0.0)
 
 
-def train_run(folder: Path, settings: Settings) -> dict[str, float | None]:
+def train_run(
+    folder: Path,
+    settings: Settings,
+    *,
+    data: ImageDataset | None = None,
+    brief: bool = False,
+) -> dict[str, float | None]:
     """Trains and scores a run to its end, if it is not finished; returns the model's scores.
 
-    What stops it is in the run's `error.txt`.
+    An error is written to the run's `error.txt` too.
+
+    Args:
+        folder: The run.
+        settings: Its settings.
+        data: Its data, if they are loaded already.
+        brief: As in `runs.train` and `runs.finish`.
 
     Raises:
         ValueError: If the folder is a run of other settings; further errors as `runs.train`.
@@ -80,8 +92,9 @@ def train_run(folder: Path, settings: Settings) -> dict[str, float | None]:
                 runs.create(folder, settings)
             elif runs.load_settings(folder) != settings:
                 raise ValueError(f"{folder} is a run of other settings")
-            data = settings.load_data()
-            runs.finish(folder, runs.train(folder, data, verbose=0), data, controls=False)
+            data = settings.load_data() if data is None else data
+            vae = runs.train(folder, data, verbose=0, brief=brief)
+            runs.finish(folder, vae, data, controls=False, brief=brief)
             keras.backend.clear_session()
         return runs.load_scores(folder)["trained"]
     except Exception:

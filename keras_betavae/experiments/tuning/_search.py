@@ -4,10 +4,12 @@ import dataclasses
 import time
 import warnings
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from keras_betavae import metrics, presets
+from keras_betavae.datasets import ImageDataset
 from keras_betavae.experiments import runs
 from keras_betavae.experiments.settings import Settings
 from keras_betavae.experiments.sweeps.grid import train_run
@@ -127,6 +129,12 @@ class Trials:
             "latent_dim": IntDistribution(fewest, most),
         }
 
+    @cached_property
+    def data(self) -> ImageDataset:
+        """The images of all trials, loaded once."""
+        least = {"preset": self.search.presets[0], "strength": 1.0, "latent_dim": 1}
+        return self.search.settings(least).load_data()
+
     def sampler(self, number: int) -> Any:
         """Returns a tree-structured Parzen estimator that knows what others try just now."""
         import optuna
@@ -176,9 +184,8 @@ class Trials:
         for n in range(self.search.seeds):
             each = settings.model_copy(update={"seed": settings.seed + n})
             folder = self.folder / "runs" / f"{name},seed={each.seed}"
-            scores.append(train_run(folder, each))
-            data = each.load_data()
-            found.append(measure(runs.load_model(folder), data, each.n_images))
+            scores.append(train_run(folder, each, data=self.data, brief=True))
+            found.append(measure(runs.load_model(folder), self.data, each.n_images))
             so_far = Measured.mean(found)
             for key, value in dataclasses.asdict(so_far).items():
                 if key not in ("codes", "kl"):
