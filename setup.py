@@ -9,7 +9,7 @@ EXPORT = ["onnx>=1.17", "tf2onnx>=1.17", "onnxruntime>=1.20", "ai-edge-litert>=1
 SERVING = ["tensorflow-serving-api>=2.18"]
 SWEEP = ["optuna>=4.2"]
 TABLE = ["pandas>=2.2"]
-TESTING = ["hypothesis", "mypy", "pytest", "pytest-xdist", "ruff"]
+TESTING = ["hypothesis", "mypy", "psycopg2-binary", "pytest", "pytest-xdist", "ruff"]
 TESTING += [*TFDS, *EXPORT, *SERVING, *SWEEP, *TABLE]
 DOCS = ["furo", "ipykernel", "myst-nb", "sphinx", "sphinx-mathjax-offline"]
 

@@ -453,3 +453,9 @@ def test_images_of_another_shape_are_refused_with_both_shapes(shape):
         with pytest.raises(ValueError, match=r"\(batch, 8, 8, 1\)") as error:
             method(images)
         assert str(shape) in str(error.value)
+
+
+def test_many_models_in_one_process_are_no_reason_to_warn(caplog):
+    for seed in range(6):
+        tiny_vae(seed=seed).encode(patterns(4))
+    assert "retracing" not in caplog.text

@@ -1,6 +1,7 @@
 """Graphs of a model's methods, which are traced again when its networks change."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import keras
@@ -29,7 +30,8 @@ class Graphs:
             self._variables = variables
         name = method.__name__
         if name not in self._graphs:
-            self._graphs[name] = tf.function(method, reduce_retracing=True)
+            # TensorFlow counts the traces of a bare method over all models, and would warn of them.
+            self._graphs[name] = tf.function(partial(method), reduce_retracing=True)
         return self._graphs[name]
 
     def clear(self) -> None:
