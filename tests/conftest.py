@@ -85,6 +85,17 @@ def compile_nothing(request, monkeypatch):
 
 
 @pytest.fixture(scope="session", autouse=True)
+def leave_graphs_as_they_are():
+    """Keeps TensorFlow from optimizing graphs, which takes a third of the time of a short fit.
+
+    Processes that tests start, such as those of test_workers.py, have it.
+    """
+    if "tensorflow" in sys.modules:
+        options = {"disable_meta_optimizer": True}
+        sys.modules["tensorflow"].config.optimizer.set_experimental_options(options)
+
+
+@pytest.fixture(scope="session", autouse=True)
 def draw_quickly():
     """Lets matplotlib not fit the parts of a figure to each other: half the time of a picture.
 

@@ -1,0 +1,151 @@
+"""Tells what Adam leaves of the reconstruction's gradient, under γ · |KL − C| or a controller.
+
+    python benchmarks/capacity_gradients.py [--objectives distance log] [--network burgess]
+        [--steps 6000] [--seed 0] [--out FOLDER]
+
+Objectives and training are those of capacity_control.py. Every row of a CSV in FOLDER has means
+over `EVERY` steps, of the encoder's weights: the norms of the gradients of the reconstruction term
+and of the rest of the loss, their cosine, the cosine of Adam's step with the descent of each of
+the two, and the share of steps after which KL − C has changed its sign.
+"""
+
+import argparse
+import csv
+import os
+from pathlib import Path
+
+from capacity_control import BATCH, EVERY, LEARNING_RATES, objectives
+
+COLUMNS = (
+    *("step", "capacity", "kl", "reconstruction", "norm_reconstruction", "norm_rest", "cosine"),
+    *("step_along_reconstruction", "step_along_rest", "sign_changes"),
+)
+
+
+def probed(network: str, objective: str, steps: int, seed: int):
+    """Returns a compiled model whose training step measures its gradients too."""
+    import keras
+    import tensorflow as tf
+
+    import keras_betavae as kbv
+
+    def flat(parts):
+        return tf.concat([tf.reshape(part, [-1]) for part in parts], axis=0)
+
+    def cosine(a, b):
+        return tf.tensordot(a, b, 1) / (tf.norm(a) * tf.norm(b) + 1e-30)
+
+    class Probed(kbv.BetaVAE):
+        """A model that also logs norms and angles."""
+
+        def __init__(self, *arguments, **options):
+            super().__init__(*arguments, **options)
+            self.seen = {name: keras.metrics.Mean(name) for name in COLUMNS[1:]}
+            self.sign = keras.Variable(0.0, trainable=False)
+
+        @property
+        def metrics(self):
+            return list(self.seen.values())
+
+        def train_step(self, data):
+            with tf.GradientTape(persistent=True) as tape:
+                terms = self.compute_terms(data, training=True)
+                rest = terms["loss"] - terms["reconstruction_loss"]
+            inner = [variable.value for variable in self.encoder.trainable_variables]
+            of_reconstruction = flat(tape.gradient(terms["reconstruction_loss"], inner))
+            of_rest = flat(tape.gradient(rest, inner))
+            every = self.trainable_variables
+            gradients = tape.gradient(terms["loss"], [variable.value for variable in every])
+            before = flat([tf.identity(variable) for variable in inner])
+            self.optimizer.apply(gradients, every)
+            moved = flat(inner) - before
+            sign = tf.sign(terms["kl_loss"] - terms["capacity"])
+            values = {
+                "capacity": terms["capacity"],
+                "kl": terms["kl_loss"],
+                "reconstruction": terms["reconstruction_loss"],
+                "norm_reconstruction": tf.norm(of_reconstruction),
+                "norm_rest": tf.norm(of_rest),
+                "cosine": cosine(of_reconstruction, of_rest),
+                "step_along_reconstruction": -cosine(moved, of_reconstruction),
+                "step_along_rest": -cosine(moved, of_rest),
+                "sign_changes": tf.cast(sign != self.sign.value, tf.float32),
+            }
+            self.sign.assign(sign)
+            for name, value in values.items():
+                self.seen[name].update_state(value)
+            return {name: mean.result() for name, mean in self.seen.items()}
+
+    keras.utils.set_random_seed(seed)
+    shape = (64, 64, 1)
+    encoder, decoder = (getattr(kbv.networks, f"{network}_{p}") for p in ("encoder", "decoder"))
+    model = Probed(
+        encoder(shape, 10), decoder(10, shape), objectives(steps)[objective](), seed=seed
+    )
+    model.compile(keras.optimizers.Adam(LEARNING_RATES[network]), jit_compile=False)
+    return model
+
+
+def run(network: str, objective: str, steps: int, seed: int, out: Path) -> None:
+    """Trains one model and writes its rows."""
+    import keras
+
+    import keras_betavae as kbv
+
+    model = probed(network, objective, steps, seed)
+    part = out.with_suffix(".part")
+    with part.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(COLUMNS)
+
+        def write(epoch: int, logs: dict) -> None:
+            row = [f"{float(logs[name]):.5g}" for name in COLUMNS[1:]]
+            writer.writerow([(epoch + 1) * EVERY, *row])
+            file.flush()
+
+        keras.Model.fit(
+            model,
+            kbv.datasets.load_sprites().to_tf_data(BATCH, seed=seed, repeat=True),
+            epochs=steps // EVERY,
+            steps_per_epoch=EVERY,
+            verbose=0,
+            callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=write)],
+        )
+    os.replace(part, out)
+
+
+def tenths(path: Path) -> str:
+    """Returns a Markdown table of means over tenths of the training."""
+    with path.open(newline="") as file:
+        rows = [[float(cell) for cell in row.values()] for row in csv.DictReader(file)]
+    lines = [f"| {' | '.join(COLUMNS)} |", f"|{' ---: |' * len(COLUMNS)}"]
+    n = min(10, len(rows))
+    for tenth in range(n):
+        part = rows[tenth * len(rows) // n : (tenth + 1) * len(rows) // n]
+        means = [part[-1][0], *(sum(c) / len(c) for c in list(zip(*part, strict=True))[1:])]
+        lines.append(f"| {' | '.join(f'{mean:.3g}' for mean in means)} |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Runs what is asked for and prints the tables."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--objectives", nargs="+", default=["distance", "log"])
+    parser.add_argument(
+        "--network", default="burgess", choices=list(capacity_control.LEARNING_RATES)
+    )
+    parser.add_argument("--steps", type=int, default=6_000)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, default=Path("capacity_gradients"))
+    options = parser.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
+    for objective in options.objectives:
+        name = f"{options.network}-{objective}-{options.steps}-{options.seed}"
+        out = options.out / f"{name}.csv"
+        if not out.exists():
+            run(options.network, objective, options.steps, options.seed, out)
+        print(f"{name}\n\n{tenths(out)}\n", flush=True)
+
+
+if __name__ == "__main__":
+    main()
