@@ -73,7 +73,7 @@ def test_a_report_takes_an_array(tmp_path):
     images = np.random.default_rng(0).integers(0, 256, (40, 8, 8, 1), dtype="uint8")
     path = kbv.report(small((8, 8, 1)), images, tmp_path / "images.html", scores=())
     assert "ImageDataset(40 images (8, 8, 1))" in path.read_text("utf-8")
-    with pytest.raises(TypeError, match=r"wrap what you have in datasets\.from_arrays"):
+    with pytest.raises(TypeError, match=r"make a data set with datasets\.from_arrays"):
         kbv.report(small((8, 8, 1)), images.tolist(), tmp_path / "images.html")
 
 
