@@ -336,7 +336,7 @@ def test_a_cache_that_cannot_be_written_to_is_named(tmp_path, monkeypatch, name,
     else:
         cache.write_bytes(b"")
         cache = cache if damage == "a file" else cache / "below"
-    with pytest.raises(PermissionError, match="choose another one with cache_dir") as caught:
+    with pytest.raises(PermissionError, match="choose another folder with cache_dir") as caught:
         kind.load(path, cache_dir=cache)
     assert str(cache / kind.release.name) in str(caught.value)
 

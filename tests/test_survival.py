@@ -202,7 +202,7 @@ def test_a_run_is_resumed_on_its_own_data_by_one_process(tmp_path, unbroken, cap
     note["mean_levels"][0] += 10
     (run / "data.json").write_text(json.dumps(note))
     assert train(run) == 1
-    assert "the images are not those that the run was begun on" in capsys.readouterr().err
+    assert "the images have changed since the run was started" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["checkpoints/step-000000009.keras", "scores.json"])

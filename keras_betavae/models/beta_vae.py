@@ -157,8 +157,7 @@ class BetaVAE(keras.Model):
                 `networks.standardized` and `Gaussian`; all others to the constructor.
 
         Raises:
-            ValueError: If the preset is unknown, or `standardization` is given without a
-                `Gaussian`.
+            ValueError: If the preset is unknown, or has no `Gaussian` to standardize.
 
         Example:
             >>> vae = BetaVAE.from_preset("higgins_dsprites", latent_dim=6)

@@ -1,4 +1,4 @@
-"""Figures of many runs, or of one run over its training."""
+"""Figures of several runs, or of one run during training."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -21,14 +21,14 @@ def plot_heat_map(
     column_name: str = "",
     title: str = "",
 ) -> "Figure":
-    """Returns a heat map with its values written in.
+    """Returns a heat map annotated with its values.
 
     Args:
         values: (n_rows, n_columns); NaN is left blank.
         rows: A label for each row.
         columns: A label for each column.
-        row_name: What the rows are.
-        column_name: What the columns are.
+        row_name: Label of the vertical axis.
+        column_name: Label of the horizontal axis.
         title: The figure's title.
     """
     values = np.asarray(values, float)
@@ -57,14 +57,14 @@ def plot_capacity(
     told: np.ndarray,
     factor_names: Sequence[str],
 ) -> "Figure":
-    """Returns what a model's latents carry while its capacity rises, in two panels.
+    """Returns a figure of each latent's KL, and the information on factors, against the capacity.
 
     Args:
         capacity: C in nats, (n,).
         kl: KL of each latent in nats, (n, latent_dim).
-        latents: The latents to tell apart, each with its label; the others are grey.
-        told: What the best latent tells of each factor, as a part of its entropy,
-            (n, n_factors).
+        latents: The latents to draw in color, with their labels; the others are gray.
+        told: Mutual information of each factor with its best latent, as a share of the factor's
+            entropy, (n, n_factors).
         factor_names: A name for each factor.
     """
     figure = new_figure((9.0, 4.0))

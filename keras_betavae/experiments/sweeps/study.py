@@ -55,7 +55,7 @@ def check_installed() -> None:
         import optuna  # noqa: F401
     except ImportError as error:
         raise ImportError(
-            "sweeps and tuning need Optuna; run: pip install 'keras-betavae[sweep]'"
+            "sweeps and tuning need Optuna; run: pip install '.[sweep]' in a checkout"
         ) from error
 
 
