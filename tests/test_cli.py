@@ -235,7 +235,7 @@ def test_a_traversal_is_the_same_from_a_run_a_file_and_a_saved_model(
 def test_a_model_without_a_run_needs_data(trained, tmp_path, capsys):
     out = ["--out", tmp_path / "t.png"]
     line = failed(capsys, "traverse", trained[0] / "model.keras", *out)
-    assert "model.keras is not a run folder; name the data set" in line
+    assert "model.keras is not a run folder; name its data set" in line
     assert "has its own data" in failed(capsys, "traverse", trained[0], "--data", "sprites", *out)
     line = failed(capsys, "traverse", tmp_path / "absent.keras", "--data", "sprites", *out)
     assert "absent.keras" in line

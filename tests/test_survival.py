@@ -240,7 +240,7 @@ def test_logs_that_are_lost_while_it_trains_stop_the_training(tmp_path, in_its_p
             if epoch == 1:
                 lose(tmp_path / "logs", in_its_place)
 
-    said = r"tfevents.*(deleted|replaced or cut) while|could not write TensorBoard"
+    said = r"tfevents.*(deleted|replaced or truncated) while|could not write TensorBoard"
     with pytest.raises(OSError, match=said):
         reused().fit(
             patterns(), epochs=2, verbose=0, callbacks=[Lose(), LossCurves(tmp_path / "logs")]

@@ -83,8 +83,8 @@ class SummaryCallback(keras.callbacks.Callback):
                 ) from None
             if not os.path.samestat(now, before) or now.st_size < before.st_size:
                 raise OSError(
-                    f"{file} was replaced or cut while the training wrote to it; what was "
-                    "written since is lost"
+                    f"{file} was replaced or truncated while the training wrote to it; what "
+                    "was written since is lost"
                 )
             self._files[file] = now
 

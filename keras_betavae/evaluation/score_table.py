@@ -147,7 +147,7 @@ def check_path(path: str | os.PathLike) -> Path:
     if path.suffix.lower() not in (".csv", ".json", ".md"):
         raise ValueError(f"the file must end in .csv, .json or .md, got {path.name!r}")
     if not path.parent.is_dir():
-        raise FileNotFoundError(f"there is no folder {path.parent}")
+        raise FileNotFoundError(f"the folder {path.parent} does not exist")
     return path
 
 

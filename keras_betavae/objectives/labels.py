@@ -76,7 +76,7 @@ class SemiSupervised(Wrapper):
             or min(self.latents, default=-1) < 0
         ):
             raise ValueError(
-                "latents must be one latent of its own, counted from 0, for each of the "
+                "latents must be different latents, counted from 0, one for each of the "
                 f"{self.n_labels} factors, got {self.latents}"
             )
         if loss not in ("xent", "l2"):

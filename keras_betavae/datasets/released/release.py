@@ -95,7 +95,7 @@ class Release:
         files = [path / file.name for file in self.files] if several or path.is_dir() else [path]
         for file in files:
             if not file.is_file():
-                raise FileNotFoundError(f"there is no file {file}; {how_to_get(self.files)}")
+                raise FileNotFoundError(f"{file} does not exist; {how_to_get(self.files)}")
         return files
 
     def _check_hashes(self, paths: Sequence[Path]) -> None:

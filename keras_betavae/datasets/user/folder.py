@@ -150,7 +150,7 @@ def _listed(folder: Path) -> list[str]:
         ValueError: If it has no pictures.
     """
     if not folder.is_dir():
-        raise FileNotFoundError(f"there is no folder {folder}")
+        raise FileNotFoundError(f"{folder} does not exist or is not a folder")
     names = []
 
     def refuse(error: OSError) -> None:
@@ -171,7 +171,7 @@ def _read_factors(
 ) -> tuple[list[str], list[list[float | str]], list[str]]:
     """Returns the pictures that a CSV file lists, their values, and the factors' names."""
     if not path.is_file():
-        raise FileNotFoundError(f"there is no file {path}")
+        raise FileNotFoundError(f"{path} does not exist")
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             head, *rows = [row for row in csv.reader(file, strict=True) if row]

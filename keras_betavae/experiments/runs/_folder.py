@@ -68,7 +68,7 @@ def load_settings(folder: str | os.PathLike) -> Settings:
     """
     path = Path(folder) / "config.json"
     if not path.is_file():
-        raise FileNotFoundError(f"{folder} is not a run folder: there is no {path}")
+        raise FileNotFoundError(f"{folder} is not a run folder: {path} does not exist")
     try:
         return Settings(**json.loads(path.read_text(encoding="utf-8")))
     except (TypeError, ValueError, RecursionError) as error:
@@ -92,7 +92,7 @@ def load_scores(folder: str | os.PathLike) -> dict[str, dict[str, float | None]]
     """
     path = Path(folder) / "scores.json"
     if not path.is_file():
-        raise FileNotFoundError(f"{folder} is not finished: there is no {path}")
+        raise FileNotFoundError(f"{folder} is not finished: {path} does not exist")
     try:
         tables = json.loads(path.read_text(encoding="utf-8"))
         for table in tables.values():

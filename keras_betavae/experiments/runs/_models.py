@@ -42,7 +42,7 @@ def open_model(path: str | os.PathLike) -> Any:
     path = Path(path)
     if path.suffix == ".keras":
         if not path.is_file():
-            raise FileNotFoundError(f"there is no file {path}")
+            raise FileNotFoundError(f"{path} does not exist")
         return _load(path)
     return ServedModel(path) if (path / "saved_model.pb").is_file() else load_model(path)
 

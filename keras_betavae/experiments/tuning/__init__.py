@@ -91,7 +91,7 @@ def load(folder: str | os.PathLike) -> Search:
     """
     path = Path(folder) / "tune.json"
     if not path.is_file():
-        raise FileNotFoundError(f"{folder} does not hold a search: there is no {path}")
+        raise FileNotFoundError(f"{folder} is not a search folder: {path} does not exist")
     try:
         search = Search(**json.loads(path.read_text(encoding="utf-8")))
         search.check()
