@@ -100,9 +100,9 @@ def plot_response_curves(
         panel.set_axis_off()
     for panel, each, label in zip(axes.flat[:n], curves, labels, strict=True):
         for number, (curve, name) in enumerate(zip(each, by, strict=True)):
-            colour, style = line_style(number)
+            color, style = line_style(number)
             x = np.arange(len(curve)) if values is None else values
-            panel.plot(x, curve, label=figure_text(name), color=colour, linestyle=style)
+            panel.plot(x, curve, label=figure_text(name), color=color, linestyle=style)
         panel.set_title(figure_text(label), fontsize=9)
         shown = figure_text(along, 24)
         panel.set_xlabel(f"{shown} (class)" if values is None else shown, fontsize=8)
@@ -129,8 +129,8 @@ def plot_information(information: np.ndarray, factor_names: Sequence[str]) -> "F
     axes.set_xticks(range(len(information)), [f"z{j}" for j in range(len(information))])
     bright = 0.6 * max(float(information.max()), 1e-9) < information.T
     for (row, column), value in np.ndenumerate(information.T):
-        colour = "black" if bright[row, column] else "white"
-        axes.text(column, row, f"{value:z.1f}", ha="center", va="center", color=colour, fontsize=8)
+        color = "black" if bright[row, column] else "white"
+        axes.text(column, row, f"{value:z.1f}", ha="center", va="center", color=color, fontsize=8)
     axes.set_title("mutual information")
     figure.colorbar(shown, ax=axes, label="nats")
     return figure

@@ -44,8 +44,8 @@ def plot_heat_map(
     middle = (np.nanmin(values) + np.nanmax(values)) / 2
     for (row, column), value in np.ndenumerate(values):
         if np.isfinite(value):
-            colour = "black" if value > middle else "white"
-            axes.text(column, row, f"{value:.3f}", ha="center", va="center", color=colour)
+            color = "black" if value > middle else "white"
+            axes.text(column, row, f"{value:.3f}", ha="center", va="center", color=color)
     figure.colorbar(shown, ax=axes)
     return figure
 
@@ -70,21 +70,21 @@ def plot_capacity(
     figure = new_figure((9.0, 4.0))
     axes: Any = figure.subplots(1, 2)
     for number, (latent, label) in enumerate(latents.items()):
-        colour, style = line_style(number)
+        color, style = line_style(number)
         axes[0].plot(
-            capacity, kl[:, latent], color=colour, linestyle=style, label=figure_text(label)
+            capacity, kl[:, latent], color=color, linestyle=style, label=figure_text(label)
         )
     others = [latent for latent in range(kl.shape[1]) if latent not in latents]
     for number, latent in enumerate(others):
         label = "" if number else "others"
-        axes[0].plot(capacity, kl[:, latent], color="lightgrey", zorder=1, label=label)
+        axes[0].plot(capacity, kl[:, latent], color="lightgray", zorder=1, label=label)
     axes[0].plot(capacity, kl.sum(axis=1), color="black", label="all")
-    axes[0].plot(capacity, capacity, color="grey", linestyle=":", label="C")
+    axes[0].plot(capacity, capacity, color="gray", linestyle=":", label="C")
     axes[0].set_ylabel("KL, nats")
     for number, name in enumerate(factor_names):
-        colour, style = line_style(number)
+        color, style = line_style(number)
         axes[1].plot(
-            capacity, told[:, number], color=colour, linestyle=style, label=figure_text(name)
+            capacity, told[:, number], color=color, linestyle=style, label=figure_text(name)
         )
     axes[1].set_ylabel("mutual information of the best latent / entropy")
     axes[1].set_ylim(0, 1)

@@ -77,8 +77,8 @@ def render_packed(
     vertices = outline(shape) @ np.array([(cos, -sin), (sin, cos)])
 
     def snap(position: np.ndarray, offset: np.ndarray) -> np.ndarray:
-        centre = MARGIN + (1 - 2 * MARGIN) * np.asarray(position, dtype=np.float64)
-        subpixels = (centre[:, None] + offset) * (IMAGE_SIZE * SUBPIXELS)
+        center = MARGIN + (1 - 2 * MARGIN) * np.asarray(position, dtype=np.float64)
+        subpixels = (center[:, None] + offset) * (IMAGE_SIZE * SUBPIXELS)
         return np.rint(subpixels).astype(np.int64)
 
     x1, y1 = snap(pos_x, vertices[:, 0]), snap(pos_y, vertices[:, 1])
@@ -87,13 +87,13 @@ def render_packed(
     run = np.roll(x1, -1, axis=1) - x1
 
     # Which edges cross the line through the pixel centers of each row.
-    centres = SUBPIXELS * np.arange(IMAGE_SIZE) + SUBPIXELS // 2
-    above = y1[:, None, :] < centres[:, None]  # Strict: a bottom edge is inside.
+    centers = SUBPIXELS * np.arange(IMAGE_SIZE) + SUBPIXELS // 2
+    above = y1[:, None, :] < centers[:, None]  # Strict: a bottom edge is inside.
     iy, row, edge = np.nonzero(above != np.roll(above, -1, axis=2))
 
     # The first column at or right of each crossing, in exact integers because
     # snapped edges do pass through pixel centers: ceil(crossing - 1/2).
-    rise, depth = rise[iy, edge], centres[row] - y1[iy, edge]
+    rise, depth = rise[iy, edge], centers[row] - y1[iy, edge]
     depth, rise = depth * np.sign(rise), abs(rise)
     left = (x1[:, edge] - SUBPIXELS // 2) * rise + depth * run[:, edge]
     column = np.clip(-(-left // (SUBPIXELS * rise)), 0, IMAGE_SIZE)
