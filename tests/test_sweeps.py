@@ -253,7 +253,7 @@ def test_a_run_that_fails_leaves_the_others_and_its_reason(finished, tmp_path, m
     with pytest.raises(FileNotFoundError, match="beta=1,seed=1 is not finished; resume the sweep"):
         sweeps.scores(folder)
     monkeypatch.setattr(runs, "train", lambda *_, **__: None)
-    monkeypatch.setattr(runs, "finish", lambda where, *_, controls: shutil.copy(expected, where))
+    monkeypatch.setattr(runs, "finish", lambda where, *_, **__: shutil.copy(expected, where))
     assert len(sweeps.run(folder, verbose=False)) == 4
     assert not (fails / "error.txt").exists()
 
