@@ -131,7 +131,7 @@ def main(parent: str | None) -> None:
         for channels, rate in consumed.items():
             print(f"training step, 64×64×{channels}: {rate:,.0f} images/s\n", flush=True)
         print(
-            "| data | batch | images/s | times the step | MiB above the baseline | mixed within |"
+            "| data | batch | images/s | times the step | MiB above the baseline | shuffled over |"
         )
         print("| --- | ---: | ---: | ---: | ---: | ---: |")
         for source, expression in SOURCES.items():

@@ -170,7 +170,7 @@ def main() -> None:
         print(json.dumps(work(*json.loads(sys.argv[2]))))
         return
     options = arguments()
-    print("| network | | images/s | a worker's | step, ms | MiB sent | collectives |")
+    print("| network | | images/s | images/s per worker | step, ms | MiB sent | collectives |")
     print("| --- | --- | ---: | ---: | ---: | ---: | ---: |")
     alone = {}
     for network in options.network:

@@ -139,7 +139,7 @@ class Plain:
         return LogisticRegression().fit(x, y).score(x_test, y_test)
 
     def beta_vae_score_scale_free(self):
-        """Points of all factors, standardised, without regularisation."""
+        """Points of all factors, standardized, without regularization."""
         x, y, x_test, y_test = self.points([0, 1, 2, 3, 4])
         mean, std = x.mean(axis=0), x.std(axis=0)
         classifier = LogisticRegression(C=np.inf).fit((x - mean) / std, y)

@@ -1,4 +1,4 @@
-"""Times training, encoding and decoding beside plain Keras and PyTorch, in one run.
+"""Compares training, encoding and decoding with plain Keras and PyTorch, in one run.
 
     pip install -e '.[benchmark]'
     python benchmarks/train_step.py --network conv --batch 64 --channels 1 --mode train
@@ -6,17 +6,16 @@
 Each option takes several values, and all their combinations are run. Every system trains the same
 recipe (β-VAE, β 4, ten latents, Bernoulli pixels, Adam at 1e-4, float32) on the same 8,192
 sprites, in a process of its own (`benchmarks/systems.py`), and they take turns: a few steps of
-one, then of the next, round after round. Figures are medians over the rounds; "times" is how many
-images we take in the time of one of the other's.
+one, then of the next, round after round. Figures are medians over the rounds; "speed-up" is our
+speed divided by that of the system.
 
-A training step is one batch drawn, scaled, run forwards and backwards and given to the optimiser.
-Encoding draws sprites from the grid at a bit a pixel, unpacks and encodes them (`encode_with`);
-the others' images lie ready in memory. "GFLOP/s" counts two operations for each multiplication of
-the layers and of their gradients and nothing else; "of peak" is beside a matrix product of
-2,048 × 2,048 in TensorFlow, timed in the same rounds. `--avx2` keeps all libraries to the
-instructions of processors without AVX-512; TensorFlow would by itself leave oneDNN off there, so
-Keras gets none. Memory is the process's peak, with all
-that it imports (Linux alone tells).
+A training step draws a batch, scales it, and runs the forward pass, the backward pass and the
+optimizer. Encoding also draws the sprites, stored at one bit per pixel, and unpacks them
+(`encode_with`); the other systems get images ready in memory. "GFLOP/s" counts two operations for
+each multiplication in the layers and their gradients, and nothing else; "of peak" compares it with
+a matrix product of 2,048 × 2,048 in TensorFlow, timed in the same rounds. `--avx2` restricts all
+libraries to the instructions of processors without AVX-512; TensorFlow leaves oneDNN off there by
+default, so Keras runs without it. Memory is the process's peak, including its imports (Linux only).
 """
 
 import argparse
@@ -106,7 +105,7 @@ def compare(case: tuple, options: argparse.Namespace) -> None:
     limit = ", AVX2" if options.avx2 else ""
     title = f"{mode}, {network}, batch {batch}, 64×64×{channels}{limit}"
     print(f"\n{title}; peak {peak:.0f} GFLOP/s\n")
-    print("| system | images/s | spread | times | GFLOP/s | of peak | MiB |")
+    print("| system | images/s | spread | speed-up | GFLOP/s | of peak | MiB |")
     print("| --- | ---: | ---: | ---: | ---: | ---: | ---: |")
     for system, median in medians.items():
         spread = (max(times[system]) - min(times[system])) / median

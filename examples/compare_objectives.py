@@ -2,7 +2,7 @@
 # # The objectives side by side
 #
 # Trains every objective and model from several seeds on sprites with an equal budget: the same
-# networks, optimiser, steps and images per step, one published weight each. Each seed's model is
+# networks, optimizer, steps and images per step, one published weight each. Each seed's model is
 # scored by `evaluate`; the table has means and standard deviations over the seeds.
 
 # %%

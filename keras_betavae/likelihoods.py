@@ -1,4 +1,4 @@
-"""How the decoder's output becomes a distribution over images."""
+"""Likelihoods: distributions over images, made from the decoder's output."""
 
 import abc
 import functools
@@ -12,7 +12,7 @@ from tensorflow_probability import distributions as tfd
 from keras_betavae._utils.checks import SetOnce
 
 MIN_SCALE = 1e-3
-"""The floor of a learned σ, in the images' units: a perfect copy must not drive σ to 0."""
+"""The lower bound of a learned σ, in the images' units: keeps σ above 0 for perfect copies."""
 
 
 class Likelihood(SetOnce, abc.ABC):
@@ -24,7 +24,7 @@ class Likelihood(SetOnce, abc.ABC):
 
     Attributes:
         support: The closed interval in which images must lie, or None for all reals.
-        takes_logits: Whether the decoder gives logits, to which no activation must be applied.
+        takes_logits: Whether the decoder must return logits, without an activation.
     """
 
     support: tuple[float, float] | None = None
@@ -32,7 +32,7 @@ class Likelihood(SetOnce, abc.ABC):
 
     @property
     def weights(self) -> list[keras.Variable]:
-        """The variables that the model trains in addition to the networks; usually none."""
+        """The variables that the model trains in addition to the networks; usually empty."""
         return []
 
     @abc.abstractmethod
@@ -44,14 +44,14 @@ class Likelihood(SetOnce, abc.ABC):
 
         Returns:
             A distribution of batch shape (batch,) and event shape `image_shape`; its
-            `log_prob` sums over pixels, in nats, and its `mean()` is the image shown.
+            `log_prob` is summed over pixels, in nats, and its `mean()` is the image to show.
         """
 
     def in_units(self, units: Sequence[float]) -> "Likelihood":
-        """Returns this likelihood with its scale measured in `units`; only `Gaussian` has them.
+        """Returns this likelihood with its scale in `units`; only `Gaussian` supports them.
 
         Raises:
-            ValueError: If this likelihood has no such scale.
+            ValueError: If this likelihood does not support units.
         """
         raise ValueError(
             f"standardization needs the likelihood Gaussian, got {type(self).__name__}; pass "
@@ -70,19 +70,19 @@ class Likelihood(SetOnce, abc.ABC):
 
 @keras.saving.register_keras_serializable(package="keras_betavae")
 class Bernoulli(Likelihood):
-    r"""Independent Bernoulli pixels; the decoder gives the logits.
+    r"""Independent Bernoulli pixels; the decoder returns the logits.
 
     .. math:: \log p(x|z) = \sum_i x_i \log \sigma(l_i) + (1 - x_i) \log(1 - \sigma(l_i))
 
-    Images lie in [0, 1]. Gray values are taken as the papers take them, as
-    cross-entropy targets; the bound is then not a density over gray images, and a
-    perfect reconstruction still costs the images' own entropy. With
-    `subtract_entropy` that constant of each image is taken off the cost,
+    Images are in [0, 1]. As in the papers, gray values are targets of the cross-entropy. The
+    bound is then not a density over gray images, and the loss of a perfect reconstruction
+    is the images' own entropy. `subtract_entropy` subtracts this constant of each image from
+    the loss,
 
     .. math:: \log p(x|z) + \sum_i H(x_i) = -\sum_i \mathrm{KL}(x_i \,\|\, \sigma(l_i))
 
-    with H the entropy of a Bernoulli variable of mean x_i in nats: the log_prob is at
-    most 0, is 0 at x = σ(l), and has the same gradients for the networks.
+    with H the entropy of a Bernoulli variable with mean x_i, in nats. The log_prob is then at
+    most 0, and 0 at x = σ(l); the gradients of the networks are the same.
 
     Args:
         subtract_entropy: Whether `log_prob` is the negative divergence from the image.
@@ -114,16 +114,16 @@ class Bernoulli(Likelihood):
 
 @keras.saving.register_keras_serializable(package="keras_betavae")
 class ContinuousBernoulli(Likelihood):
-    r"""Independent continuous Bernoulli pixels; the decoder gives the logits.
+    r"""Independent continuous Bernoulli pixels; the decoder returns the logits.
 
     .. math::
 
         \log p(x|z) = \sum_i x_i \log \sigma(l_i) + (1 - x_i) \log(1 - \sigma(l_i))
         + \log \frac{l_i}{\tanh(l_i / 2)}
 
-    `Bernoulli`'s cross-entropy made a density over gray images in [0, 1] by its
-    normaliser, which is 2 at l = 0; unlike the cross-entropy it may exceed 0. The mean
-    image is 1 / (1 - exp(-l)) - 1 / l, not σ(l).
+    A normalizer, 2 at l = 0, turns `Bernoulli`'s cross-entropy into a density over gray images in
+    [0, 1]. Unlike the cross-entropy, its log_prob may exceed 0. The mean image is not σ(l) but
+    1 / (1 - exp(-l)) - 1 / l.
 
     References:
         Loaiza-Ganem & Cunningham, The continuous Bernoulli: fixing a pervasive error in
@@ -147,28 +147,28 @@ class ContinuousBernoulli(Likelihood):
 
 @keras.saving.register_keras_serializable(package="keras_betavae")
 class Gaussian(Likelihood):
-    r"""Independent normal pixels of one scale, fixed or learnt; the decoder gives the means.
+    r"""Independent normal pixels with one scale, fixed or learned; the decoder returns the means.
 
     .. math:: \log p(x|z) = -\sum_i \frac{(x_i - m_i)^2}{2 \sigma^2} + \log \sigma \sqrt{2\pi}
 
-    The ½ is part of it, so β keeps its meaning; a smaller σ acts as a smaller β. A learnt
+    The factor ½ is included, so β keeps its meaning; a smaller σ acts like a smaller β. A learned
     σ = MIN_SCALE + exp(w), shared by all pixels and images, is trained with the networks
-    (the σ-VAE); its optimum is the root mean square of x - m. The floor
-    MIN_SCALE = 0.001 keeps perfectly reproduced images from driving σ to 0.
+    (σ-VAE); its optimum is the root mean square of x - m. The lower bound MIN_SCALE = 0.001
+    keeps σ above 0 for perfectly reconstructed images.
 
-    With `units`, σ is measured in a unit for each column or channel, their standard deviation,
-    say: x_i has the standard deviation σ u_i, and log p(x|z) is that of x in its own units.
+    With `units`, σ is in units of u_i for each column or channel, such as their standard
+    deviations: x_i has the standard deviation σ u_i, and log p(x|z) is in the units of x.
 
-    A copy, or what `from_config` makes, starts again at `scale` with its own w.
+    A copy, or the result of `from_config`, has its own w and starts at `scale`.
 
     Args:
-        scale: σ, the standard deviation in the images' units, or in `units`, above 0; where σ
-            starts if it is learnt, above MIN_SCALE.
+        scale: σ, the standard deviation in the images' units, or in `units`, above 0. If σ is
+            learned, its initial value, above MIN_SCALE.
         learnt: Whether σ is trained.
         units: u, above 0, one for each entry of the last axis; None for 1.
 
     Raises:
-        ValueError: If `scale` is not above 0 or not finite, or is learnt and not above
+        ValueError: If `scale` is not above 0 or not finite, or is learned and not above
             MIN_SCALE; or if `units` are not finite numbers above 0.
 
     References:
@@ -194,7 +194,7 @@ class Gaussian(Likelihood):
 
     @functools.cached_property
     def _weights(self) -> list[keras.Variable]:
-        # Not before a model asks: a variable starts TensorFlow, and presets are made at import.
+        # Created lazily: a variable initializes TensorFlow, and presets are made at import.
         if not self.learnt:
             return []
         w = math.log(self.scale - MIN_SCALE)
@@ -211,7 +211,7 @@ class Gaussian(Likelihood):
 
     @property
     def sigma(self) -> tf.Tensor:
-        """The present σ, a float32 scalar in the images' units, or in `units`."""
+        """The current σ, a float32 scalar in the images' units, or in `units`."""
         if not self.learnt:
             return tf.constant(self.scale, "float32")
         return MIN_SCALE + tf.exp(tf.convert_to_tensor(self._weights[0]))
@@ -230,11 +230,11 @@ class Gaussian(Likelihood):
 
 @keras.saving.register_keras_serializable(package="keras_betavae")
 class Laplace(Likelihood):
-    r"""Independent Laplace pixels of one fixed scale; the decoder gives the locations.
+    r"""Independent Laplace pixels with one fixed scale; the decoder returns the locations.
 
     .. math:: \log p(x|z) = -\sum_i \frac{|x_i - m_i|}{b} + \log 2b
 
-    The absolute error in place of `Gaussian`'s squared one; a smaller b acts as a
+    The absolute error instead of `Gaussian`'s squared error; a smaller b acts like a
     smaller β.
 
     Args:
@@ -262,17 +262,17 @@ class Laplace(Likelihood):
 
 
 class _Bernoulli(tfd.Bernoulli):
-    """A Bernoulli whose log_prob costs one softplus where TFP's costs two."""
+    """A Bernoulli whose log_prob computes one softplus instead of TFP's two."""
 
     def _log_prob(self, event):
         return -tf.nn.sigmoid_cross_entropy_with_logits(event, self.logits)
 
 
 class _GrayBernoulli(_Bernoulli):
-    """A Bernoulli whose log_prob is -KL(Bernoulli(x) || self), highest at its mean."""
+    """A Bernoulli whose log_prob is -KL(Bernoulli(x) || self), with its maximum at the mean."""
 
     def _log_prob(self, event):
-        # tfd.Bernoulli(probs=event).entropy() has NaN gradients for pixels that are 0 or 1.
+        # tfd.Bernoulli(probs=event).entropy() has NaN gradients for pixels of 0 or 1.
         entropy = -tf.math.xlogy(event, event) - tf.math.xlog1py(1.0 - event, -event)
         return super()._log_prob(event) + entropy
 
@@ -281,7 +281,7 @@ class _GrayBernoulli(_Bernoulli):
 
 
 class _ContinuousBernoulli(tfd.ContinuousBernoulli):
-    """A continuous Bernoulli whose mean does without expm1, which ONNX lacks."""
+    """A continuous Bernoulli whose mean avoids expm1, which ONNX lacks."""
 
     def _mean(self, logits=None):
         logits = self.logits if logits is None else logits
@@ -293,7 +293,7 @@ class _ContinuousBernoulli(tfd.ContinuousBernoulli):
 
 
 class _Laplace(tfd.Laplace):
-    """A Laplace of one scale, whose mean needs no broadcast of shapes, which ONNX lacks."""
+    """A Laplace with one scale, whose mean avoids a broadcast of shapes, which ONNX lacks."""
 
     def _mean(self):
         return tf.identity(self.loc)

@@ -1,4 +1,4 @@
-"""The papers' recipes by name: networks, objective, likelihood, optimizer, batch, steps."""
+"""Presets: recipes by name, of networks, objective, likelihood, optimizer, batch and steps."""
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
@@ -13,7 +13,7 @@ from keras_betavae.objectives import schedules
 
 @dataclasses.dataclass(frozen=True)
 class Preset:
-    """A recipe that `BetaVAE.from_preset` and the command line build from.
+    """A recipe for `BetaVAE.from_preset` and the command line.
 
     Attributes:
         encoder: Makes the encoder from (input_shape, latent_dim).
@@ -23,7 +23,7 @@ class Preset:
         optimizer: Makes a new optimizer.
         batch_size: Images per step.
         steps: Training steps.
-        source: The paper, and what in the recipe is not from it.
+        source: The paper, and the parts of the recipe that are not from it.
         input_shape: Shape of one image.
         likelihood: The likelihood.
         model: Name of the model's class.
@@ -57,7 +57,7 @@ class Preset:
 
 
 def _late_decay(start: int, end: int) -> keras.optimizers.Optimizer:
-    """Returns Adam whose rate of 1e-3 falls to 0 along a cosine, from one step to another."""
+    """Returns Adam with a rate of 1e-3 that falls to 0 along a cosine between two steps."""
     rate = keras.optimizers.schedules.CosineDecay(
         1e-3, decay_steps=end - start, warmup_target=1e-3, warmup_steps=start
     )
@@ -65,7 +65,7 @@ def _late_decay(start: int, end: int) -> keras.optimizers.Optimizer:
 
 
 def _quick_adam() -> keras.optimizers.Optimizer:
-    """Returns Adam whose rate rises once the positions are found, and then falls."""
+    """Returns Adam with a rate that rises until the positions are found, and then falls."""
     rate = keras.optimizers.schedules.CosineDecay(
         1e-3, decay_steps=2_100, warmup_target=3e-3, warmup_steps=400
     )
@@ -286,16 +286,16 @@ def get(name: str) -> Preset:
 def model_of(
     preset: str, kind: type, overrides: Mapping[str, Any]
 ) -> tuple[type, dict[str, Any], keras.optimizers.Optimizer]:
-    """Returns the class, its arguments and the optimizer that a preset stands for.
+    """Returns the class, the arguments and the optimizer of a preset's model.
 
     Args:
         preset: One of `names()`.
-        kind: The class that is asked for. If the recipe's own is not one of its kind, it is used
-            without the recipe's `options`.
-        overrides: Replaces what the recipe says, see `BetaVAE.from_preset`.
+        kind: The requested class. If the recipe's class is not derived from it, it is used without
+            the recipe's `options`.
+        overrides: Replacements for parts of the recipe, see `BetaVAE.from_preset`.
 
     Raises:
-        ValueError: If there is no such preset.
+        ValueError: If the preset is unknown.
     """
     recipe, given = get(preset), dict(overrides)
     standardization = given.pop("standardization", None)

@@ -41,7 +41,9 @@ def test_released_data_sets_have_the_sizes_of_the_papers():
 
 def test_unknown_names_and_no_steps_are_refused():
     for call in (catalog.get, load):
-        with pytest.raises(ValueError, match="unknown data set 'dsprite'; known are blobs, "):
+        with pytest.raises(
+            ValueError, match="unknown data set 'dsprite'; the data sets are blobs, "
+        ):
             call("dsprite")
     with pytest.raises(ValueError, match="n_steps must be at least 1, got 0"):
         factor_sweep(FactorDataset(numbered(6), "ab", (2, 3)), 0)

@@ -235,7 +235,7 @@ def test_a_traversal_is_the_same_from_a_run_a_file_and_a_saved_model(
 def test_a_model_without_a_run_needs_data(trained, tmp_path, capsys):
     out = ["--out", tmp_path / "t.png"]
     line = failed(capsys, "traverse", trained[0] / "model.keras", *out)
-    assert "model.keras is not a run folder; name the data set" in line
+    assert "model.keras is not a run folder; name its data set" in line
     assert "has its own data" in failed(capsys, "traverse", trained[0], "--data", "sprites", *out)
     line = failed(capsys, "traverse", tmp_path / "absent.keras", "--data", "sprites", *out)
     assert "absent.keras" in line
@@ -359,7 +359,7 @@ def test_one_label_is_enough_for_every_command(own_pictures, capsys):
     assert "12 of the 12 pictures looked at do not have the proportions of 16×24" in printed
     told = r"Left out, for they need two factors and there is class: .*beta_vae_score"
     assert len(re.findall(told, printed)) == 1
-    assert "rotation and shape" not in printed
+    assert "orientation and shape" not in printed
     scores = json.loads((own_pictures / "run" / "scores.json").read_text())["trained"]
     assert {"mig_score", "active_units"} <= set(scores)
     assert cli.main(["evaluate", "run"]) == 0
@@ -591,7 +591,9 @@ def test_a_resumed_run_passes_over_a_damaged_checkpoint_and_ends_as_the_unbroken
     shutil.copy(path, older := folder / "checkpoints" / "step-000000001.keras")
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
-    with pytest.warns(UserWarning, match=f"{path.name} is damaged .*{older.name} is taken for"):
+    with pytest.warns(
+        UserWarning, match=f"{path.name} is damaged .*{older.name} is used instead of"
+    ):
         assert cli.main(["train", f"--resume={folder}", "--no-controls", "--verbose=0"]) == 0
     assert f"Resuming {folder}" in capsys.readouterr().out
     assert (folder / "checkpoints" / f"damaged-{path.name}").is_file()

@@ -97,14 +97,14 @@ def test_arguments_out_of_range_are_refused(tmp_path, arguments, words):
 
 
 def test_folders_without_pictures_are_refused(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"no folder .*missing"):
+    with pytest.raises(FileNotFoundError, match=r"missing does not exist"):
         from_folder(tmp_path / "missing")
     with pytest.raises(ValueError, match=r"holds no pictures \(.png, .jpg"):
         from_folder(tmp_path)
     path = flat(tmp_path / "a.png", 10)
-    with pytest.raises(FileNotFoundError, match=r"no folder .*a\.png"):
+    with pytest.raises(FileNotFoundError, match=r"a\.png does not exist or is not a folder"):
         from_folder(path)
-    with pytest.raises(FileNotFoundError, match=r"no file .*factors\.csv"):
+    with pytest.raises(FileNotFoundError, match=r"factors\.csv does not exist"):
         from_folder(tmp_path, factors=tmp_path / "factors.csv")
 
 
@@ -511,7 +511,7 @@ def test_the_range_of_deep_grays_is_found_over_the_folder_or_given(tmp_path, nam
         given = from_folder(tmp_path, (3, 4), 1, value_range=(1_000, 3_000), **options)
         expected = ((values - 1_000.0) / 2_000).clip(0, 1) * 255
         np.testing.assert_allclose(images_of(given)[0, ..., 0], expected, atol=0.51)
-    with pytest.raises(ValueError, match="value_range must be two numbers that rise"):
+    with pytest.raises(ValueError, match="value_range must be two increasing numbers"):
         from_folder(tmp_path, value_range=(9, 9))
 
 
@@ -522,7 +522,7 @@ def test_the_folder_of_a_picture_is_its_class(tmp_path):
     assert (data.factor_names, data.factor_sizes) == (("class",), (2,))
     assert levels(data) == [30, 20, 10]
     assert table(data) == [[0], [0], [1]]
-    with pytest.raises(ValueError, match="class_folders must be left out where a CSV"):
+    with pytest.raises(ValueError, match="class_folders must be left out if a CSV"):
         from_folder(tmp_path / "p", class_folders=True, factors="a.csv")
     flat(tmp_path / "other" / "only" / "0.png", 1)
     with pytest.raises(ValueError, match=r"needs two or more folders, but .*other has only"):

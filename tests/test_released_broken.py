@@ -78,7 +78,7 @@ def test_what_is_no_file_is_missing(tmp_path, name):
     (tmp_path / "dangling").symlink_to(tmp_path / "nowhere")
     os.mkfifo(tmp_path / "pipe")
     for path in ("absent", "", "file/below", "a\0b", "dangling", "pipe"):
-        with pytest.raises(FileNotFoundError, match="there is no file") as caught:
+        with pytest.raises(FileNotFoundError, match="does not exist") as caught:
             kind.load(tmp_path / path, cache_dir=tmp_path / "cache")
         assert str(tmp_path / path) in str(caught.value)
         assert all(file.url in str(caught.value) for file in kind.release.files)
@@ -336,7 +336,7 @@ def test_a_cache_that_cannot_be_written_to_is_named(tmp_path, monkeypatch, name,
     else:
         cache.write_bytes(b"")
         cache = cache if damage == "a file" else cache / "below"
-    with pytest.raises(PermissionError, match="choose another one with cache_dir") as caught:
+    with pytest.raises(PermissionError, match="choose another folder with cache_dir") as caught:
         kind.load(path, cache_dir=cache)
     assert str(cache / kind.release.name) in str(caught.value)
 

@@ -326,7 +326,7 @@ def test_a_constant_code_is_no_trouble(name):
 def test_a_single_factor_is_refused_where_factors_are_compared(name):
     factors, codes = entangled()
     if SCORES[name].n_factors == 2:
-        with pytest.raises(ValueError, match="tells factors apart and needs two, got 1"):
+        with pytest.raises(ValueError, match="compares factors and needs at least two, got 1"):
             score(name, factors[:, :1], codes)
     else:
         low, high = SCORES[name].range

@@ -164,7 +164,7 @@ def test_latents_beyond_the_codes_are_refused():
         ({"factor_sizes": (3, 0)}, "factor_sizes must be .* got 0"),
         ({"gamma": -1.0}, "gamma must be .* got -1.0"),
         ({"gamma": float("nan")}, "gamma must be a finite number"),
-        ({"latents": (1, 1)}, r"latents must be one latent of its own, .* got \(1, 1\)"),
+        ({"latents": (1, 1)}, r"latents must be different latents, .* got \(1, 1\)"),
         ({"latents": (0, 1, 1)}, r"latents must be .* got \(0, 1, 1\)"),
         ({"latents": (0, 1, 2)}, r"latents must be .* got \(0, 1, 2\)"),
         ({"latents": (0,)}, r"latents must be .* got \(0,\)"),

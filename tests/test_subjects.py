@@ -73,7 +73,7 @@ def test_a_report_takes_an_array(tmp_path):
     images = np.random.default_rng(0).integers(0, 256, (40, 8, 8, 1), dtype="uint8")
     path = kbv.report(small((8, 8, 1)), images, tmp_path / "images.html", scores=())
     assert "ImageDataset(40 images (8, 8, 1))" in path.read_text("utf-8")
-    with pytest.raises(TypeError, match=r"wrap what you have in datasets\.from_arrays"):
+    with pytest.raises(TypeError, match=r"make a data set with datasets\.from_arrays"):
         kbv.report(small((8, 8, 1)), images.tolist(), tmp_path / "images.html")
 
 
@@ -98,11 +98,11 @@ def test_a_keras_file_has_controls_and_an_export_and_a_saved_model_says_what_it_
     assert cli.main(["evaluate", str(files / "vae.keras"), *scored]) == 0
     assert "untrained" in capsys.readouterr().out
     assert cli.main(["evaluate", str(files / "served"), *scored]) == 0
-    assert "no untrained twin" in capsys.readouterr().out
+    assert "cannot be rebuilt untrained" in capsys.readouterr().out
     assert cli.main(["export", str(files / "vae.keras"), "--out", str(tmp_path / "again")]) == 0
     assert (tmp_path / "again" / "saved_model.pb").is_file()
     assert cli.main(["export", str(files / "served"), "--out", str(tmp_path / "third")]) == 1
-    assert "is a SavedModel already" in capsys.readouterr().err
+    assert "is already a SavedModel" in capsys.readouterr().err
     assert cli.main(["evaluate", str(files / "vae.keras"), "--scores", "mig_score"]) == 1
     assert "not a run folder" in capsys.readouterr().err
 

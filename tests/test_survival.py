@@ -202,7 +202,7 @@ def test_a_run_is_resumed_on_its_own_data_by_one_process(tmp_path, unbroken, cap
     note["mean_levels"][0] += 10
     (run / "data.json").write_text(json.dumps(note))
     assert train(run) == 1
-    assert "the images are not those that the run was begun on" in capsys.readouterr().err
+    assert "the images have changed since the run was started" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["checkpoints/step-000000009.keras", "scores.json"])
@@ -240,7 +240,7 @@ def test_logs_that_are_lost_while_it_trains_stop_the_training(tmp_path, in_its_p
             if epoch == 1:
                 lose(tmp_path / "logs", in_its_place)
 
-    said = r"tfevents.*(deleted|replaced or cut) while|could not write TensorBoard"
+    said = r"tfevents.*(deleted|replaced or truncated) while|could not write TensorBoard"
     with pytest.raises(OSError, match=said):
         reused().fit(
             patterns(), epochs=2, verbose=0, callbacks=[Lose(), LossCurves(tmp_path / "logs")]

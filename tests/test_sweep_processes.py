@@ -244,7 +244,7 @@ def test_jobs_and_separate_processes_give_the_same_table_although_one_is_killed(
     os.kill(int(children[0]), signal.SIGKILL)
     printed, _ = leader.communicate(timeout=500)
     assert leader.returncode == 0
-    assert "died (-9) and is started again" in printed
+    assert "died (-9) and is restarted" in printed
     apart = [started(both[1]), started(both[1])]
     said = [process.communicate(timeout=500)[0] for process in apart]
     assert [process.returncode for process in apart] == [0, 0]
@@ -304,8 +304,8 @@ def test_a_worker_is_replaced_some_times_and_leaves_after_some_runs(tmp_path, mo
     workers.work_in_processes("deaths", tmp_path, 1, 0, False, None, "")
     assert (tmp_path / "count").read_text() == "xxxxx"
     assert capfd.readouterr().out.splitlines() == [
-        "worker0 died (1) and is started again",
-        "worker0 died (3) and is started again",
+        "worker0 died (1) and is restarted",
+        "worker0 died (3) and is restarted",
     ]
     with contextlib.suppress(FileNotFoundError):
         (tmp_path / "count").unlink()

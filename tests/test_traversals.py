@@ -196,7 +196,7 @@ def test_a_vaes_interpolation_ends_at_the_decoded_codes():
 @pytest.mark.parametrize(
     ("first", "second", "n_steps", "words"),
     [
-        ((2, 3), (2, 4), 5, r"one shape \(n, latent_dim\), got \(2, 3\) and \(2, 4\)"),
+        ((2, 3), (2, 4), 5, r"same shape \(n, latent_dim\), got \(2, 3\) and \(2, 4\)"),
         ((2, 3), (1, 3), 5, r"got \(2, 3\) and \(1, 3\)"),
         ((3,), (3,), 5, r"got \(3,\) and \(3,\)"),
         ((2, 3), (2, 3), 1, "n_steps must be at least 2, got 1"),

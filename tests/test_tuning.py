@@ -89,7 +89,7 @@ def test_a_folder_holds_one_search(tmp_path):
     (folder / "tune.json").write_text('{"base": 1}')
     with pytest.raises(ValueError, match=r"tune\.json does not hold a search"):
         tuning.load(folder)
-    with pytest.raises(FileNotFoundError, match="does not hold a search"):
+    with pytest.raises(FileNotFoundError, match="is not a search folder"):
         tuning.load(tmp_path)
 
 

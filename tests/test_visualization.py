@@ -158,7 +158,7 @@ def test_labels_have_greek_letters():
 
 @pytest.mark.parametrize("labels", [["a"], ["a", "b", "c"], []])
 def test_there_is_a_label_for_each_row(labels):
-    with pytest.raises(ValueError, match=f"2 labels, a row each, got {len(labels)}"):
+    with pytest.raises(ValueError, match=f"2 labels, one per row, got {len(labels)}"):
         visualization.labelled_grid(np.zeros((2, 3, 8, 8, 1)), labels)
 
 

@@ -1,1 +1,1 @@
-"""What every room shares: files that are complete, checks of arguments, replicas."""
+"""Shared helpers: atomic file writes, argument checks, replicas."""

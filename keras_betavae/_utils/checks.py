@@ -30,9 +30,9 @@ def whole(name: str, value: int, minimum: int = 1) -> int:
 
 
 class SetOnce:
-    """An object whose attributes are set once.
+    """An object whose attributes can be set only once.
 
-    What a compiled training step has read from it would not change with it.
+    A compiled training step would not see a change.
     """
 
     def __setattr__(self, name: str, value: Any) -> None:

@@ -1,4 +1,4 @@
-"""What the package asks of a model, whoever made it."""
+"""The methods that the package needs of a model."""
 
 from collections.abc import Sequence
 from typing import Any, Protocol, runtime_checkable

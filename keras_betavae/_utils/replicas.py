@@ -1,4 +1,4 @@
-"""One global batch on several replicas: who holds which rows of it, and what all of them make."""
+"""The global batch on several replicas: its rows, and operations over all replicas."""
 
 import keras
 import tensorflow as tf

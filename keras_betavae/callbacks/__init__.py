@@ -1,4 +1,4 @@
-"""Keras callbacks that score, watch and save a β-VAE while it trains."""
+"""Keras callbacks that score, monitor and save a β-VAE during training."""
 
 from keras_betavae.callbacks.checkpoint import Checkpoint
 from keras_betavae.callbacks.curves import LatentActivity, LossCurves

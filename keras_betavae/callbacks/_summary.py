@@ -1,4 +1,4 @@
-"""What all callbacks that write to TensorBoard have in common."""
+"""The base of the callbacks that write to TensorBoard."""
 
 import abc
 import contextlib
@@ -16,10 +16,10 @@ _EVENTS = "events.out.tfevents.*"
 
 
 class SummaryCallback(keras.callbacks.Callback):
-    """Runs every few epochs and writes summaries to a folder of its own in `log_dir`.
+    """Runs every few epochs and writes summaries to its own folder in `log_dir`.
 
-    Of several workers all compute, since `logs` must be the same on each and reading a running
-    mean takes all of them; the chief alone writes.
+    All workers compute, because `logs` must be the same on each and a running mean is read by all
+    of them together; only the chief writes.
     """
 
     folder = ""
@@ -35,7 +35,7 @@ class SummaryCallback(keras.callbacks.Callback):
 
     @property
     def step(self) -> int:
-        """The number of training steps that are done."""
+        """The number of training steps done."""
         return training_step(self.model)
 
     def on_train_begin(self, logs: dict | None = None) -> None:
@@ -57,10 +57,10 @@ class SummaryCallback(keras.callbacks.Callback):
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[None]:
-        """What is written to TensorBoard in this context is of the current training step.
+        """A context in which TensorBoard's summaries get the current training step.
 
         Raises:
-            OSError: If it could not be written, or what was written before is gone.
+            OSError: If they could not be written, or earlier ones are gone.
         """
         self._check_files()
         try:
@@ -79,12 +79,12 @@ class SummaryCallback(keras.callbacks.Callback):
                 now = file.stat()
             except (FileNotFoundError, NotADirectoryError):
                 raise FileNotFoundError(
-                    f"{file} was deleted while the training wrote to it; what it held is lost"
+                    f"{file} was deleted while the training wrote to it; its contents are lost"
                 ) from None
             if not os.path.samestat(now, before) or now.st_size < before.st_size:
                 raise OSError(
-                    f"{file} was replaced or cut while the training wrote to it; what was "
-                    "written since is lost"
+                    f"{file} was replaced or truncated while the training wrote to it; what "
+                    "was written since is lost"
                 )
             self._files[file] = now
 
@@ -96,11 +96,11 @@ class SummaryCallback(keras.callbacks.Callback):
 
 
 class DrawingCallback(SummaryCallback):
-    """Draws the model as training finds it, and again whenever it is due."""
+    """Draws the model before training, and again at each interval."""
 
     @abc.abstractmethod
     def draw(self) -> None:
-        """Writes the pictures of the model as it is."""
+        """Writes the pictures of the current model."""
 
     _begins = False
 
@@ -109,15 +109,15 @@ class DrawingCallback(SummaryCallback):
         self._begins = True
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
-        """Draws what the model does before it is trained.
+        """Draws the model before it is trained.
 
-        A training that is resumed within an interval leaves no picture where it was interrupted.
+        A training that is resumed within an interval draws no picture where it was interrupted.
         """
         if self._begins and (epoch == 0 or self.is_due(epoch - 1)):
             self.draw()
         self._begins = False
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        """Draws if `every_n_epochs` says so."""
+        """Draws at the end of an interval."""
         if self.is_due(epoch):
             self.draw()

@@ -1,4 +1,4 @@
-"""A callback that saves whole models, from which training can resume."""
+"""A callback that saves complete models, from which training can resume."""
 
 import os
 import tempfile
@@ -12,17 +12,17 @@ from keras_betavae._utils.steps import training_step
 
 
 class Checkpoint(keras.callbacks.Callback):
-    """Saves the whole model after every epoch, so that training can resume.
+    """Saves the complete model after every epoch, so training can resume.
 
-    Each file is written under another name, flushed to disk and moved into place, so that every
-    checkpoint in the folder is complete even if the process is killed, the disk is full or the
-    power is cut. Only the chief of several workers writes. A model that is loaded and trained
-    further gets the weights of an unbroken training, if each of its random layers has its own
-    `keras.random.SeedGenerator`, as Keras's have: the state of Keras's global one is not saved.
+    Each file is written under a temporary name, flushed to disk and moved into place. So every
+    checkpoint in the folder is complete, even if the process is killed, the disk is full or the
+    power fails. Only the chief of several workers writes. A loaded model continues exactly like an
+    uninterrupted training if each of its random layers has its own `keras.random.SeedGenerator`,
+    as Keras's layers do: the state of Keras's global generator is not saved.
 
     Args:
-        folder: Where `step-<training step>.keras` files go.
-        keep: How many of the latest files stay.
+        folder: Folder of the files, `step-<training step>.keras`.
+        keep: Number of latest files to keep.
 
     Raises:
         ValueError: If `keep` is below 1.
@@ -51,7 +51,7 @@ class Checkpoint(keras.callbacks.Callback):
         return sorted(Path(folder).glob("step-*.keras"), reverse=True)
 
     def on_train_begin(self, logs: dict | None = None) -> None:
-        """Refuses a folder of another training, whose files would pass for the latest.
+        """Rejects a folder with checkpoints of another, longer training.
 
         Raises:
             FileExistsError: If the folder holds a checkpoint of a later step.
@@ -65,19 +65,19 @@ class Checkpoint(keras.callbacks.Callback):
 
     @property
     def step(self) -> int:
-        """The number of training steps that are done."""
+        """The number of training steps done."""
         return training_step(self.model)
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        """Saves, and deletes what is older than the latest files."""
+        """Saves the model, and deletes all but the latest files."""
         if not is_chief(self.model):
-            # Saving reads the running means, which takes every worker.
+            # Saving reads the running means, which needs all workers.
             with tempfile.TemporaryDirectory() as folder:
                 self.model.save(Path(folder) / "step.keras")
             return
         self.folder.mkdir(parents=True, exist_ok=True)
         for left in left_aside(self.folder, "step-*.keras"):
-            left.unlink()  # Of a process that was killed while it saved.
+            left.unlink()  # Left by a process that was killed while it saved.
         target = self.folder / f"step-{self.step:09d}.keras"
         with moved_into_place(target) as aside:
             self.model.save(aside)

@@ -1,4 +1,4 @@
-"""Callbacks that show in TensorBoard how a training goes."""
+"""Callbacks that write a training's curves to TensorBoard."""
 
 import os
 import warnings
@@ -12,7 +12,7 @@ _TERMS = {"loss": "loss/loss", "reconstruction_loss": "loss/reconstruction", "kl
 
 
 def tag_of(log_name: str) -> str:
-    """Returns TensorBoard's tag of one of a model's logs.
+    """Returns the TensorBoard tag of one of a model's logs.
 
     Example:
         >>> tag_of("kl_loss"), tag_of("capacity")
@@ -22,12 +22,12 @@ def tag_of(log_name: str) -> str:
 
 
 class LossCurves(SummaryCallback):
-    """Shows the terms of the loss in TensorBoard.
+    """Writes the terms of the loss to TensorBoard.
 
-    Writes the epoch's means `loss/loss`, `loss/reconstruction` and `loss/kl`, in nats, and as
-    `objective/<name>` what else the model's `fit` reports; those of a validation are
-    `validation/loss` and so on; and `optimizer/learning_rate`. It stands where
-    `keras.callbacks.TensorBoard` would, whose axis is the epoch and not the training step.
+    These are the means over the epoch: `loss/loss`, `loss/reconstruction` and `loss/kl`, in nats,
+    the other values that `fit` reports as `objective/<name>`, those of a validation as
+    `validation/<name>`, and `optimizer/learning_rate`. The x axis is the training step, not the
+    epoch as in `keras.callbacks.TensorBoard`.
 
     Args:
         log_dir: TensorBoard's folder.
@@ -46,12 +46,12 @@ class LossCurves(SummaryCallback):
         super().__init__(log_dir, every_n_epochs)
 
     def on_epoch_end(self, epoch: int, logs: dict) -> None:
-        """Writes the summaries if `every_n_epochs` says so."""
+        """Writes the summaries at the end of an interval."""
         if not self.is_due(epoch):
             return
         rate = self.model.optimizer.learning_rate
         scalars = {"optimizer/learning_rate": float(tf.convert_to_tensor(rate))}
-        # Other callbacks have put their own into `logs`, and a model's own `train_step` may leave
+        # Other callbacks may have added to `logs`, and a custom `train_step` may leave
         # some terms out.
         for name in self.model.get_metrics_result():
             if name in logs:
@@ -64,11 +64,11 @@ class LossCurves(SummaryCallback):
 class LatentActivity(SummaryCallback):
     """Shows in TensorBoard which latents carry information.
 
-    Writes the KL of each latent over the epoch, in nats, as scalars `kl/latent_<i>` and as
-    the histogram `kl/latents`, and the number of active ones as `kl/active_latents` (into `logs` as
-    `active_latents`). It passes on the objective's advice as a warning (`Capacity`: the KL is more
-    than 1 nat from C), and again only after an epoch without. It reads the means that training has
-    kept and encodes nothing.
+    Writes the mean KL of each latent over the epoch, in nats, as scalars `kl/latent_<i>` and as
+    the histogram `kl/latents`, and the number of active latents as `kl/active_latents` (in `logs`:
+    `active_latents`). It raises the objective's advice as a warning (`Capacity`: the KL is more
+    than 1 nat from C), and repeats it only after an epoch without advice. It uses the running
+    means of training and encodes nothing.
 
     Args:
         log_dir: TensorBoard's folder; None writes no summaries.
@@ -98,19 +98,19 @@ class LatentActivity(SummaryCallback):
         self._advised = False
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
-        """Forgets the last epoch."""
+        """Clears the means of the last epoch."""
         self._latent_kl = None
         self._epoch_start = self.step
 
     def on_test_begin(self, logs: dict | None = None) -> None:
-        """Keeps the training's means, which a validation is about to reset."""
+        """Keeps the training's means, which the validation resets."""
         self._latent_kl = np.asarray(self.model.latent_kl)
 
     def on_epoch_end(self, epoch: int, logs: dict) -> None:
-        """Writes the summaries if `every_n_epochs` says so."""
+        """Writes the summaries at the end of an interval."""
         if not self.model.n_images_seen and self._latent_kl is None:
             warnings.warn(
-                "LatentActivity has nothing to show: the model's own train_step keeps no KL of "
+                "LatentActivity has nothing to show: the model's custom train_step keeps no KL of "
                 "each latent, as that of BetaVAE does",
                 stacklevel=2,
             )

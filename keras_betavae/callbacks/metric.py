@@ -1,4 +1,4 @@
-"""A callback that scores a model while it trains."""
+"""A callback that scores a model during training."""
 
 import os
 from collections.abc import Mapping
@@ -12,24 +12,23 @@ from keras_betavae.evaluation.inspection import as_dataset
 
 
 class DisentanglementMetric(SummaryCallback):
-    """Scores the codes' disentanglement and puts the scores into `logs`.
+    """Scores the codes' disentanglement and adds the scores to `logs`.
 
-    The images are drawn once and encoded once for all scores. The scores land in the
-    epoch's `logs`, where `ModelCheckpoint(monitor="beta_vae_score")`, `EarlyStopping`,
-    `CSVLogger` and `History` find them (list this callback before those), and in
-    TensorBoard under `disentanglement/`, at the true training step. The first evaluation
-    is that of the model as training finds it, the control that a score needs; epochs
-    between two evaluations carry the last scores on. The training's random streams are
-    not touched: a run has the same weights with this callback and without.
+    The images are drawn once, and encoded once for all scores. The scores are added to the
+    epoch's `logs`, for `ModelCheckpoint(monitor="beta_vae_score")`, `EarlyStopping`, `CSVLogger`
+    and `History` (list this callback before those), and written to TensorBoard under
+    `disentanglement/`, at the true training step. The first evaluation is before training, as
+    a control. Between evaluations, `logs` has the last scores. The training's random streams are
+    not used: a run has the same weights with and without this callback.
 
     Args:
-        data: Images with factors, or without, which leaves the scores that need none; or an
-            array for `datasets.from_arrays`.
+        data: Images with factors; or without, for the scores that need none; or an array for
+            `datasets.from_arrays`.
         log_dir: TensorBoard's folder; None writes no summaries.
         scores: As in `evaluate`: `"fast"` (every score that takes about a second or less),
             `"all"`, names, or a dict of your own scores.
         every_n_epochs: Evaluates after every n-th epoch; None for never.
-        every_n_steps: Also evaluates whenever this many more training steps are done.
+        every_n_steps: Also evaluates after every n-th training step.
         n_images: Images that are drawn and encoded.
         seed: Seed of the draw and of the scores.
 
@@ -70,7 +69,7 @@ class DisentanglementMetric(SummaryCallback):
         self._next_step = 0
 
     def on_train_begin(self, logs: dict | None = None) -> None:
-        """Evaluates the model as it is, and starts counting steps."""
+        """Evaluates the untrained model, and starts counting steps."""
         super().on_train_begin(logs)
         self._latest_step = -1
         self._evaluate()
@@ -78,14 +77,14 @@ class DisentanglementMetric(SummaryCallback):
             self._next_step = (self.step // self.every_n_steps + 1) * self.every_n_steps
 
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
-        """Evaluates if `every_n_steps` says so."""
-        # With steps_per_execution above 1 the exact step may be jumped over.
+        """Evaluates at the end of an interval of `every_n_steps`."""
+        # With steps_per_execution above 1, the exact step may be skipped.
         if self.every_n_steps is not None and self.step >= self._next_step:
             self._next_step = (self.step // self.every_n_steps + 1) * self.every_n_steps
             self._evaluate()
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        """Evaluates if `every_n_epochs` says so; hands the latest scores to `logs`."""
+        """Evaluates if an interval of epochs ends; adds the latest scores to `logs`."""
         if self.is_due(epoch):
             self._evaluate()
         if logs is not None:

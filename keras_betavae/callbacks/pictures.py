@@ -1,4 +1,4 @@
-"""Callbacks that show in TensorBoard what a model has learned."""
+"""Callbacks that draw what a model has learned in TensorBoard."""
 
 import os
 from typing import Any
@@ -12,17 +12,17 @@ from keras_betavae.evaluation.inspection import as_dataset, inspect, showcase
 
 
 class LatentTraversal(DrawingCallback):
-    """Shows in TensorBoard what each latent does to a few images.
+    """Draws traversals of the latents, around a few images, in TensorBoard.
 
-    Each image gives a grid under `traversal/`, a row per latent.
+    Each image gives a grid under `traversal/`, with a row per latent.
 
     Args:
-        images: Images `(n, *image_shape)`, as they are in the data; or a data set, of which the
-            first three of `showcase` are taken. Of vectors and signals pass the data set, whose
-            names and range the lines are drawn by.
+        images: Images `(n, *image_shape)`, in the format of the data; or a data set, for the first
+            three images of `showcase`. For vectors and signals pass the data set, which has the
+            names and the range of the plots.
         log_dir: TensorBoard's folder.
         every_n_epochs: Draws when training begins and after every n-th epoch.
-        limit: Each latent runs from -limit to limit.
+        limit: Each latent varies from -limit to limit.
         n_steps: Images per row.
 
     Raises:
@@ -51,7 +51,7 @@ class LatentTraversal(DrawingCallback):
         self.n_steps = n_steps
 
     def draw(self) -> None:
-        """Writes the pictures of the model as it is."""
+        """Writes the pictures of the current model."""
         codes = np.asarray(self.model.encode(self.images)[0])
         grids = [self._picture(code) for code in codes]
         with self.writing():
@@ -68,19 +68,18 @@ class LatentTraversal(DrawingCallback):
 
 
 class LatentPictures(DrawingCallback):
-    """Shows in TensorBoard what the model has learned: pictures, and its codes.
+    """Writes pictures of the model, and histograms of its codes, to TensorBoard.
 
-    Of the model as training finds it, and again after every n-th epoch, it writes what
-    `inspection.inspect` shows: `pictures/traversal`, `pictures/reconstructions` and all others
-    of `Inspection.pictures` as images, and the codes of each active latent as the histogram
-    `posterior/latent_<i>`. The training's random streams are not touched.
+    Before training and after every n-th epoch, it writes all pictures of `Inspection.pictures`, as
+    `pictures/traversal`, `pictures/reconstructions` and so on, and the codes of each active latent
+    as the histogram `posterior/latent_<i>`. The training's random streams are not used.
 
     Args:
         data: Images with factors, or without; or an array for `datasets.from_arrays`.
         log_dir: TensorBoard's folder.
         every_n_epochs: Draws after every n-th epoch.
-        images: At least 2 images to reconstruct, `(n, *image_shape)`; by default 8 of
-            the data, the same ones for the same data.
+        images: At least 2 images to reconstruct, `(n, *image_shape)`; by default 8 images of the
+            data, always the same ones.
         n_images: Images that are drawn and encoded for the other pictures.
 
     Raises:
@@ -113,7 +112,7 @@ class LatentPictures(DrawingCallback):
         self.n_images = n_images
 
     def draw(self) -> None:
-        """Writes the pictures of the model as it is."""
+        """Writes the pictures of the current model."""
         inspection = inspect(self.model, self.data, n=self.n_images)
         pictures = inspection.pictures(self.model, self.images)
         with self.writing():

@@ -1,4 +1,4 @@
-"""A callback that keeps what each latent carries in a file."""
+"""A callback that writes the information in each latent to a CSV file."""
 
 import csv
 import os
@@ -14,13 +14,12 @@ from keras_betavae.evaluation.inspection import Inspection, inspect
 
 
 class LatentTable(SummaryCallback):
-    """Writes what each latent carries to a CSV file while a model trains.
+    """Writes the KL and the mutual information of each latent to a CSV file.
 
-    Of the model as training finds it, and again after every n-th epoch, there is a line for
-    each latent: `step`, `latent`, its KL `kl`, and its mutual information with each factor under
-    the factor's name, in nats. Lines of later steps than the one at which training begins are
-    dropped, so that a training that was killed and resumed continues the file. The
-    training's random streams are not touched.
+    Before training and after every n-th epoch, it adds a line for each latent: `step`, `latent`,
+    its KL `kl`, and its mutual information with each factor under the factor's name, in nats. Lines
+    of later steps than the first step of training are dropped, so a resumed training continues the
+    file. The training's random streams are not used.
 
     Args:
         data: Images with factors, or without.
@@ -53,7 +52,7 @@ class LatentTable(SummaryCallback):
         self._lines: list[list] = []
 
     def on_train_begin(self, logs: dict | None = None) -> None:
-        """Keeps the lines of earlier steps and adds those of the model as it is.
+        """Keeps the lines of earlier steps and adds those of the current model.
 
         Raises:
             ValueError: If the file is not such a table, or has other factors.
@@ -64,7 +63,7 @@ class LatentTable(SummaryCallback):
             self._add(found)
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        """Adds lines if `every_n_epochs` says so."""
+        """Adds lines at the end of an interval."""
         if self.is_due(epoch) and is_chief(self.model):
             self._add(inspect(self.model, self.data, n=self.n_images))
 

@@ -1,6 +1,6 @@
-"""The command line: a thin shell over the public API, one module per command.
+"""The command line: a thin wrapper around the public API, with one module per command.
 
-What it answers at once (help, lists, wrong arguments) imports no TensorFlow.
+Help, lists and wrong arguments are answered without importing TensorFlow.
 """
 
 import argparse
@@ -37,7 +37,7 @@ _COMMANDS = (
     doctor,
 )
 _EPILOG = """\
-exit status: 0 done; 1 failed, and the last line says why; 2 wrong arguments;
+exit status: 0 success; 1 failure, and the last line says why; 2 wrong arguments;
 130 interrupted (`train --resume` continues a training)
 
 examples:
@@ -72,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
-    """Returns the parser, with the options of the command that is asked for and no others."""
+    """Returns the parser, with the options of the given command only."""
     asked_for = next((word for word in arguments if not word.startswith("-")), None)
     parser = argparse.ArgumentParser(
         prog="keras-betavae",
@@ -101,7 +101,7 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
 
 
 def _is_expected(error: Exception) -> bool:
-    """Whether an error is one that a user can cause: of files, values or TensorFlow."""
+    """Whether a user can cause an error: it concerns files, values or TensorFlow."""
     if isinstance(
         error, (ImportError, OSError, ValueError, FloatingPointError, RuntimeError)
     ) and not isinstance(error, NotImplementedError | RecursionError):
@@ -121,7 +121,7 @@ def _one_line(error: Exception) -> str:
 
 
 def _interrupted(options: argparse.Namespace) -> str:
-    """Returns the words after Ctrl-C, with the command that continues."""
+    """Returns the message after Ctrl-C, with the command that continues."""
     given = vars(options)
     folder = given.get("resume") or given.get("out")
     if folder is None or "resume" not in given or not folder.is_dir():

@@ -63,15 +63,15 @@ def add_storage(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--storage",
         metavar="URL",
-        help="database of the Optuna study, as SQLAlchemy takes it (study.journal in the folder)",
+        help="SQLAlchemy URL of the Optuna study's database (default: study.journal in the folder)",
     )
 
 
 def chosen_settings(options: argparse.Namespace) -> dict[str, Any]:
-    """Returns the settings that were given.
+    """Returns the given settings.
 
     Raises:
-        ValueError: If some were given with `--resume`, which takes none.
+        ValueError: If settings are given with `--resume`.
     """
     chosen = {name: value for name in _schemas() if (value := getattr(options, name)) is not None}
     if "weights" in chosen:

@@ -1,4 +1,4 @@
-"""What a command looks at: a run, a `.keras` file or a SavedModel, and its data."""
+"""The subject of a command: a run, a `.keras` file or a SavedModel, with its data."""
 
 import argparse
 import dataclasses
@@ -11,10 +11,10 @@ class Subject:
     """A model with its data.
 
     Attributes:
-        path: Where it was found.
+        path: Its path.
         model: The model.
         data: The data.
-        settings: Those of a run, None of a file.
+        settings: The settings of a run; None for a file.
     """
 
     path: Path
@@ -24,28 +24,31 @@ class Subject:
 
 
 def add_data(command: argparse.ArgumentParser) -> None:
-    """Adds the arguments that name the data of a model which is not a run."""
+    """Adds the arguments that name the data of a model that is not a run."""
     from keras_betavae.datasets import catalog
 
     command.add_argument(
         "--data",
         choices=[*catalog.names(), "folder", "table"],
         metavar="NAME",
-        help="the data set of the images, unless the model is a run: a name of `keras-betavae "
-        "datasets list`, folder for pictures, or table for a CSV file",
+        help="data set, if the model is not a run: a name from `keras-betavae datasets list`, "
+        "folder for pictures, or table for a CSV file",
     )
     command.add_argument(
-        "--data-path", type=Path, metavar="PATH", help="its released file, the folder or the table"
+        "--data-path", type=Path, metavar="PATH", help="the released file, the folder or the table"
     )
     command.add_argument(
-        "--factors-path", type=Path, metavar="FILE.csv", help="the factors of a folder's pictures"
+        "--factors-path",
+        type=Path,
+        metavar="FILE.csv",
+        help="CSV file with the factors of a folder's pictures",
     )
     command.add_argument(
         "--factors",
         type=lambda text: [name.strip() for name in text.split(",")],
         default=[],
         metavar="NAME,NAME",
-        help="columns of a table that are factors",
+        help="columns of the table that are factors",
     )
 
 
@@ -54,7 +57,7 @@ def open_subject(path: Path, options: argparse.Namespace) -> Subject:
 
     Raises:
         FileNotFoundError: If the model does not exist.
-        ValueError: If it is damaged, or its data is not named, or named twice.
+        ValueError: If it is damaged, or its data is not named, or is named for a run.
     """
     from keras_betavae.experiments import runs
 
@@ -73,7 +76,7 @@ def _named_data(model: Any, path: Path, options: argparse.Namespace) -> Any:
     from keras_betavae import datasets
 
     if not options.data:
-        raise ValueError(f"{path} is not a run folder; name the data set of its images by --data")
+        raise ValueError(f"{path} is not a run folder; name its data set with --data")
     if options.data not in ("folder", "table"):
         return datasets.load(options.data, options.data_path)
     if options.data_path is None:
@@ -82,8 +85,8 @@ def _named_data(model: Any, path: Path, options: argparse.Namespace) -> Any:
         return datasets.from_table(options.data_path, factors=options.factors)
     if len(model.image_shape) != 3:
         raise ValueError(
-            f"{path} takes inputs of shape {model.image_shape}, not of images; use --data "
-            "table, or Python's keras_betavae.report"
+            f"{path} takes inputs of shape {model.image_shape}, not images; use --data table, "
+            "or keras_betavae.report in Python"
         )
     height, width, channels = model.image_shape
     return datasets.from_folder(

@@ -10,14 +10,14 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 
     actions = command.add_subparsers(required=True, metavar="list|info|fetch|show")
     for name, action, text in (
-        ("list", _list, "list the data sets, and which are on this machine"),
+        ("list", _list, "list the data sets, and whether they are on this machine"),
         ("info", _info, "print a data set's factors and released files"),
-        ("fetch", _fetch, "fetch a data set's files, check them and unpack them"),
-        ("show", _show, "draw a contact sheet that sweeps each factor"),
+        ("fetch", _fetch, "download a data set's files, check them and unpack them"),
+        ("show", _show, "draw a contact sheet with a row for each factor"),
     ):
         each = actions.add_parser(name, help=text, description=text)
         each.set_defaults(action=action)
-        each.add_argument("--cache-dir", type=Path, metavar="DIR", help="where data sets are kept")
+        each.add_argument("--cache-dir", type=Path, metavar="DIR", help="folder of the data sets")
         if name != "list":
             each.add_argument("name", choices=catalog.names(), metavar="NAME")
         if name in ("fetch", "show"):

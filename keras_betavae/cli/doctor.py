@@ -1,4 +1,4 @@
-"""Print versions and what this machine offers, to paste into a bug report."""
+"""Print versions, processor features and optional packages, for a bug report."""
 
 import argparse
 import importlib.metadata

@@ -19,15 +19,22 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
         type=lambda text: [name.strip() for name in text.split(",")],
         default=["fast"],
         metavar="fast|all|NAME,NAME",
-        help="which (default: fast); all takes many minutes, and four times that with the "
-        "controls; `keras-betavae scores` lists them",
+        help="scores to compute (default: fast); all takes many minutes, and four times as long "
+        "with the controls; `keras-betavae scores` lists them",
     )
     command.add_argument(
-        "--n-images", type=int, metavar="N", help="instead of the run's, or of 20,000"
+        "--n-images",
+        type=int,
+        metavar="N",
+        help="images to encode (default: as in the run, or 20,000)",
     )
-    command.add_argument("--seed", type=int, metavar="N", help="instead of the run's, or of 0")
+    command.add_argument("--seed", type=int, metavar="N", help="default: as in the run, or 0")
     command.add_argument(
-        "--n-seeds", type=int, default=1, metavar="N", help="mean over N seeds, with intervals"
+        "--n-seeds",
+        type=int,
+        default=1,
+        metavar="N",
+        help="repeat with N seeds, and show means and intervals",
     )
     command.add_argument(
         "--no-controls",
@@ -36,7 +43,10 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
         help="score only the trained model, and show sample sizes and seconds",
     )
     command.add_argument(
-        "--out", type=Path, metavar="FILE.csv|FILE.json|FILE.md", help="the trained model's table"
+        "--out",
+        type=Path,
+        metavar="FILE.csv|FILE.json|FILE.md",
+        help="file for the trained model's table",
     )
 
 
@@ -73,17 +83,17 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _untrained(subject: Subject) -> Any:
-    """Returns the same model with new weights, None where it cannot be made."""
+    """Returns the same model with new weights, or None if it cannot be made."""
     if subject.settings is not None:
         return subject.settings.build_model(subject.data)
     if not hasattr(subject.model, "get_config"):
-        print("A SavedModel has no untrained twin: its scores come without controls.\n")
+        print("A SavedModel cannot be rebuilt untrained, so there are no controls.\n")
         return None
     return type(subject.model).from_config(subject.model.get_config())
 
 
 def print_scores(tables: dict, data: Any, scores: Any) -> None:
-    """Prints the scores of a model and its controls, and how not to read them."""
+    """Prints the scores of a model and its controls, with a note on their limits."""
     from keras_betavae.evaluation.score_table import side_by_side
 
     print(f"\n{side_by_side(tables)}\n")
@@ -94,7 +104,7 @@ def print_scores(tables: dict, data: Any, scores: Any) -> None:
     factor_names = data.factor_names
     has_shape = "shape" in factor_names
     protocol = ", which leaves the shape out," if has_shape else ""
-    missed = "rotation and shape" if {"shape", "orientation"} <= set(factor_names) else "factors"
+    missed = "orientation and shape" if {"shape", "orientation"} <= set(factor_names) else "factors"
     words = (
         f"By the paper's protocol{protocol} beta_vae_score is {trained['beta_vae_score']:.3f} with "
         f"{trained['active_units']:.0f} active latents; "
@@ -106,7 +116,7 @@ def print_scores(tables: dict, data: Any, scores: Any) -> None:
 
 
 def print_left_out(data: Any, scores: Any) -> None:
-    """Prints which scores need more factors than the data has, if any."""
+    """Prints which scores are left out for lack of factors, if any."""
     from keras_betavae.evaluation import left_out
 
     line = left_out(scores, data)

@@ -7,12 +7,14 @@ from pathlib import Path
 def add_arguments(command: argparse.ArgumentParser) -> None:
     """Adds the command's arguments."""
     command.add_argument("model", type=Path, metavar="MODEL", help="a run or a .keras file")
-    command.add_argument("--out", type=Path, required=True, metavar="PATH")
+    command.add_argument(
+        "--out", type=Path, required=True, metavar="PATH", help="a new folder for the files"
+    )
     command.add_argument(
         "--format",
         choices=("tf_saved_model", "onnx", "litert"),
         default="tf_saved_model",
-        help="default: %(default)s; onnx needs the extra export",
+        help="default: %(default)s; onnx needs the extra `export`",
     )
 
 
@@ -24,6 +26,6 @@ def run(options: argparse.Namespace) -> None:
         raise FileExistsError(f"{options.out} already exists; choose another name")
     vae = runs.open_model(options.model)
     if not hasattr(vae, "export"):
-        raise ValueError(f"{options.model} is a SavedModel already; name a run or a .keras file")
+        raise ValueError(f"{options.model} is already a SavedModel; name a run or a .keras file")
     vae.export(options.out, format=options.format, verbose=False)
     print(options.out)

@@ -13,7 +13,11 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     )
     add_data(command)
     command.add_argument(
-        "--out", type=Path, default=Path("report.html"), metavar="FILE.html", help="(%(default)s)"
+        "--out",
+        type=Path,
+        default=Path("report.html"),
+        metavar="FILE.html",
+        help="default: %(default)s",
     )
 
 

@@ -1,7 +1,7 @@
 """Reproduce a paper's table or figure.
 
-Trains the runs that it needs and writes index.md, with tables as CSV and figures as PNG. Called
-again, it continues where it stopped.
+Trains the runs and writes index.md, with tables as CSV and figures as PNG. If it is called again,
+it continues where it stopped.
 """
 
 import argparse
@@ -25,29 +25,35 @@ BUDGETS = ("smoke", "hour", "day", "paper")
 def add_arguments(command: argparse.ArgumentParser) -> None:
     """Adds the command's arguments."""
     command.add_argument("name", choices=NAMES, metavar="NAME", help=", ".join(NAMES))
-    command.add_argument("--out", type=Path, required=True, metavar="FOLDER")
+    command.add_argument(
+        "--out", type=Path, required=True, metavar="FOLDER", help="folder for the runs and the page"
+    )
     command.add_argument(
         "--budget",
         choices=BUDGETS,
         default="hour",
-        help="steps and seeds: smoke, a minute; hour (default); day; paper, the paper's own",
+        help="size of the runs: smoke (a minute), hour (default), day, or paper (as published)",
     )
     command.add_argument(
         "--jobs",
         type=int,
         default=os.cpu_count() or 1,
         metavar="N",
-        help="runs at a time (the number of cores)",
+        help="runs at a time (default: the number of cores)",
     )
     command.add_argument(
         "--seeds", type=int, metavar="N", help="seeds of each model, instead of the budget's"
     )
-    command.add_argument("--data", metavar="NAME", help="of locatello: the data set (sprites)")
     command.add_argument(
-        "--objective", metavar="PRESET", help="of locatello: the objective (locatello_beta)"
+        "--data", metavar="NAME", help="locatello only: data set (default: sprites)"
     )
     command.add_argument(
-        "--all", action="store_true", help="of locatello: every cell, one folder each"
+        "--objective",
+        metavar="PRESET",
+        help="locatello only: preset of the objective (default: locatello_beta)",
+    )
+    command.add_argument(
+        "--all", action="store_true", help="locatello only: all cells, in a folder each"
     )
 
 
@@ -67,7 +73,7 @@ def run(options: argparse.Namespace) -> None:
         print(reproduction.reproduce(options.name, options.out, **{**common, **given}))
         return
     if options.name != "locatello" or given:
-        raise ValueError("--all is every cell of locatello; leave out --data and --objective")
+        raise ValueError("--all means all cells of locatello; leave out --data and --objective")
     for cell in reproduction.cells():
         folder = options.out / cell["data"] / cell["objective"]
         print(reproduction.reproduce(options.name, folder, **{**common, **cell}), flush=True)

@@ -1,8 +1,8 @@
 """Train and score every combination of some settings.
 
-Each combination of the values of --over is a run in runs/ below the sweep's folder, which also
-holds scores.csv. The same command in several processes, or on several machines that share the
-folder, shares the runs.
+Each combination of the values of --over is a run in runs/ in the sweep's folder, which also has
+scores.csv. Several processes with the same command, also on several machines that share the
+folder, share the runs.
 """
 
 import argparse
@@ -30,7 +30,9 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
         metavar="NAME=V,V,...",
         help="values of an option below, or of a weight of the objective: beta=1,4; repeatable",
     )
-    command.add_argument("--jobs", type=int, default=1, metavar="N", help="runs at a time (1)")
+    command.add_argument(
+        "--jobs", type=int, default=1, metavar="N", help="runs at a time (default: 1)"
+    )
     add_storage(command)
     add_settings(command)
 

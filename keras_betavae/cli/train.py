@@ -1,6 +1,6 @@
 """Train a preset into a run folder, then score, draw and export it.
 
-The run folder holds config.json, metrics.csv, latents.csv, logs/ (TensorBoard), checkpoints/,
+The run folder has config.json, metrics.csv, latents.csv, logs/ (TensorBoard), checkpoints/,
 pictures/, model.keras, saved_model/1/, scores.json and scores.md.
 """
 
@@ -25,7 +25,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
         "--resume",
         type=Path,
         metavar="RUN",
-        help="continue from the latest checkpoint of a run, with the settings it was made with",
+        help="resume a run from its latest checkpoint, with its own settings",
     )
     add_settings(command)
     command.add_argument(
@@ -49,13 +49,15 @@ def run(options: argparse.Namespace) -> None:
     from keras_betavae.experiments.settings import Settings
 
     folder, chosen, data = options.resume, chosen_settings(options), None
-    # Wrong settings are refused before the next line imports TensorFlow.
+    # Wrong settings are rejected before the next line imports TensorFlow.
     settings = Settings.from_preset(**chosen) if folder is None else None
     from keras_betavae.experiments import runs
 
     if settings is not None:
         data = settings.load_data()
-        settings.check(data, verbose=True)  # What cannot be trained must leave no folder behind.
+        settings.check(
+            data, verbose=True
+        )  # Settings that cannot be trained must leave no folder behind.
         _say_what_is_cropped(settings)
         folder = runs.create(options.out, settings.model_copy(update={"data_size": len(data)}))
     settings = runs.load_settings(folder)
@@ -79,7 +81,7 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _say_what_is_cropped(settings: Settings) -> None:
-    """Prints a line if pictures of the user's own lose their margins."""
+    """Prints a line if the user's pictures are cropped."""
     from keras_betavae.datasets.user.folder import count_other_proportions
     from keras_betavae.experiments.settings import FOLDER
 

@@ -1,4 +1,4 @@
-"""Draw what each latent does, rows sorted by KL, as PNG, GIF or WebP."""
+"""Draw a traversal of each latent, sorted by KL, as PNG, GIF or WebP."""
 
 import argparse
 from pathlib import Path
@@ -14,20 +14,32 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
         "model", type=Path, metavar="MODEL", help="a run, a .keras file or a SavedModel"
     )
     add_data(command)
-    command.add_argument("--out", type=Path, required=True, metavar="FILE.png|.gif|.webp")
     command.add_argument(
-        "--image", type=int, default=0, metavar="N", help="index of the image to start from (0)"
+        "--out", type=Path, required=True, metavar="FILE.png|.gif|.webp", help="file to write"
     )
     command.add_argument(
-        "--limit", type=float, default=3.0, metavar="N", help="from -N to N (3 standard deviations)"
+        "--image",
+        type=int,
+        default=0,
+        metavar="N",
+        help="index of the image to start from (default: 0)",
+    )
+    command.add_argument(
+        "--limit",
+        type=float,
+        default=3.0,
+        metavar="N",
+        help="from -N to N standard deviations (default: 3)",
     )
     command.add_argument(
         "--span",
         choices=visualization.SPANS,
         default="limit",
-        help="limit: -N to N (default); range: each latent's own; quantiles: the prior's",
+        help="limit: -N to N (default); range: range of each latent; quantiles: those of the prior",
     )
-    command.add_argument("--frames", type=int, default=11, metavar="N", help="steps (11)")
+    command.add_argument(
+        "--frames", type=int, default=11, metavar="N", help="number of steps (default: 11)"
+    )
 
 
 def run(options: argparse.Namespace) -> None:

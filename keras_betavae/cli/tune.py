@@ -1,8 +1,8 @@
 """Choose an objective's strength and the number of latents without factors.
 
-Trains several seeds of each setting, chooses by UDR among those that reconstruct, trains the
-chosen setting in full, and writes index.html. The options for settings are those of the training
-in full. The same command in several processes shares the work.
+Trains several seeds of each setting, chooses by UDR among the settings that reconstruct well,
+trains the chosen setting in full, and writes index.html. The options for settings apply to the
+full training. Several processes with the same command share the work.
 """
 
 import argparse
@@ -24,28 +24,37 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     where = command.add_mutually_exclusive_group(required=True)
     where.add_argument("--out", type=Path, metavar="FOLDER", help="a new folder for the search")
     where.add_argument("--resume", type=Path, metavar="FOLDER", help="continue a search")
-    command.add_argument("--budget", type=float, metavar="MINUTES", help="time to stop the search")
-    command.add_argument("--trials", type=int, metavar="N", help="settings to try at most (12)")
-    command.add_argument("--seeds", type=int, metavar="N", help="runs of each setting (3)")
     command.add_argument(
-        "--search-steps", type=int, metavar="N", help="steps of these runs (a third of --steps)"
+        "--budget", type=float, metavar="MINUTES", help="time for the search and the full training"
+    )
+    command.add_argument(
+        "--trials", type=int, metavar="N", help="maximum number of settings to try (default: 12)"
+    )
+    command.add_argument("--seeds", type=int, metavar="N", help="runs of each setting (default: 3)")
+    command.add_argument(
+        "--search-steps",
+        type=int,
+        metavar="N",
+        help="steps of these runs (default: a third of --steps)",
     )
     command.add_argument(
         "--strength",
         type=_pair,
         metavar="LOW,HIGH",
-        help="factors on the β, C, γ or λ of the preset or the options (0.125,8)",
+        help="range of factors for the preset's β, C, γ or λ (default: 0.125,8)",
     )
     command.add_argument(
         "--latents",
         type=_pair,
         metavar="LOW,HIGH",
-        help="numbers of latents (--latent-dim, or half of the preset's to twice as many)",
+        help="range of latents (default: --latent-dim, or half to twice the preset's)",
     )
     command.add_argument(
-        "--presets", metavar="NAME,NAME,...", help="other presets to choose from, with --preset"
+        "--presets", metavar="NAME,NAME,...", help="further presets to choose from"
     )
-    command.add_argument("--jobs", type=int, default=1, metavar="N", help="settings at a time (1)")
+    command.add_argument(
+        "--jobs", type=int, default=1, metavar="N", help="settings at a time (default: 1)"
+    )
     add_storage(command)
     add_settings(command)
 

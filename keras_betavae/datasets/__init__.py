@@ -1,4 +1,4 @@
-"""Data sets: images, vectors and signals, with ground-truth factors and without."""
+"""Data sets: images, vectors and signals, with or without ground-truth factors."""
 
 from keras_betavae.datasets import catalog
 from keras_betavae.datasets.catalog import load

@@ -1,4 +1,4 @@
-"""How pairs of images, and images with few labels, are drawn."""
+"""Draws of pairs of images, and of images with few labels."""
 
 import math
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ class PairDraw:
 
     Args:
         table: The factors of all images.
-        k_changed: Number of factors in which a pair differs; None draws it for each pair.
+        k_changed: Number of factors in which a pair differs; None draws the number for each pair.
         among: Names of the factors that may change; None for all.
 
     Raises:
@@ -37,7 +37,7 @@ class PairDraw:
             ],
             dtype=int,
         )
-        # A pair shares something, or nothing can be learned from it.
+        # A pair must share a factor, or nothing can be learned from it.
         n_varying = sum(size > 1 for size in sizes)
         self._highest = min(len(self._changing), n_varying - 1)
         if k_changed is None and self._highest < 1:
@@ -66,13 +66,13 @@ class PairDraw:
 
 
 class LabelledDraw:
-    """How images are drawn of which a fixed few have labels.
+    """Draws of images of which a fixed few have labels.
 
     Args:
         n: Number of images.
-        n_labelled: Number of those that have labels.
+        n_labelled: Number of images with labels.
         batch_size: Images per batch.
-        labelled_per_batch: Number of images, the first of each batch, that are drawn from those
+        labelled_per_batch: Number of images at the start of each batch that are drawn from those
             with labels; None for half of the batch.
         entropy: Seed of the labeled images.
 
@@ -93,12 +93,12 @@ class LabelledDraw:
         n_first = batch_size // 2 if labelled_per_batch is None else labelled_per_batch
         if not 1 <= n_first <= batch_size:
             raise ValueError(f"labelled_per_batch must be from 1 to {batch_size}, got {n_first}")
-        # [entropy, 0] alone is the seed of the first batch.
+        # [entropy, 0] is the seed of the first batch.
         subset_rng = np.random.default_rng([entropy, 0, 1])
         self._subset = subset_rng.choice(n, n_labelled, replace=False)
         self._n, self._n_first, self._n_others = n, n_first, batch_size - n_first
 
     def __call__(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """Returns the indices of a batch's labeled images and of its others."""
+        """Returns the indices of a batch's labeled images, and of the others."""
         labelled = self._subset[rng.integers(len(self._subset), size=self._n_first)]
         return labelled, rng.integers(self._n, size=self._n_others)

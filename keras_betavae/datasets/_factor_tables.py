@@ -1,4 +1,4 @@
-"""Which factors each image has: those of a full grid, or labels."""
+"""The factors of each image: a full grid, or labels."""
 
 import abc
 import math
@@ -36,7 +36,7 @@ class FactorTable(abc.ABC):
     @property
     @abc.abstractmethod
     def varying(self) -> tuple[int, ...]:
-        """Which factors, by number, have more than one value."""
+        """The indices of the factors with more than one value."""
 
     @abc.abstractmethod
     def at(self, indices: np.ndarray) -> np.ndarray:
@@ -51,7 +51,7 @@ class FactorTable(abc.ABC):
         """Returns the index of the (first) image with each row of factors."""
 
     def has(self, combination: Mapping[str, int | Sequence[int]]) -> np.ndarray:
-        """Returns which images have all of some factor values, booleans (n,).
+        """Returns which images have the given factor values, booleans (n,).
 
         Raises:
             ValueError: If a factor or a class is unknown.
@@ -75,7 +75,7 @@ class FactorTable(abc.ABC):
         return has
 
     def alike(self, first: str, second: str, strength: float) -> np.ndarray:
-        """Returns how alike two factors are in each image, above 0 and at most 1, (n,).
+        """Returns the similarity of two factors in each image, above 0 and at most 1, (n,).
 
         Raises:
             ValueError: As `FactorDataset.correlated`.
@@ -109,7 +109,7 @@ class FactorTable(abc.ABC):
         return factors
 
     def cells(self, factors: np.ndarray) -> np.ndarray:
-        """Returns the place of each row of factors in the full grid."""
+        """Returns the index of each row of factors in the full grid."""
         return np.ravel_multi_index(tuple(factors.T), self.sizes)
 
 

@@ -1,4 +1,4 @@
-"""Where the images of a data set are: in memory, mapped, packed, in HDF5, or within another."""
+"""Sources of images: memory, memory maps, packed bits, HDF5, or another source."""
 
 import abc
 import collections
@@ -12,9 +12,9 @@ import h5py
 import numpy as np
 
 IMAGES_MAPPED = 64
-"""Images read from a memory map before its pages are let go."""
+"""Images read from a memory map before its pages are released."""
 KEPT_BYTES = 256 * 2**20
-"""Bytes of an HDF5 data set's blocks that are kept."""
+"""Size in bytes of the cache of an HDF5 data set's blocks."""
 
 
 class Source(abc.ABC):
@@ -38,7 +38,7 @@ class Source(abc.ABC):
 
     @property
     def window(self) -> int:
-        """The number of images within which a shuffled pass is mixed."""
+        """The number of images over which a shuffled pass shuffles."""
         return len(self)
 
     def shuffled(self, rng: np.random.Generator) -> np.ndarray:
@@ -71,8 +71,8 @@ class Array(Source):
             images[start : start + IMAGES_MAPPED] = self.array[
                 indices[start : start + IMAGES_MAPPED]
             ]
-            # Pages that were read count as the process's own until they are let go, up to a huge
-            # page for each image; the system still has them in its cache.
+            # Pages that were read count as the process's memory until they are released, up to a
+            # huge page for each image; the system still has them in its cache.
             self._map.madvise(mmap.MADV_DONTNEED)
         return images
 
@@ -105,10 +105,10 @@ class Packed(Source):
 
 
 class Hdf5(Source):
-    """Images of an HDF5 data set, read in blocks of whole chunks, of which the latest are kept.
+    """Images of an HDF5 data set, read in blocks of whole chunks, with a cache of blocks.
 
-    Single images cannot be read for less than their chunk, so a shuffled pass takes the blocks
-    in random order and mixes the images of half as many as are kept.
+    Reading one image takes as long as reading its chunk. So a shuffled pass reads the blocks in
+    random order and shuffles the images of half as many blocks as the cache holds.
     """
 
     def __init__(self, dataset: h5py.Dataset):
@@ -125,7 +125,7 @@ class Hdf5(Source):
         self.block = chunk * n_chunks
         self.n_kept = max(2, KEPT_BYTES // (self.block * bytes_per_image))
         self._kept: collections.OrderedDict[int, np.ndarray] = collections.OrderedDict()
-        self._lock = threading.Lock()  # A stream reads in a thread of its own.
+        self._lock = threading.Lock()  # A stream reads in its own thread.
 
     def __len__(self):
         return len(self.dataset)
@@ -178,7 +178,7 @@ class Chosen(Source):
 
     @property
     def window(self):
-        # As many of its own, on average, as are among those that the source mixes.
+        # Its average number of images among those that the source shuffles together.
         return -(-self.source.window * len(self) // len(self.source))
 
     def take(self, indices):

@@ -12,17 +12,19 @@ if TYPE_CHECKING:
 
 
 def entropy_of(seed: int | None) -> Any:
-    """Returns the seed, or one that is drawn.
+    """Returns the seed, or draws one.
 
     Raises:
-        ValueError: If none is given to one of several workers, who must draw the same batches.
+        ValueError: If there is no seed with several workers, which must draw the same batches.
     """
     if seed is None:
         import tensorflow as tf
 
         cluster = tf.distribute.cluster_resolver.TFConfigClusterResolver().cluster_spec().as_dict()
         if sum(len(cluster.get(job, ())) for job in ("chief", "worker")) > 1:
-            raise ValueError("seed must be given, the same one to all workers, got None")
+            raise ValueError(
+                "seed must be given with several workers, the same on all of them, got None"
+            )
     return np.random.SeedSequence(seed).entropy
 
 
@@ -32,12 +34,12 @@ def endless(
     entropy: int,
     start_step: int,
 ) -> tf.data.Dataset:
-    """Returns an endless stream of batches, each drawn from the entropy and its number only.
+    """Returns an endless stream of batches; each depends only on the entropy and its index.
 
     Args:
         batch_of: Draws a batch, a tuple of arrays.
-        parts: The shape and dtype of each.
-        entropy: Of the draws.
+        parts: The shape and dtype of each array.
+        entropy: Seed of the draws.
         start_step: Number of batches to skip.
     """
     import tensorflow as tf
@@ -55,8 +57,8 @@ def prefetched(
 ) -> tf.data.Dataset:
     """Returns `batch_of` of each element of `numbers`, prefetched.
 
-    Not `from_generator`: under Python 3.11 it makes malloc map large blocks again each time, which
-    slows every later step of the process, by half for the dense networks.
+    It avoids `from_generator`, which under Python 3.11 makes malloc map large blocks again each
+    time and slows down every later step of the process, by half for the dense networks.
     """
     import tensorflow as tf
 
@@ -82,7 +84,7 @@ def prefetched(
 
 
 def check_numbers(batch_size: int, start_step: int) -> None:
-    """Checks the numbers of an endless stream.
+    """Checks the arguments of an endless stream.
 
     Raises:
         ValueError: If `batch_size` is below 1 or `start_step` below 0.

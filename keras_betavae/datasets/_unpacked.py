@@ -1,4 +1,4 @@
-"""Images unpacked to `.npy` files that are complete whenever they exist, and mapped into memory."""
+"""Images unpacked to `.npy` files, which are written atomically and memory-mapped."""
 
 import contextlib
 import glob
@@ -20,7 +20,7 @@ Blocks: TypeAlias = Iterator[np.ndarray]
 
 
 def cache_folder(cache_dir: str | os.PathLike | None = None) -> Path:
-    """Returns the folder of all data sets, by default `datasets` in Keras's own folder."""
+    """Returns the folder of all data sets, by default `datasets` in Keras's folder."""
     if cache_dir is not None:
         return Path(cache_dir)
     return Path(os.environ.get("KERAS_HOME") or "~/.keras").expanduser() / "datasets"
@@ -38,11 +38,13 @@ def make_folder(folder: Path) -> None:
     except OSError:
         writable = False
     if not writable:
-        raise PermissionError(f"{folder} cannot be written to; choose another one with cache_dir")
+        raise PermissionError(
+            f"{folder} cannot be written to; choose another folder with cache_dir"
+        )
 
 
 def clear_left_aside(target: Path) -> None:
-    """Deletes what processes that were killed more than a day ago had written of a file."""
+    """Deletes the temporary files of processes that were killed more than a day ago."""
     for left in left_aside(target.parent, glob.escape(target.name)):
         with contextlib.suppress(FileNotFoundError):  # Another process has just finished it.
             if time.time() - left.stat().st_mtime > 86_400:
@@ -50,7 +52,7 @@ def clear_left_aside(target: Path) -> None:
 
 
 def fill(target: Path, shape: Sequence[int], blocks: Blocks) -> None:
-    """Writes images that come in blocks to a `.npy` file, which is complete once it exists.
+    """Writes blocks of images to a `.npy` file atomically.
 
     Raises:
         OSError: If the folder cannot be written to, or has no room.

@@ -14,9 +14,9 @@ class ReleasedFile:
     """A file as its authors released it.
 
     Attributes:
-        url: Where it can be fetched.
+        url: Its address.
         md5: Its MD5; None if it is not known.
-        renamed: Its name here, if not the last part of the address.
+        renamed: Its local name, if not the last part of the address.
     """
 
     url: str
@@ -31,11 +31,11 @@ class ReleasedFile:
 
 @dataclasses.dataclass(frozen=True)
 class Entry:
-    """A data set that has a name.
+    """A named data set.
 
     Attributes:
         name: Its name, and that of its folder in the cache.
-        summary: What it is, in a line.
+        summary: A one-line description.
         image_shape: (height, width, channels).
         factors: Number of values of each factor, by name.
         loader: Called with the sizes of a smaller grid if the data set is rendered, with the path
@@ -88,7 +88,7 @@ def names() -> tuple[str, ...]:
 
 
 def get(name: str) -> Entry:
-    """Returns what is known of a data set.
+    """Returns the entry of a data set.
 
     Raises:
         ValueError: If the name is unknown.
@@ -98,7 +98,7 @@ def get(name: str) -> Entry:
         {'elevation': 4, 'azimuth': 24, 'object': 183}
     """
     if name not in _CATALOG:
-        raise ValueError(f"unknown data set {name!r}; known are {', '.join(names())}")
+        raise ValueError(f"unknown data set {name!r}; the data sets are {', '.join(names())}")
     return _CATALOG[name]
 
 
@@ -118,8 +118,8 @@ def load(
         grid: Sizes of a smaller grid, for rendered data sets only.
 
     Raises:
-        ValueError: If the name is unknown, or the data set takes no path or grid; further
-            errors as its own loader.
+        ValueError: If the name is unknown, or the data set takes no path or grid. Its loader may
+            raise further errors.
 
     Example:
         >>> load("sprites", grid=(3, 2, 4, 4, 4))

@@ -1,4 +1,4 @@
-"""Images with the factors that made them."""
+"""Images with ground-truth factors."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class FactorDataset(ImageDataset):
-    """Images and their ground-truth factors, sampled and streamed by factor.
+    """Images with their ground-truth factors.
 
     The images are a full grid (every combination of factor values once, the last
     factor varying fastest, as in the released data sets) or labeled images in any order.
@@ -30,8 +30,8 @@ class FactorDataset(ImageDataset):
         factor_sizes: Number of values of each factor.
         factors: Integer classes (n, n_factors) of images that are not a grid; None for a
             full grid.
-        continuous: The values, (n,) floats, of each factor that is continuous, by name. Its
-            classes are then bins, in which the data set is sampled; scores take the values.
+        continuous: The values, (n,) floats, of each continuous factor, by name. Its classes are
+            bins; scores use the values.
         packed_shape: As in `ImageDataset`.
         columns: As in `ImageDataset`.
 
@@ -81,18 +81,18 @@ class FactorDataset(ImageDataset):
 
     @property
     def is_grid(self) -> bool:
-        """Whether the images are every combination of factor values, in order."""
+        """Whether the images are all combinations of factor values, in order."""
         return isinstance(self._table, Grid)
 
     @property
     def varying(self) -> tuple[int, ...]:
-        """Which factors, by number, have more than one value here."""
+        """The indices of the factors with more than one value."""
         return self._table.varying
 
     def factors_at(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
         """Returns the factors of the given indices, integers (n, n_factors).
 
-        They are the quantile bins of continuous factors.
+        Continuous factors have quantile bins.
         """
         return self._table.at(self._checked_indices(indices))
 
@@ -115,13 +115,13 @@ class FactorDataset(ImageDataset):
         return self.factors_at(self.sample_indices(n, seed))
 
     def only(self, combination: Mapping[str, int | Sequence[int]]) -> Self:
-        """Returns the images that have a combination of factor values.
+        """Returns the images with a combination of factor values.
 
         Args:
-            combination: For each factor that matters, by name, its class or classes.
+            combination: The class or classes of some factors, by name.
 
         Returns:
-            Those images, in the same order, with the same factors and sizes.
+            These images, in the same order, with the same factors and sizes.
 
         Raises:
             ValueError: If a factor or a class is unknown, or no image is left.
@@ -134,9 +134,9 @@ class FactorDataset(ImageDataset):
         return self._at(np.flatnonzero(self._table.has(combination)))
 
     def without(self, combination: Mapping[str, int | Sequence[int]]) -> Self:
-        """Returns all images but those that have a combination of factor values.
+        """Returns the images without a combination of factor values.
 
-        To see whether a model generalizes, train it on these and evaluate it on
+        To test whether a model generalizes, train it on these images and evaluate it on
         `only(combination)`.
 
         Args:
@@ -156,19 +156,19 @@ class FactorDataset(ImageDataset):
         return self._at(np.flatnonzero(~self._table.has(combination)))
 
     def correlated(self, first: str, second: str, strength: float, seed: int = 0) -> Self:
-        r"""Returns some of the images, such that two factors are correlated.
+        r"""Returns a subset of the images in which two factors are correlated.
 
         An image is kept with the probability
 
         .. math:: p = \exp\left(-\tfrac{1}{2} s^2 (u - v)^2\right)
 
-        where u and v are the classes of both factors from 0 to 1, so that they are alike in most
-        of the images that are left; the other factors stay independent of both.
+        where u and v are the classes of both factors scaled to 0 to 1, so they are similar in most
+        of the images that are left. The other factors stay independent of both.
 
         Args:
             first: Name of a factor.
             second: Name of another.
-            strength: s, at least 0, which keeps all. The paper's strongest correlation is 5.
+            strength: s, at least 0; 0 keeps all images. The paper's strongest correlation is 5.
             seed: Seed of the draw.
 
         Raises:
@@ -201,20 +201,20 @@ class FactorDataset(ImageDataset):
     ) -> tuple[np.ndarray, np.ndarray]:
         """Returns the indices of `n` pairs of images that differ in a few factors.
 
-        The first image is drawn with replacement. The factors that change are drawn from
-        those of more than one value, and their new values from the others that they have.
+        The first image is drawn with replacement. The factors that change are drawn from those
+        with more than one value, and their new values from their other values.
 
         Args:
             n: Number of pairs.
-            k_changed: Number of factors in which the images of a pair differ, exactly; None
-                draws it for each pair, from 1 to the number of those that may change, but
-                one less than the number of factors that have more than one value.
+            k_changed: Exact number of factors in which the images of a pair differ. None draws it
+                for each pair, from 1 to the number of factors that may change, but at most one
+                less than the number of factors with more than one value.
             seed: Seed of the draw.
-            among: Names of the factors that may change, so that pairs always share the others
-                (as `GroupVAE` wants); None for all.
+            among: Names of the factors that may change; pairs always share the others, as
+                `GroupVAE` requires. None for all factors.
 
         Returns:
-            Indices of the first and of the second images, (n,) each.
+            Indices of the first and the second images, (n,) each.
 
         Raises:
             ValueError: If the images are not a full grid, a name is unknown, or a number is
@@ -263,7 +263,7 @@ class FactorDataset(ImageDataset):
         return endless(batch_of, (part, part), entropy_of(seed), start_step)
 
     def _with(self, images: Source, indices: np.ndarray | None = None) -> Self:
-        """Returns the data set of other images, which have the factors of all or some of these."""
+        """Returns a data set of other images with the factors of all or some of these."""
         kept = np.arange(len(self)) if indices is None else indices
         return type(self)(
             images,
@@ -286,21 +286,20 @@ class FactorDataset(ImageDataset):
         """Returns an endless stream of images of which a fixed few have labels.
 
         Args:
-            n_labelled: Number of images that have labels, drawn from the seed.
+            n_labelled: Number of images with labels, which the seed determines.
             batch_size: Images per batch.
             seed: Seed of the draws; None draws one.
-            labelled_per_batch: Number of images, the first of each batch, that are drawn
-                from those with labels; half of the batch by default. The others are drawn
-                from all images. Both are drawn with replacement.
+            labelled_per_batch: Number of images at the start of each batch that are drawn from
+                those with labels; half of the batch by default. The others are drawn from all
+                images. Both are drawn with replacement.
             start_step: Number of batches to skip at the start, as in `to_tf_data`.
 
         Returns:
             A `tf.data.Dataset` of `(images, factors)`: uint8 `(batch, *image_shape)`, and
-            int32 (batch, n_factors), -1 where there are no labels.
+            int32 (batch, n_factors), with -1 for missing labels.
 
         Raises:
-            ValueError: If a number is outside its range, or one of several workers is given no
-                seed.
+            ValueError: If a number is outside its range, or there is no seed with several workers.
 
         References:
             Locatello et al., Disentangling Factors of Variation Using Few Labels, ICLR 2020.

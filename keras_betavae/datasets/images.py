@@ -1,4 +1,4 @@
-"""Images, vectors and signals that are drawn, streamed and split."""
+"""Data sets of images, vectors and signals, without factors."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class ImageDataset:
-    """Images without factors, wherever they are; or vectors, or signals.
+    """Images, vectors or signals without factors.
 
     Attributes:
         image_shape: Shape of one image, (height, width, channels), of a signal, (length,
@@ -27,21 +27,21 @@ class ImageDataset:
         dtype: `"uint8"`, or `"float32"` for vectors, signals and images of real values.
         columns: Names of a vector's columns or a signal's channels; `()` for images.
         factor_names: Names of the factors; `()`.
-        factor_sizes: Their numbers of values; `()`.
-        continuous: Values of the continuous factors by name; none.
+        factor_sizes: Number of values of each factor; `()`.
+        continuous: Values of the continuous factors, by name; empty.
 
     Args:
-        images: uint8 of shape (n, height, width, channels): an array, a memory map, which
-            is never copied whole, or an `h5py.Dataset`, which is read in blocks; or
-            bit-packed images (see `packed_shape`). Or float32 of shape (n, columns), (n, length,
-            channels) or (n, height, width, channels).
+        images: uint8 of shape (n, height, width, channels): an array, a memory map (never copied
+            as a whole), an `h5py.Dataset` (read in blocks), or bit-packed images (see
+            `packed_shape`). Or float32 of shape (n, columns), (n, length, channels) or
+            (n, height, width, channels).
         packed_shape: For binary images packed with `numpy.packbits`, (n, bytes): the
             shape (height, width, channels) of one image. They unpack to 0 and 255.
-        columns: Names of a vector's columns or a signal's channels; their numbers by default.
+        columns: Names of a vector's columns or a signal's channels; by default their indices.
 
     Raises:
-        ValueError: If there are no images, or not of that type and shape, or `columns` does not
-            fit them.
+        ValueError: If there are no images, their type or shape is wrong, or `columns` does not fit
+            them.
 
     Example:
         >>> data = ImageDataset(np.zeros((10, 8, 8, 1), "uint8"))
@@ -84,14 +84,14 @@ class ImageDataset:
 
     @property
     def kind(self) -> str:
-        """What one calls them: `"images"`, `"signals"` or `"vectors"`."""
+        """`"images"`, `"signals"` or `"vectors"`."""
         return ("vectors", "signals", "images")[len(self.image_shape) - 1]
 
     def mean_and_std(self) -> tuple[np.ndarray, np.ndarray]:
-        """Returns mean and standard deviation of each column or channel, as a model sees them.
+        """Returns mean and standard deviation of each column or channel of the model's input.
 
-        The arguments of `networks.standardized`. They are those of all values here, so of
-        training data only, call it on the training part of `split`.
+        They are the arguments of `networks.standardized`. All values are used: call it on the
+        training part of `split` to use training data only.
 
         Returns:
             Floats, (columns,) or (channels,) each; the deviation of a constant column is 1.
@@ -108,7 +108,7 @@ class ImageDataset:
         for start in range(0, len(self), step):
             block = self.images_at(np.arange(start, min(start + step, len(self)))) * scale
             values = block.reshape(-1, self.image_shape[-1]).astype(np.float64)
-            # The squares of values far from 0 would cancel.
+            # Squares of values far from 0 would lose precision.
             center = values.mean(axis=0) if start == 0 else center
             n += len(values)
             sums += (values - center).sum(axis=0), ((values - center) ** 2).sum(axis=0)
@@ -120,22 +120,22 @@ class ImageDataset:
 
     @property
     def shuffle_window(self) -> int:
-        """The number of images within which a shuffled pass is mixed.
+        """The number of images over which a shuffled pass shuffles.
 
-        All of them, but for images that are read in blocks: there the blocks come in random
-        order, and the images of a few blocks at a time are mixed. Of a part of such images,
-        this is how many of the part's own are mixed at a time on average.
+        These are all images, unless they are read in blocks: then the blocks are read in random
+        order, and the images of a few blocks at a time are shuffled. For a subset, this is the
+        average number of its images that are shuffled together.
         """
         return self._images.window
 
     def factors_at(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
-        """Returns the factors of the given indices, integers (n, 0): there are none."""
+        """Returns the factors of the given indices, integers (n, 0): an image has no factors."""
         return np.empty((len(self._checked_indices(indices)), 0), np.int64)
 
     def images_at(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
         """Returns the images of the given indices, `(n, *image_shape)`.
 
-        Images are uint8 from 0 to 255; vectors, signals and images of real values float32.
+        Images are uint8 from 0 to 255; vectors, signals and images of real values are float32.
         """
         return self._images.take(self._checked_indices(indices))
 
@@ -159,18 +159,18 @@ class ImageDataset:
         """Returns factors and codes, the two arguments of every score.
 
         Args:
-            model: Anything with a method `encode`, or a function: from uint8 images
+            model: Anything with a method `encode`; or a function from uint8 images
                 `(batch, *image_shape)` to codes (batch, latent_dim), or to a tuple that
-                begins with the codes, as `BetaVAE.encode` returns.
-            n: Number of images, drawn with replacement; None takes each image once, and so
-                does an n above their number, lest a score is tested on what it was fitted to.
+                begins with the codes, as in `BetaVAE.encode`.
+            n: Number of images, drawn with replacement. None, or an n above the number of
+                images, uses each image once, so no score is tested on training samples.
             seed: Seed of the draw.
-            batch_size: Images encoded at a time.
+            batch_size: Images per call of the model.
 
         Returns:
-            Factors (n, n_factors), integers (no columns where there are none), or floats where
-            some are continuous: those less their mean, over their standard deviation, and the
-            classes of the others. And codes (n, latent_dim), floats.
+            Factors (n, n_factors), and codes (n, latent_dim), floats. Factors are integers, without
+            columns if none are known. If some are continuous, they are floats: standardized
+            values of those, and classes of the others.
 
         Raises:
             ValueError: If `n` or `batch_size` is below 1.
@@ -181,7 +181,7 @@ class ImageDataset:
             indices = np.arange(len(self))
         else:
             indices = self.sample_indices(n, seed)
-        # Images that are read in blocks are then read once.
+        # So images that are read in blocks are read once.
         by_place = np.argsort(indices, kind="stable")
         encode: Callable = getattr(model, "encode", model)
         codes = np.empty(0)
@@ -206,28 +206,25 @@ class ImageDataset:
     ) -> tf.data.Dataset:
         """Returns batches of images for `fit`.
 
-        Every pass over the data is a fresh permutation of all images (within
-        `shuffle_window`). Besides the data, only that permutation and a few batches are in
-        memory.
+        Each pass over the data is a new permutation of all images (within `shuffle_window`).
+        Apart from the data, only that permutation and a few batches are in memory.
 
         Args:
             batch_size: Images per batch.
             shuffle: Whether the order is random.
             seed: Seed of the order; None draws one.
-            repeat: Whether passes follow each other endlessly, as `fit` with
-                `steps_per_epoch` wants.
-            start_step: With `repeat`, the number of batches to skip at the start:
-                with the same seed a resumed training continues in the order of the one
-                that stopped.
+            repeat: Whether passes repeat endlessly, as `fit` with `steps_per_epoch` requires.
+            start_step: With `repeat`, the number of batches to skip at the start. With the
+                same seed, a resumed training continues with the same order of images.
             drop_remainder: Whether a short last batch is dropped.
 
         Returns:
             A `tf.data.Dataset` of tensors `(batch, *image_shape)` of the data's `dtype`.
 
         Raises:
-            ValueError: If `batch_size` is below 1, or above the number of images while
-                the remainder is dropped, or `start_step` is given without `repeat`; or if one
-                of several workers is given no seed.
+            ValueError: If `batch_size` is below 1, or above the number of images while the
+                remainder is dropped; if `start_step` is given without `repeat`; or if there
+                is no seed with several workers.
         """
         import tensorflow as tf
 
@@ -243,7 +240,7 @@ class ImageDataset:
         first_pass, first_step = divmod(start_step, steps)
         passes = tf.data.Dataset.counter(first_pass)
         if not repeat:
-            # Every iteration over the dataset is the next pass.
+            # Each iteration over the dataset is the next pass.
             single_passes = itertools.count()
             passes = tf.data.Dataset.from_tensors(0).map(
                 lambda _: tf.numpy_function(lambda: np.int64(next(single_passes)), [], "int64")
@@ -269,17 +266,17 @@ class ImageDataset:
         return prefetched(passes.flat_map(numbered), batch_of, spec, cardinality)
 
     def split(self, test: float = 0.1, seed: int = 0) -> tuple[Self, Self]:
-        """Returns two data sets that share no image.
+        """Splits the images at random into a training and a test set.
 
         Args:
-            test: Part of the images that the second gets, above 0 and below 1.
+            test: Share of the images in the test set, above 0 and below 1.
             seed: Seed of the draw.
 
         Returns:
-            The training and the test images, each in the order that they have here.
+            The training and the test images, each in the original order.
 
         Raises:
-            ValueError: If `test` is outside its range, or leaves one of the two empty.
+            ValueError: If `test` is outside its range, or leaves one set empty.
 
         Example:
             >>> data = ImageDataset(np.zeros((10, 8, 8, 1), "uint8"))

@@ -1,4 +1,4 @@
-"""Many scores of one model from one encoding, their table, and what its latents follow."""
+"""Scores of a model from one encoding, their table, and the inspection of its latents."""
 
 from keras_betavae.evaluation.controls import evaluate_with_controls
 from keras_betavae.evaluation.inspection import Inspection, inspect, showcase

@@ -1,4 +1,4 @@
-"""A model's scores with those of representations that nobody trained."""
+"""Scores of a model and of untrained representations."""
 
 import threading
 from collections.abc import Mapping
@@ -32,24 +32,24 @@ def evaluate_with_controls(
     codes: np.ndarray | None = None,
     verbose: bool = False,
 ) -> dict[str, ScoreTable]:
-    """Scores a model together with the controls that give its scores a meaning.
+    """Scores a model and its controls.
 
     Args:
         model: The trained model.
         untrained: The same network with its initial weights.
         data: As in `evaluate`.
         scores: As in `evaluate`.
-        n: Number of images to draw and encode, the same ones for all.
+        n: Number of images to draw and encode, the same ones for all representations.
         seed: Seed of the draw and of every score.
-        n_seeds: As in `evaluate`; the images of PCA, ICA and the pixels are drawn once.
+        n_seeds: As in `evaluate`; the images for PCA, ICA and raw pixels are drawn once.
         n_jobs: As in `evaluate`.
-        codes: The codes of the model, of the images that `n` and `seed` draw,
-            if they are at hand; `n_seeds` must then be 1.
+        codes: The model's codes of the images that `n` and `seed` draw, if they are already
+            computed; `n_seeds` must then be 1.
         verbose: Whether a progress bar is shown.
 
     Returns:
-        Tables by name: both models, PCA and ICA with 10 components, and raw pixels for
-        those of the scores that can take so many codes. `side_by_side` prints them.
+        Tables by name: both models, PCA and ICA with 10 components, and raw pixels (only the
+        scores that support so many codes). `side_by_side` prints them.
 
     Raises:
         TypeError: As `evaluate`.
@@ -86,7 +86,7 @@ def evaluate_with_controls(
 
 
 class _Bar:
-    """A progress bar that several threads move."""
+    """A progress bar that several threads update."""
 
     def __init__(self, n: int, verbose: bool):
         import keras
@@ -96,7 +96,7 @@ class _Bar:
         self._bar = keras.utils.Progbar(n, unit_name="score", verbose=int(verbose))
 
     def step(self) -> None:
-        """Moves the bar by one score."""
+        """Advances the bar by one score."""
         with self._lock:
             self._n += 1
             self._bar.update(self._n)

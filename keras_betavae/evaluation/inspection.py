@@ -1,4 +1,4 @@
-"""What the latents of a trained model encode, from one encoding, and pictures of it."""
+"""Inspection of a trained model's latents from one encoding, with pictures."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -17,18 +17,17 @@ ACTIVE_NATS = 0.01
 
 @dataclasses.dataclass(frozen=True)
 class Inspection:
-    """What one encoding of a data set tells about a model.
+    """The codes of a data set, and their relation to the factors.
 
     Attributes:
         codes: The posterior's means, (n, latent_dim).
-        factors: Classes of the same images, (n, n_factors); of a continuous factor its quantile
-            bins.
+        factors: Classes of the same images, (n, n_factors); quantile bins of continuous factors.
         factor_names: A name for each factor.
         kl: The mean KL of each latent, in nats, (latent_dim,).
         information: Mutual information of latents and factors in nats, (latent_dim,
-            n_factors); no columns where no factors are known.
+            n_factors); without columns if no factors are known.
         centers: The mean value in each quantile bin of each continuous factor, by name.
-        view: How the data are drawn.
+        view: How to draw the data.
     """
 
     codes: np.ndarray
@@ -41,17 +40,17 @@ class Inspection:
 
     @property
     def by_kl(self) -> np.ndarray:
-        """The latents by falling KL, (latent_dim,)."""
+        """The latents sorted by decreasing KL, (latent_dim,)."""
         return np.argsort(-self.kl, kind="stable")
 
     @property
     def active(self) -> np.ndarray:
-        """The active latents by falling KL; the first one where none is active."""
+        """The active latents sorted by decreasing KL; the first one if none is active."""
         return self.by_kl[: max(1, int((self.kl > ACTIVE_NATS).sum()))]
 
     @property
     def labels(self) -> list[str]:
-        """A label for each latent: its number, its KL, and the factor that it follows."""
+        """A label for each latent: its number, its KL, and the factor that it encodes."""
         information = self.information if self.factor_names else None
         return visualization.latent_labels(
             self.kl, information, self.factor_names, threshold=ACTIVE_NATS
@@ -65,15 +64,15 @@ class Inspection:
     def pictures(self, model: Any, images: np.ndarray, *, seed: int = 0) -> dict[str, np.ndarray]:
         """Returns all pictures of the model by name, uint8 (height, width, 3) each.
 
-        They are `reconstructions`, `samples`, `traversal`, `interpolation`, `histograms` and
-        `posterior_pairs`; with factors `mutual_information` and `curves_<factor>`, a curve
-        for each shape; and `response_maps` where two of the factors are pos_x and pos_y,
-        which then have no curves.
+        These are `reconstructions`, `samples`, `traversal`, `interpolation`, `histograms` and
+        `posterior_pairs`; with factors also `mutual_information` and `curves_<factor>`, with a
+        curve for each shape. If two of the factors are pos_x and pos_y, `response_maps` replaces
+        their curves.
 
         Args:
             model: The model that was inspected.
-            images: At least 2 images to reconstruct, uint8 `(n, *image_shape)`; around the code
-                of the first one the traversal moves.
+            images: At least 2 images to reconstruct, uint8 `(n, *image_shape)`; the traversal is
+                around the code of the first one.
             seed: Seed of the samples.
         """
         codes, cells = np.asarray(model.encode(images)[0]), self.view.cells
@@ -102,14 +101,14 @@ class Inspection:
         return shown
 
     def traversal_picture(self, rows: np.ndarray, values: np.ndarray | None = None) -> np.ndarray:
-        """Returns a traversal of all latents by falling KL as a picture, with their labels.
+        """Returns a picture of a traversal of all latents, sorted by KL, with their labels.
 
         Args:
-            rows: Of `visualization.traverse`, with `latents=self.by_kl`.
-            values: What the latents ran through; those of `traverse` by default.
+            rows: The result of `visualization.traverse` with `latents=self.by_kl`.
+            values: The values of the latents; those of `traverse` by default.
 
         Returns:
-            uint8 (height, width, 3): a row of images for each latent, or a panel of lines.
+            uint8 (height, width, 3): a row of images for each latent, or a panel of curves.
         """
         labels = self.labels_of(self.by_kl)
         if not self.view.is_series:
@@ -149,17 +148,17 @@ class Inspection:
 
 
 def inspect(model: Any, data: Any, *, n: int = 10_000, seed: int = 0) -> Inspection:
-    """Encodes images of a data set once, for all pictures of a model.
+    """Encodes images of a data set and computes each latent's KL and mutual information.
 
     Args:
         model: Anything with a method `encode` that returns the posterior's mean and
             log-variance.
-        data: Images with factors, or without; or an array for `datasets.from_arrays`.
-        n: Images that are drawn, at most all.
+        data: Images, with factors or without; or an array for `datasets.from_arrays`.
+        n: Number of images to draw, at most all.
         seed: Seed of the draw.
 
     Returns:
-        The inspection. Factors that have one value are left out.
+        The inspection. Factors with only one value are left out.
     """
     data = as_dataset(data)
 
@@ -186,23 +185,23 @@ def inspect(model: Any, data: Any, *, n: int = 10_000, seed: int = 0) -> Inspect
 
 
 def as_dataset(data: Any) -> ImageDataset:
-    """Returns data as a data set: an array goes through `datasets.from_arrays`.
+    """Returns data as a data set; an array is passed to `datasets.from_arrays`.
 
     Raises:
-        TypeError: If it is neither.
+        TypeError: If `data` is neither a data set nor an array.
     """
     if isinstance(data, np.ndarray):
         return from_arrays(data)
     if not hasattr(data, "encode_with"):
         raise TypeError(
-            f"data must be a data set or an array, got {type(data).__name__}; wrap what you have "
-            "in datasets.from_arrays"
+            f"data must be a data set or an array, got {type(data).__name__}; make a data set with "
+            "datasets.from_arrays"
         )
     return data
 
 
 def _centers(values: np.ndarray, classes: np.ndarray, standardized: np.ndarray) -> np.ndarray:
-    """Returns the mean in each class, NaN in empty ones, in the units of all values."""
+    """Returns the mean in each class, in the units of `values`; NaN for empty classes."""
     counts = np.bincount(classes)
     with np.errstate(invalid="ignore"):
         means = np.bincount(classes, standardized) / counts
@@ -214,6 +213,6 @@ def showcase(data: ImageDataset, n: int = 8) -> np.ndarray:
 
     Args:
         data: Images.
-        n: Their number.
+        n: Number of examples.
     """
     return data.images_at(data.sample_indices(n, seed=1))

@@ -1,4 +1,4 @@
-"""The table that `evaluate` returns, and several tables side by side."""
+"""The table that `evaluate` returns, and comparisons of several tables."""
 
 import dataclasses
 import json
@@ -26,19 +26,19 @@ class Row:
 
     Attributes:
         name: The row's name; a composite score has a row for each of its numbers.
-        score: The score's name in `metrics.SCORES`, or the one that the user gave it.
+        score: The score's name in `metrics.SCORES`, or the user's name for it.
         value: The mean over seeds.
-        low: Lower end of the 95 % interval; None with one seed or a value that is not finite.
+        low: Lower end of the 95 % interval; None with one seed or a non-finite value.
         high: Upper end.
-        larger_is_better: None where neither is better, or unknown.
+        larger_is_better: None if neither is better, or unknown.
         seed: The first seed.
-        n_seeds: How many seeds, counted up from the first.
-        n_images: Encoded images that the score could draw from.
-        n_train: Samples (points, votes) that it used, or fitted to.
-        n_test: Samples (points, votes) that it tested on; None where it tests on none.
-        seconds: Time that the score took for all seeds, without the encoding.
-        factor_bins: Quantile bins into which continuous factors were put; None where there are
-            none, or where the score regresses them.
+        n_seeds: Number of consecutive seeds.
+        n_images: Number of encoded images.
+        n_train: Number of samples (points, votes) that the score used, or fitted to.
+        n_test: Number of samples (points, votes) that it tested on; None without a test.
+        seconds: Time of the score for all seeds, without the encoding.
+        factor_bins: Number of quantile bins of continuous factors; None without continuous
+            factors, or if the score regresses them.
     """
 
     name: str
@@ -59,14 +59,14 @@ class Row:
 class ScoreTable(dict[str, float]):
     """Scores by name; `rows` says how each was computed.
 
-    It is a dict of the values and prints as a Markdown table, where ↑ means that larger
-    is better and ↓ that smaller is better.
+    It is a dict of the values. It prints as a Markdown table, where ↑ means that larger is
+    better and ↓ that smaller is better.
 
     Args:
         rows: In the order of the table.
 
     Raises:
-        ValueError: If two rows have one name.
+        ValueError: If two rows have the same name.
 
     Example:
         >>> from keras_betavae.evaluation import evaluate_codes
@@ -111,12 +111,12 @@ class ScoreTable(dict[str, float]):
         return markdown_table(header, cells) + binning_note(self.rows)
 
     def to_csv(self) -> str:
-        """Returns a line for each row, with all that a `Row` holds."""
+        """Returns CSV text: a line for each row, with all attributes of `Row`."""
         names = [field.name for field in dataclasses.fields(Row)]
         return csv_text(names, [dataclasses.asdict(row) for row in self.rows])
 
     def to_json(self) -> str:
-        """Returns a list of rows; infinity and NaN are null."""
+        """Returns JSON text: a list of rows, with null for infinity and NaN."""
         rows = [dataclasses.asdict(row) for row in self.rows]
         for row in rows:
             row |= {name: finite_or_none(row[name]) for name in ("value", "low", "high")}
@@ -126,8 +126,8 @@ class ScoreTable(dict[str, float]):
         """Writes the table to a file ending in .csv, .json or .md.
 
         Raises:
-            ValueError: If the name ends otherwise.
-            FileNotFoundError: If its folder is not there.
+            ValueError: If the name has another ending.
+            FileNotFoundError: If the folder does not exist.
         """
         path = check_path(path)
         text = {".csv": self.to_csv, ".json": self.to_json, ".md": self.to_markdown}[
@@ -137,17 +137,17 @@ class ScoreTable(dict[str, float]):
 
 
 def check_path(path: str | os.PathLike) -> Path:
-    """Returns where a table can be saved.
+    """Returns the path if a table can be saved there.
 
     Raises:
         ValueError: If the name does not end in .csv, .json or .md.
-        FileNotFoundError: If its folder is not there.
+        FileNotFoundError: If the folder does not exist.
     """
     path = Path(path)
     if path.suffix.lower() not in (".csv", ".json", ".md"):
         raise ValueError(f"the file must end in .csv, .json or .md, got {path.name!r}")
     if not path.parent.is_dir():
-        raise FileNotFoundError(f"there is no folder {path.parent}")
+        raise FileNotFoundError(f"the folder {path.parent} does not exist")
     return path
 
 
@@ -155,8 +155,8 @@ def side_by_side(tables: Mapping[str, Mapping[str, float]]) -> str:
     """Returns a Markdown table with a row for each score and a column for each table.
 
     Args:
-        tables: A `ScoreTable` or dict of scores for each column name. A score that a table
-            lacks is left empty in its column.
+        tables: A `ScoreTable` or dict of scores for each column name. Missing scores are left
+            empty.
 
     Example:
         >>> print(side_by_side({"ours": {"mig_score": 0.5}, "PCA": {"mig_score": 0.25}}))
@@ -219,7 +219,7 @@ def _interval(row: Row) -> str:
 
 
 def binning_note(rows: Iterable[Row]) -> str:
-    """Returns a paragraph that says how continuous factors were scored, "" without any."""
+    """Returns a paragraph on how continuous factors were scored, "" without such factors."""
     rows = list(rows)
     bins = {row.factor_bins for row in rows if row.factor_bins}
     if not bins:

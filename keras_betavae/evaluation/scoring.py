@@ -1,4 +1,4 @@
-"""Many scores of one model, or of given codes."""
+"""Scores of a model, or of given codes."""
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -15,7 +15,7 @@ from keras_betavae.metrics._samples import are_continuous, check_codes, check_fa
 Scores = str | Iterable[str] | Mapping[str, Callable | Score]
 _MOST_FACTORS = max(score.n_factors for score in SCORES.values())
 Sample = tuple[np.ndarray | None, np.ndarray, list[str] | None]
-"""Factors (None without), codes, and the factors' names (None without)."""
+"""Factors (or None), codes, and the factors' names (or None)."""
 
 
 def evaluate(
@@ -32,26 +32,26 @@ def evaluate(
     """Scores a model on a data set. The images are encoded once for all scores.
 
     Args:
-        model: Anything with a method `encode`, such as `BetaVAE`, or a function: from uint8
+        model: Anything with a method `encode`, such as `BetaVAE`; or a function from uint8
             images `(batch, *image_shape)` to codes (batch, latent_dim), or to a tuple that
             begins with the codes.
-        data: A `FactorDataset`, or an `ImageDataset`, on which only the scores of codes can
-            be computed. Factors that have one value are left out.
+        data: A `FactorDataset`; or an `ImageDataset`, for scores that need no factors. Factors
+            with only one value are left out.
         scores: One of:
 
-            - `"all"` (many minutes, for gradient boosting) or `"fast"` (seconds). Both leave
-              out the scores for which the data has too few factors.
-            - Names of `metrics.SCORES`, with the two groups among them if you like.
-            - A dict from names of your own to functions of `(factors, codes)`, called with
-              these two alone, or to `metrics.Score`, which says what else its function
-              takes. A function returns a number, or several in a named tuple or a dict.
+            - `"all"` (many minutes, mostly for gradient boosting) or `"fast"` (seconds). Both
+              leave out scores that need more factors than the data have.
+            - Names in `metrics.SCORES`, which may include the two groups.
+            - A dict from your own names to functions of `(factors, codes)`, or to
+              `metrics.Score`, which declares further arguments. A function returns a number,
+              or several in a named tuple or a dict.
         n: Number of images to draw and encode, at most all.
         seed: Seed of the draw and of every score.
-        n_seeds: With more than one, the draw and the scores are repeated with the seeds
-            seed, seed + 1, ...; the value is the mean, and the interval its 95 % bootstrap
-            percentile interval over the seeds, which is too narrow for few seeds.
-        n_jobs: Scores that are computed at a time, and threads of those that fit many
-            estimators; None is 1, -1 all cores.
+        n_seeds: If above 1, the draw and the scores are repeated with the seeds seed, seed + 1,
+            ... The value is then the mean, with a 95 % bootstrap percentile interval over the
+            seeds, which is too narrow for few seeds.
+        n_jobs: Number of scores to compute in parallel, and threads of scores that fit many
+            estimators; None means 1, -1 all cores.
         on_score: Called after each score, to show progress.
 
     Returns:
@@ -59,9 +59,8 @@ def evaluate(
         has rows `dci_disentanglement` and so on.
 
     Raises:
-        TypeError: If `model` is not a model or function (codes go to `evaluate_codes`) or is
-            a bare network, whose codes of unscaled images would mean nothing; or if `data`
-            is not a data set.
+        TypeError: If `model` is not a model or function (use `evaluate_codes` for codes), or is a
+            bare network, which expects scaled images; or if `data` is not a data set.
         ValueError: If a score is unknown or cannot be computed from this data; the message
             names the score.
 
@@ -89,10 +88,10 @@ def evaluate_codes(
     n_jobs: int | None = None,
     on_score: Callable[[], None] = lambda: None,
 ) -> ScoreTable:
-    """Scores codes, by whatever they were made.
+    """Scores codes from any source.
 
     Args:
-        factors: As scores take them, (n_samples, n_factors); None leaves the scores of codes.
+        factors: Factors, (n_samples, n_factors); None for scores that need no factors.
         codes: Codes, (n_samples, latent_dim).
         scores: As in `evaluate`.
         factor_names: A name for each factor; `beta_vae_score` leaves out the one named
@@ -106,7 +105,7 @@ def evaluate_codes(
         As `evaluate`.
 
     Raises:
-        ValueError: If the arrays do not fit each other or hold NaN, a factor has one value,
+        ValueError: If the arrays do not fit each other or have NaN, a factor has only one value,
             `factor_names` does not fit, or a score is unknown or cannot be computed.
 
     Example:
@@ -130,12 +129,12 @@ def evaluate_codes(
 def choose(
     scores: Scores, n_factors: int, factor_names: Sequence[str] | None = None
 ) -> dict[str, Score]:
-    """Returns the entries that the argument `scores` of `evaluate` stands for.
+    """Returns the entries that the argument `scores` of `evaluate` selects.
 
     Args:
         scores: As in `evaluate`.
-        n_factors: Number of factors that are known, and have more than one value.
-        factor_names: Their names, if they have names.
+        n_factors: Number of known factors with more than one value.
+        factor_names: Their names, or None.
 
     Raises:
         ValueError: If a name is unknown, or a score compares several models.
@@ -176,10 +175,10 @@ def left_out(scores: Scores, data: Any) -> str | None:
 
 
 def check_model_and_data(model: Any, data: Any) -> None:
-    """Raises TypeError unless a model, or a function, and a data set are given."""
+    """Raises TypeError unless `model` is a model or function and `data` a data set."""
     import keras
 
-    network = getattr(model, "__self__", model)  # Of a method, such as encoder.predict.
+    network = getattr(model, "__self__", model)  # The owner of a method, such as encoder.predict.
     if isinstance(network, keras.Layer) and not hasattr(network, "encode"):
         raise TypeError(
             f"model must have a method encode or be a function, got the network {network.name!r}, "
@@ -199,7 +198,7 @@ def check_model_and_data(model: Any, data: Any) -> None:
 
 
 def encode(model: Any, data: Any, n: int, seed: int) -> Sample:
-    """Returns the factors, those of more than one value, the codes and the factors' names."""
+    """Returns the factors with more than one value, the codes and the factors' names."""
     factors, codes = data.encode_with(model, n, seed)
     kept = list(data.varying) if data.factor_names else []
     if not kept:
@@ -209,7 +208,7 @@ def encode(model: Any, data: Any, n: int, seed: int) -> Sample:
 
 
 def flatten(name: str, result: Any) -> Iterable[tuple[str, float]]:
-    """Yields the row name and the value of each number of a score's result.
+    """Yields the row name and the value of each number in a score's result.
 
     The rows of `dci_scores`, or of `dci`, begin with `dci_`.
     """
@@ -235,7 +234,7 @@ def _table(
     n_jobs: int | None,
     on_score: Callable[[], None] = lambda: None,
 ) -> ScoreTable:
-    """Returns the scores of samples, one for each seed from `seed` on."""
+    """Returns the table of scores over consecutive seeds."""
     seconds: dict[str, float] = {}
     values: dict[tuple[str, str], list[float]] = {}
     chosen, n_codes, is_binned = dict[str, Score](), 0, False
@@ -271,7 +270,7 @@ def _table(
 def _in_threads(
     function: Callable[[str], Any], names: Iterable[str], n_jobs: int | None
 ) -> Iterable[Any]:
-    """Returns what a function makes of each name, in order, of several at a time."""
+    """Returns a function's results for all names, in order, computed in parallel."""
     from joblib import effective_n_jobs
 
     n_threads = effective_n_jobs(n_jobs)
@@ -282,7 +281,7 @@ def _in_threads(
 
 
 def _group(group: str, n_factors: int, factor_names: Sequence[str]) -> dict[str, Score]:
-    """Returns the scores of a group for which there are enough factors."""
+    """Returns the scores of a group that the known factors suffice for."""
     return {
         name: score
         for name, score in SCORES.items()

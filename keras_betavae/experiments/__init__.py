@@ -1,6 +1,6 @@
-"""Training runs in folders, sweeps, tuning, reports, and the papers' experiments.
+"""Run folders, sweeps, tuning, reports, and reproductions of papers.
 
-Its submodules are imported when they are first used.
+The submodules are imported when they are first used.
 """
 
 import importlib

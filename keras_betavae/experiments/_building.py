@@ -32,7 +32,7 @@ def build_model(settings: Any, data: datasets.ImageDataset, verbose: bool) -> Be
 
 
 def _chosen_weights(settings: Any, data: datasets.ImageDataset) -> dict[str, Any]:
-    """Returns the arguments of the model that are chosen instead of the preset's."""
+    """Returns the model's arguments that replace the preset's."""
     if settings.beta is not None or settings.beta_norm is not None:
         return {"objective": _chosen_beta(settings, data)}
     if settings.weights is None:
@@ -43,7 +43,7 @@ def _chosen_weights(settings: Any, data: datasets.ImageDataset) -> dict[str, Any
 
 
 def _chosen_beta(settings: Any, data: datasets.ImageDataset) -> Beta:
-    """Returns the objective that `beta` or `beta_norm` names."""
+    """Returns the objective given by `beta` or `beta_norm`."""
     if settings.beta_norm is not None:
         latent_dim = settings.latent_dim or presets.get(settings.preset).latent_dim
         chosen = Beta.from_normalized(settings.beta_norm, math.prod(data.image_shape), latent_dim)

@@ -1,4 +1,4 @@
-"""What the command line knows of presets and the processor without importing TensorFlow."""
+"""Preset names and processor features, without importing TensorFlow."""
 
 from pathlib import Path
 
@@ -25,10 +25,10 @@ PRESETS = (
 )
 """The names of all presets."""
 PROCESSOR = Path("/proc/cpuinfo")
-"""Where Linux lists what the processor can do."""
+"""Where Linux lists the processor's features."""
 
 
 def fastest_precision() -> str:
-    """Returns mixed_bfloat16 if the processor computes with bfloat16, as far as its flags tell."""
+    """Returns mixed_bfloat16 if the processor's flags show bfloat16 support, otherwise float32."""
     flags = set(PROCESSOR.read_text().split()) if PROCESSOR.is_file() else set()
     return "mixed_bfloat16" if flags & {"avx512_bf16", "amx_bf16"} else "float32"

@@ -1,4 +1,4 @@
-"""What pydantic finds wrong, in plain words."""
+"""Plain messages for pydantic's errors."""
 
 import reprlib
 from collections.abc import Iterable
@@ -17,7 +17,7 @@ _PLAIN_WORDS = {
 
 
 def first_fault(error: pydantic.ValidationError, known: Iterable[str]) -> str:
-    """Returns a plain sentence that names the setting, what was given and what would do."""
+    """Returns a message that names the setting, the given value and valid values."""
     fault = error.errors()[0]
     name = ".".join(map(str, fault["loc"]))
     if fault["type"] == "value_error":

@@ -1,4 +1,4 @@
-"""What a run is made from."""
+"""The settings of a run."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 FOLDER = "folder"
 """The name of the data set that is a user's own pictures."""
 MAX_IMAGES = 10_000_000
-"""The largest grid that is rendered, and the most images that are encoded for the scores."""
+"""The largest grid to render, and the largest number of images to encode for the scores."""
 MIN_EVERY = 200
-"""The fewest steps between two scores, unless the user says otherwise."""
+"""The default minimum of steps between two scores."""
 _CHOICES: dict[str, list[Any]] = {
     "preset": list(PRESETS),
     "data": [*datasets.catalog.names(), FOLDER],
@@ -35,15 +35,15 @@ _MOST = 2**31 - 1  # TensorFlow holds shapes in 32 bits.
 
 
 class Settings(pydantic.BaseModel):
-    """What a run is made from; `config.json` in its folder.
+    """The settings of a run, as in its `config.json`.
 
-    Its fields are the options of `keras-betavae train`, by the same names with `_` for `-`, and
-    `weights` for all values of `--weight`. The options, their help and the table in
-    `docs/command_line.md` are made from the fields.
+    The fields are the options of `keras-betavae train`, with `_` instead of `-`, and `weights` for
+    all values of `--weight`. The options, their help and the table in `docs/command_line.md` are
+    made from the fields.
 
     Raises:
-        ValueError: If a setting is unknown, missing, of another type or out of range, or does
-            not go with the others.
+        ValueError: If a setting is unknown, missing or out of range, has the wrong type, or
+            contradicts another.
 
     Example:
         >>> Settings.from_preset("sprites_quick", beta=4.0).steps
@@ -68,50 +68,49 @@ class Settings(pydantic.BaseModel):
     steps: int = Field(ge=1, le=_MOST)
     """Training steps, instead of the preset's."""
     every: int = Field(ge=1, le=_MOST)
-    """Steps between checkpoints and scores, instead of a tenth of all steps and at least 200."""
+    """Steps between checkpoints and scores, instead of a tenth of all steps (at least 200)."""
     data: str = Field("sprites", json_schema_extra={"enum": _CHOICES["data"]})
-    """Data set, as `keras-betavae datasets list` names it, or `folder` for your own pictures."""
+    """Data set: a name from `keras-betavae datasets list`, or `folder` for your own pictures."""
     data_path: str | None = Field(None, json_schema_extra={"format": "path"})
-    """Released file, or the folder that holds several, instead of a download; for `folder`, the
-    folder with your pictures."""
+    """Released file, or folder of several, to use instead of a download; for `folder`, the folder
+    with your pictures."""
     factors_path: str | None = Field(None, json_schema_extra={"format": "path"})
     """CSV file with the known factors of your pictures, one row per picture."""
     class_folders: bool = False
-    """Take the folder of each of your pictures for its class, instead of a CSV file."""
+    """Use the folder of each of your pictures as its class, instead of a CSV file."""
     image_size: int | tuple[int, int] = Field(64, json_schema_extra={"format": "size"})
-    """Side to which your pictures are scaled, in pixels, or their height and width."""
+    """Side in pixels, or height and width, to which your pictures are scaled."""
     stretch: bool = False
-    """Stretch your pictures of other proportions, instead of cropping them evenly."""
+    """Stretch pictures with another aspect ratio, instead of cropping them evenly."""
     channels: int = Field(3, json_schema_extra={"enum": _CHOICES["channels"]})
     """Channels of your pictures: 1 is gray, 3 is RGB."""
     data_size: int | None = Field(None, ge=1, le=_MOST, json_schema_extra={"readOnly": True})
-    """Number of images when the run was made; it resumes only with as many."""
+    """Number of images when the run was made; it resumes only with the same number."""
     grid: tuple[int, ...] | None = None
     """Sizes of a smaller grid of rendered data, each at least 2; for sprites the numbers of
     shapes, scales, orientations, x and y positions."""
     latent_dim: int | None = Field(None, ge=1, le=_MOST)
     """Number of latents, instead of the preset's."""
     beta: float | None = Field(None, ge=0)
-    """Weight β of the KL; the objective is `Beta` instead of the preset's."""
+    """Weight β of the KL; replaces the preset's objective by `Beta`."""
     beta_norm: float | None = Field(None, ge=0)
-    """The same in the units of Higgins et al.: β M / N for M latents and N values per image."""
+    """Normalized β of Higgins et al.: β M / N for M latents and N values per image."""
     warm_up: int | None = Field(None, ge=1, le=_MOST)
-    """Steps in which `beta` or `beta_norm` rises from 0, instead of a constant β."""
+    """Steps over which `beta` or `beta_norm` rises from 0, instead of a constant β."""
     weights: dict[str, float] | None = None
     """Argument of the preset's objective or model, such as `max_capacity=50`, or of a schedule in
     it, such as `capacity.n_steps=5000`."""
     learning_rate: float | None = Field(None, gt=0)
     """Constant learning rate, instead of the preset's."""
     n_images: int = Field(20_000, ge=100, le=MAX_IMAGES)
-    """Images that are encoded for the scores."""
+    """Number of images to encode for the scores."""
     seed: int = Field(0, ge=0, le=2**32 - 1)
     """Seed of the weights, the order of the images and the codes."""
     precision: str = Field("float32", json_schema_extra={"enum": [*_CHOICES["precision"], "auto"]})
-    """Keras's dtype policy of the networks; `auto` is mixed_bfloat16 where the processor computes
-    with it (AVX512_BF16 or AMX), and float32 elsewhere."""
+    """Dtype policy of the networks; `auto` is mixed_bfloat16 on processors that support it
+    (AVX512_BF16 or AMX), otherwise float32."""
     deterministic: bool = False
-    """Use only operations that give the same bits each time, in the whole process; dense networks
-    train slower."""
+    """Use only deterministic operations, in the whole process; dense networks train more slowly."""
 
     def __init__(self, /, **values: Any):
         try:
@@ -122,19 +121,19 @@ class Settings(pydantic.BaseModel):
     @pydantic.field_validator("data_path", "factors_path", mode="before")
     @classmethod
     def _make_absolute(cls, path: Any) -> Any:
-        """Lets a run be looked at from any working folder."""
+        """Makes a run independent of the working folder."""
         return os.path.abspath(path) if isinstance(path, str | os.PathLike) else path
 
     @pydantic.field_validator("grid", mode="before")
     @classmethod
     def _make_tuple(cls, sizes: Any) -> Any:
-        """Takes a list too, for JSON has no tuples."""
+        """Accepts lists, since JSON has no tuples."""
         return tuple(sizes) if isinstance(sizes, list) else sizes
 
     @pydantic.field_validator("image_size", mode="before")
     @classmethod
     def _check_size(cls, size: Any) -> Any:
-        """Takes a list too; both forms are checked here, for pydantic's words name neither."""
+        """Accepts lists; both forms are checked here, because pydantic's messages name neither."""
         sides = list(size) if isinstance(size, list | tuple) else [size, size]
         if len(sides) != 2 or not all(type(side) is int and 1 <= side <= _MOST for side in sides):
             raise ValueError(f"image_size must be one or two integers, at least 1, got {size!r}")

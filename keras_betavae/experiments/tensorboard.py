@@ -1,4 +1,4 @@
-"""What TensorBoard shows of a run in addition to its curves: a layout, its settings, its codes."""
+"""TensorBoard's layout, hyperparameters and projector for a run."""
 
 import contextlib
 import math
@@ -36,8 +36,8 @@ def write_layout(
 
     Args:
         log_dir: TensorBoard's folder.
-        objective: What the model is trained with; its `charts` get a tab of their own.
-        scores: Those of `DisentanglementMetric`, by name.
+        objective: The model's objective; its `charts` get their own tab.
+        scores: Names of the scores of `DisentanglementMetric`.
     """
     from tensorboard.plugins.custom_scalar import layout_pb2, summary
 
@@ -82,14 +82,14 @@ def write_hyperparameters(
     scores: Mapping[str, float],
     step: int,
 ) -> None:
-    """Puts a run into the tab "HParams", which compares those below one folder.
+    """Adds a run to the tab "HParams", which compares the runs in a folder.
 
-    What was there of the run is replaced.
+    Replaces an earlier entry of the run.
 
     Args:
         log_dir: The run's folder for TensorBoard.
-        settings: What the run was made from.
-        scores: What came out; those that are not finite are left out.
+        settings: The settings of the run.
+        scores: The final scores; non-finite ones are left out.
         step: The training step of the scores.
     """
     from tensorboard.plugins.hparams import api
@@ -97,7 +97,7 @@ def write_hyperparameters(
     folder = Path(log_dir) / "hparams"
     clear_events(folder)
     with _writer(folder):
-        # Without an id of its own a run is a group of its own, even if others had its settings.
+        # Without an id, each run is its own group, even if others have the same settings.
         api.hparams(dict(settings), trial_id="")
         for name, value in scores.items():
             if math.isfinite(value):
@@ -107,15 +107,15 @@ def write_hyperparameters(
 def write_projector(
     log_dir: str | os.PathLike, model: Any, data: ImageDataset, *, n: int = 1_000, seed: int = 0
 ) -> None:
-    """Puts codes into the tab "Projector", with their images and factors.
+    """Adds codes to the tab "Projector", with their images and factors.
 
-    What was there is replaced.
+    Replaces earlier codes.
 
     Args:
         log_dir: TensorBoard's folder.
         model: Anything with a method `encode` that returns the posterior's mean first.
         data: Images with factors, or without.
-        n: Images that are drawn, at most all.
+        n: Number of images to draw, at most all.
         seed: Seed of the draw.
     """
     target = Path(log_dir) / "projector"
@@ -133,7 +133,7 @@ def _write_codes(folder: Path, model: Any, data: ImageDataset, n: int, seed: int
     codes = np.asarray(model.encode(images)[0])
     np.savetxt(folder / "codes.tsv", codes, fmt="%.6g", delimiter="\t")
 
-    # A file of one column has no header there.
+    # TensorBoard expects no header in a file with one column.
     names = [one_line(name) for name in data.factor_names]
     header = "\t".join(["image", *names]) if names else ""
     rows = np.column_stack([indices, data.factors_at(indices)])
@@ -157,7 +157,7 @@ def _write_codes(folder: Path, model: Any, data: ImageDataset, n: int, seed: int
     shown.sprite.single_image_dim.extend(size[::-1])
     projector.visualize_embeddings(os.fspath(folder), config)
     with _writer(folder):
-        pass  # TensorBoard looks only where events are.
+        pass  # TensorBoard reads only folders with events.
 
 
 def clear_events(folder: Path) -> None:
@@ -167,19 +167,19 @@ def clear_events(folder: Path) -> None:
 
 
 def drop_events(log_dir: str | os.PathLike, step: int, but: Collection[str] = ()) -> None:
-    """Drops what was logged after a step that a training goes on from.
+    """Drops events after the step from which a training resumes.
 
     Args:
         log_dir: TensorBoard's folder.
         step: The step.
-        but: Folders in it that lose the events of the step itself, too.
+        but: Folders in it that also lose the events of the step itself.
     """
     from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
 
     for path in written_files(Path(log_dir), "*/events.out.tfevents.*"):
         last = step - (path.parent.name in but)
         with moved_into_place(path) as aside, tf.io.TFRecordWriter(os.fspath(aside)) as writer:
-            # It stops where a killed process has left half an event.
+            # It stops at a partial event, left by a killed process.
             for event in RawEventFileLoader(os.fspath(path)).Load():
                 if tf.compat.v1.Event.FromString(event).step <= last:
                     writer.write(event)

@@ -1,4 +1,4 @@
-"""Arguments of an objective by name, also those of the schedules and objectives inside it."""
+"""Arguments of an objective by name, including those of nested schedules and objectives."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def names(config: Mapping[str, Any]) -> Iterator[str]:
-    """Yields the names that `changed` takes, given `get_config()` of an objective.
+    """Yields the names that `changed` accepts, given the `get_config()` of an objective.
 
     Example:
         >>> from keras_betavae.objectives import ControlledCapacity, Linear
@@ -26,11 +26,11 @@ def names(config: Mapping[str, Any]) -> Iterator[str]:
 
 
 def changed(objective: Objective, values: Mapping[str, Any]) -> Objective:
-    """Returns the objective with other arguments.
+    """Returns a copy of the objective with other arguments.
 
     Args:
         objective: The objective.
-        values: By one of `names(objective.get_config())`.
+        values: New values by name, one of `names(objective.get_config())`.
 
     Example:
         >>> from keras_betavae.objectives import Beta, Linear

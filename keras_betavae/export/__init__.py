@@ -1,4 +1,4 @@
-"""The files that serve a model: SavedModel, ONNX and LiteRT."""
+"""Export for serving: SavedModel, ONNX and LiteRT."""
 
 import contextlib
 import os
@@ -21,18 +21,18 @@ def write(
 ) -> None:
     """Writes a model for serving; `BetaVAE.export` calls this.
 
-    All formats take images as floats in the data's own range (uint8 images must be divided by 255
-    first) in batches of any size, and need neither Keras nor this package to run.
+    All formats take batches of any size of images, as floats in the data's own range (divide uint8
+    images by 255 first), and need neither Keras nor this package.
 
     "tf_saved_model" is the folder of one version, in the layout of TensorFlow Serving.
     `tf.saved_model.load(filepath)` has the methods `encode(x)` → `mean`, `log_var`;
     `decode(z)`; `reconstruct(x)`, also under the name `serve`; and `sample(n, seed)`; and
     signatures of the same names and inputs, whose outputs are `mean` and `log_var`, or
-    `images`. `serving_default` reconstructs. `assets.extra` holds a request for each, by
-    which a server warms up. The folder is written under a temporary name and moved into place. It
-    replaces an exported SavedModel, and nothing else.
+    `images`. `serving_default` reconstructs. `assets.extra` has a warm-up request for each. The
+    folder is written under a temporary name and moved into place. It replaces only an exported
+    SavedModel.
 
-    "onnx" and "litert" are folders that hold `encoder.onnx` and `decoder.onnx`, or
+    "onnx" and "litert" are folders with `encoder.onnx` and `decoder.onnx`, or
     `encoder.tflite` and `decoder.tflite`: x → `mean`, `log_var` and z → `images`.
 
     Args:
@@ -41,14 +41,14 @@ def write(
         format: `"tf_saved_model"`, `"onnx"` or `"litert"`.
         **options: `options`, a `tf.saved_model.SaveOptions`; `opset_version` of ONNX;
             attributes of `tf.lite.TFLiteConverter`, such as `optimizations`. A
-            `representative_dataset` yields images; the decoder is given their codes.
+            `representative_dataset` yields images; the decoder gets their codes.
 
     Raises:
-        FileExistsError: If the folder of a SavedModel is a link or holds anything else.
+        FileExistsError: If the folder of a SavedModel is a link or has other contents.
         ImportError: If a package that the format needs is missing.
         InUseError: If another process exports to the same folder.
-        ValueError: If the format is unknown or lacks an operation of the networks, or, for
-            ONNX and LiteRT, the networks compute in another precision than float32.
+        ValueError: If the format is unknown or does not support an operation of the networks, or if
+            the networks do not compute in float32 (ONNX and LiteRT).
     """
     path = os.fspath(filepath)
     if format not in FORMATS:

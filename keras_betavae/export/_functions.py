@@ -1,4 +1,4 @@
-"""A model's methods as what exporters take."""
+"""A model's methods in the form that exporters need."""
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
@@ -22,7 +22,7 @@ def named(function: Callable, *names: str) -> Callable:
 
 
 class Network(keras.Model):
-    """A method of a model as a network, which is what Keras's exporters take."""
+    """A method of a model as a network, for Keras's exporters."""
 
     def __init__(self, vae: keras.Model, function: Callable):
         # A half-precision policy would cast the images.
@@ -37,10 +37,10 @@ class Network(keras.Model):
 
 
 def encoder_and_decoder(vae: Any) -> dict[str, tuple[Network, tf.TensorSpec]]:
-    """Returns both networks, which take and return the model's own range, and their inputs.
+    """Returns both networks, in the model's own range, and their inputs.
 
     Raises:
-        ValueError: If they compute in another precision than float32.
+        ValueError: If they do not compute in float32.
     """
     dtypes = {layer.compute_dtype for layer in (*vae.encoder.layers, *vae.decoder.layers)}
     if dtypes != {"float32"}:
@@ -59,7 +59,7 @@ def encoder_and_decoder(vae: Any) -> dict[str, tuple[Network, tf.TensorSpec]]:
 
 @contextlib.contextmanager
 def all_or_none(folder: Path, names: Sequence[str]) -> Iterator[dict[str, Path]]:
-    """Yields where to write each file; all are moved into the folder at the end, or none is."""
+    """Yields temporary paths; at the end, all files are moved into the folder, or none."""
     is_new = not folder.is_dir()
     folder.mkdir(parents=True, exist_ok=True)
     try:

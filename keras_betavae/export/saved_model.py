@@ -1,4 +1,4 @@
-"""A model as a SavedModel: signatures, warm-up requests, one version's folder."""
+"""Export as a SavedModel, with signatures and warm-up requests."""
 
 import contextlib
 import json
@@ -25,22 +25,23 @@ SAVED_MODEL_FILES = (
     "assets/model.json",
     "assets.extra/tf_serving_warmup_requests",
 )
-"""What the folder of an exported SavedModel holds; nothing else is ever replaced."""
+"""The contents of an exported SavedModel; nothing else is ever replaced."""
 
 
 def write_saved_model(
     vae: Any, path: str, options: tf.saved_model.SaveOptions | None = None
 ) -> None:
-    """Writes a model as a SavedModel, with requests by which a server warms up.
+    """Writes a model as a SavedModel with warm-up requests.
 
     Raises:
-        FileExistsError: If its folder is a link, or holds anything but an exported SavedModel.
+        FileExistsError: If the folder is a link, or has other contents than an exported
+            SavedModel.
     """
     x = tf.TensorSpec((None, *vae.image_shape), "float32", name="x")
     z = tf.TensorSpec((None, vae.latent_dim), "float32", name="z")
     n, seed = tf.TensorSpec((), "int32", name="n"), tf.TensorSpec((), "int32", name="seed")
     served = tf.Module()
-    # Those of the optimiser and of the discriminator stay out.
+    # Without those of the optimizer and the discriminator.
     parts = (vae.encoder, vae.decoder)
     served.weights = [weight.value for part in parts for weight in part.variables]
     served.weights += [weight.value for weight in vae.likelihood.weights]
@@ -77,7 +78,7 @@ def write_saved_model(
 
 
 def describe(vae: Any) -> dict[str, Any]:
-    """Returns what a client must know of a model, as `assets/model.json` holds it."""
+    """Returns the description of a model for clients, as in `assets/model.json`."""
     parts = {name: getattr(vae, name) for name in ("objective", "likelihood")}
     return {
         "keras_betavae": VERSION,

@@ -1,4 +1,4 @@
-"""A SavedModel, used as the model that it was exported from."""
+"""A SavedModel with the methods of the exported model."""
 
 import os
 from typing import Any
@@ -10,7 +10,7 @@ _ENDPOINTS = ("encode", "decode", "reconstruct", "sample")
 
 
 class ServedModel:
-    """A SavedModel that `BetaVAE.export` wrote, with the methods that pictures and scores need.
+    """A SavedModel from `BetaVAE.export`, with the methods that pictures and scores need.
 
     Attributes:
         image_shape: Shape of one image.
@@ -30,7 +30,7 @@ class ServedModel:
         try:
             self._served = tf.saved_model.load(path)
         except Exception as error:
-            # From damaged files TensorFlow lets out many kinds.
+            # TensorFlow raises many kinds of errors on damaged files.
             raise ValueError(f"{path} is a damaged SavedModel: {error}") from error
         missing = [name for name in _ENDPOINTS if not hasattr(self._served, name)]
         if missing:
@@ -57,6 +57,6 @@ class ServedModel:
 
 
 def _scaled(x: Any) -> tf.Tensor:
-    # What is exported takes images in the data's own range.
+    # The exported model takes images in the data's own range.
     x = np.asarray(x)
     return tf.constant(x / 255.0 if x.dtype.kind in "iu" else x, "float32")

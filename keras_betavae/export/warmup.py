@@ -1,4 +1,4 @@
-"""The requests that a server answers once, before it serves a model."""
+"""Warm-up requests of TensorFlow Serving."""
 
 import os
 from collections.abc import Mapping
@@ -21,8 +21,8 @@ _FIELDS = {
 def write_warmup(path: str, requests: Mapping[str, Mapping[str, tf.Tensor]]) -> None:
     """Writes requests, the inputs of signatures, into a SavedModel's folder.
 
-    TensorFlow Serving answers them when it loads the model, so that the first request of a
-    client does not wait for what TensorFlow does but once.
+    TensorFlow Serving answers them when it loads the model, so the first request of a client does
+    not wait for TensorFlow's one-time initialization.
     """
     new_log = _messages()["keras_betavae.PredictionLog"]
     folder = os.path.join(path, "assets.extra")
@@ -39,9 +39,9 @@ def write_warmup(path: str, requests: Mapping[str, Mapping[str, tf.Tensor]]) -> 
 
 
 def _messages() -> dict:
-    """Returns the classes of `_FIELDS`, in a pool of their own.
+    """Returns the classes of `_FIELDS`, in their own pool.
 
-    tensorflow-serving-api would bring them, and hold TensorFlow to its own version.
+    tensorflow-serving-api has them too, but requires its own version of TensorFlow.
     """
     file = descriptor_pb2.FileDescriptorProto(name="warmup.proto", package="keras_betavae")
     for message, fields in _FIELDS.items():

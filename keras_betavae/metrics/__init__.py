@@ -3,10 +3,10 @@
 `registry` lists the scores.
 
 Factors are an array (n_samples, n_factors). In an array of integers, each value is a class. In an
-array of floats, a column with a value that is not whole is a continuous factor, and the others are
-classes. Where a score wants classes, a continuous factor is put into 20 quantile bins, and so are
-the codes that are compared to it: a code that is any monotone function of the factor is perfect.
-`sap_score`, `dci_scores` and the explicitness of `infomec_scores` regress its values instead.
+array of floats, a column with a non-integer value is a continuous factor; the others are classes.
+Scores that need classes put a continuous factor, and the codes that they compare with it, into 20
+quantile bins, so any monotone function of the factor is a perfect code. `sap_score`, `dci_scores`
+and the explicitness of `infomec_scores` regress its values instead.
 """
 
 from keras_betavae.metrics import registry

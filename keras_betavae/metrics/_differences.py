@@ -4,14 +4,14 @@ import numpy as np
 
 _BLOCK_VALUES = 2**24
 _FEWEST_BITS = 64
-"""Below so many codes, packing them saves nothing."""
+"""With fewer codes, packing them saves nothing."""
 
 
 def mean_differences(codes: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """Returns the mean over pairs of |codes[first] - codes[second]|.
 
-    Codes of 0 and 1, such as the pixels of binary images, are compared as packed bits: what
-    differs is then counted instead of subtracted, to the same numbers.
+    Codes of 0 and 1, such as the pixels of binary images, are compared as packed bits. Counting
+    the bits that differ gives the same numbers as subtraction.
 
     Args:
         codes: Codes, (n_samples, latent_dim).
@@ -42,7 +42,7 @@ def mean_differences(codes: np.ndarray, first: np.ndarray, second: np.ndarray) -
 
 
 def _packed(codes: np.ndarray) -> np.ndarray:
-    """Returns codes of 0 and 1 as bits, in words of 64."""
+    """Returns codes of 0 and 1 as bits in 64-bit words."""
     bits = np.packbits(codes != 0, axis=1)
     return np.pad(bits, ((0, 0), (0, -bits.shape[1] % 8))).view(np.uint64)
 
@@ -50,8 +50,8 @@ def _packed(codes: np.ndarray) -> np.ndarray:
 def _count(bits: np.ndarray, n_bits: int) -> np.ndarray:
     """Returns how often each bit is set, (n_points, n_bits), of (n_points, n_pairs, n_words).
 
-    Full adders turn three words of one weight into one of that weight and one of the next, until
-    one word is left of each weight: the digits of all counts at once.
+    Full adders turn three words of one weight into a word of that weight and a word of the next,
+    until one word of each weight is left: the binary digits of all counts.
     """
     counts = np.zeros((len(bits), n_bits), np.int64 if bits.shape[1] > 2**15 else np.int16)
     weight = 1

@@ -16,7 +16,7 @@ def make_estimator(estimator: Any, seed: int, *, regresses: bool = False) -> Any
 
     Args:
         estimator: One of `ESTIMATORS`, or a scikit-learn estimator, which is copied.
-        seed: For each `random_state` in it, also of its parts, that is None.
+        seed: For each `random_state` of it and its parts that is None.
         regresses: Whether trees by name are regressors instead of classifiers.
 
     Raises:
@@ -33,12 +33,12 @@ def make_estimator(estimator: Any, seed: int, *, regresses: bool = False) -> Any
 
 @contextlib.contextmanager
 def fitting() -> Iterator[None]:
-    """Holds while estimators are fitted.
+    """A context in which estimators are fitted.
 
-    One thread for linear algebra: the products are too small to share, and a score does
-    not depend on the number of cores. A fit that has not converged is taken as it is, as
-    in published tables. Threads share both settings: the first that enters makes them and the
-    last that leaves restores what was.
+    Linear algebra uses one thread: the products are small, and scores must not depend on the
+    number of cores. A fit that has not converged is used as it is, as in published tables.
+    Threads share both settings: the first to enter sets them, and the last to leave restores the
+    previous ones.
     """
     _SHARED.enter()
     try:

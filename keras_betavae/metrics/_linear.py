@@ -21,15 +21,15 @@ def fit_softmax(
 
     .. math:: w \leftarrow w - \eta \, g / \sqrt{10^{-7} + \textstyle\sum g^2}
 
-    with η = `LEARNING_RATE` from zero weights on shuffled batches of `BATCH`, until
-    `CHECK_EVERY` steps have raised the training accuracy by less than `MIN_GAIN` over
-    the best before, or `MAX_STEPS` are done. The loss itself does not tell convergence: on
-    separable classes it falls forever.
+    with η = `LEARNING_RATE`, from zero weights, on shuffled batches of `BATCH`, until
+    `CHECK_EVERY` steps have raised the best training accuracy by less than `MIN_GAIN`, or
+    `MAX_STEPS` are done. The loss itself does not show convergence: on separable classes it
+    falls forever.
 
     Args:
         x: Inputs, (n, n_inputs).
         labels: Classes from 0, (n,).
-        rng: Draws the order of the batches.
+        rng: Generator for the order of the batches.
 
     Returns:
         Weights (n_inputs, n_classes) and bias (n_classes,).
@@ -40,7 +40,7 @@ def fit_softmax(
     """
     inputs = np.concatenate([x, np.ones((len(x), 1))], axis=1, dtype=np.float32)
     targets = np.eye(labels.max() + 1, dtype=np.float32)[labels].T
-    # Classes come first throughout: sums over them then run along the long side.
+    # Classes are the first axis: sums over them then run along the long axis.
     weights = np.zeros((len(targets), inputs.shape[1]), np.float32)
     squares = np.full_like(weights, 1e-7)
     gathered = np.empty((BATCH, inputs.shape[1]), np.float32)
@@ -49,7 +49,7 @@ def fit_softmax(
         order = rng.permutation(len(inputs))
         for start in range(0, len(inputs), BATCH):
             chosen = order[start : start + BATCH]
-            # Memory that is new in each step would cost more than the products.
+            # Allocating memory in each step would take longer than the products.
             batch = np.take(inputs, chosen, axis=0, out=gathered[: len(chosen)], mode="clip")
             probabilities = weights @ batch.T
             probabilities -= np.maximum.reduce(probabilities)
@@ -72,7 +72,7 @@ def fit_softmax(
 
 
 def _higgins(x_train, y_train, x_test, y_test, rng) -> float:
-    # Weights of inputs that are 0 in all points to fit to stay 0.
+    # Weights of inputs that are 0 in all training points stay 0.
     alive = x_train.any(axis=0)
     x_train, x_test = (np.compress(alive, x, axis=1) for x in (x_train, x_test))
     with fitting():

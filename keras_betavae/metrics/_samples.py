@@ -1,4 +1,4 @@
-"""Checks of the factors and codes that scores are given, and draws from them."""
+"""Checks of factors and codes, and samples of them."""
 
 from collections.abc import Sequence
 from typing import NamedTuple, Self
@@ -9,12 +9,12 @@ from keras_betavae._utils.quantiles import quantile_classes
 
 
 class Truth(NamedTuple):
-    """Factors as scores want them, (n_samples, n_factors) each.
+    """The factors of samples, (n_samples, n_factors) each.
 
     Attributes:
-        classes: Integers from 0; of a continuous factor its quantile bins.
-        values: Floats; of a factor that is not continuous its classes.
-        is_continuous: Which factors are, (n_factors,).
+        classes: Integers from 0; quantile bins of continuous factors.
+        values: Floats; classes of factors that are not continuous.
+        is_continuous: Which factors are continuous, (n_factors,).
     """
 
     classes: np.ndarray
@@ -76,14 +76,14 @@ def check_factors_and_codes(
 
 
 def are_continuous(factors: np.ndarray) -> np.ndarray:
-    """Returns which factors are continuous, (n_factors,): those with values that are not whole."""
+    """Returns which factors are continuous, (n_factors,): those with non-integer values."""
     if factors.dtype.kind != "f":
         return np.zeros(factors.shape[1], bool)
     return (factors != np.rint(factors)).any(axis=0)
 
 
 def binned(factors: np.ndarray) -> np.ndarray:
-    """Returns factors as integers: the classes that they are, or their quantile bins."""
+    """Returns factors as integers: classes, or quantile bins of continuous factors."""
     if factors.dtype.kind != "f":
         return factors
     classes = np.empty(factors.shape, np.int64)
@@ -102,11 +102,13 @@ def as_classes(
     """Numbers the values, or quantile bins, of each factor from 0, in order.
 
     Raises:
-        ValueError: If there are fewer than `n_factors` factors, or one has a single value
-            or, where images are needed `in_pairs`, a value of one image.
+        ValueError: If there are fewer than `n_factors` factors, one has only one value or, if
+            images are needed `in_pairs`, one has a value with only one image.
     """
     if factors.shape[1] < n_factors:
-        raise ValueError(f"the score tells factors apart and needs two, got {factors.shape[1]}")
+        raise ValueError(
+            f"the score compares factors and needs at least two, got {factors.shape[1]}"
+        )
     names = range(factors.shape[1]) if names is None else names
     factors = binned(factors)
     classes = np.empty(factors.shape, np.intp)
@@ -163,16 +165,16 @@ def split_truth(
     n_factors: int = 1,
     all_vary: bool = True,
 ) -> tuple[Truth, np.ndarray, Truth, np.ndarray]:
-    """Returns the factors and float64 codes of samples to fit to and to test on.
+    """Returns the factors and float64 codes of training and test samples.
 
-    Where there are fewer than `n_train + n_test` samples, both shrink in proportion.
+    If there are fewer than `n_train + n_test` samples, both shrink in proportion.
 
     Returns:
         `(y_train, x_train, y_test, x_test)`.
 
     Raises:
-        ValueError: If the arrays cannot be scored, a number is below 1, or, unless
-            `all_vary` is False, a factor has one value among the training samples.
+        ValueError: If the arrays cannot be scored, a number is below 1, or, if `all_vary`, a
+            factor has only one value among the training samples.
     """
     factors, codes = check_factors_and_codes(factors, codes)
     n_train, n_test = split_sizes(len(codes), n_train, n_test)
@@ -199,7 +201,7 @@ def draw_split(
     n_factors: int = 1,
     all_vary: bool = True,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Returns what `split_truth` does, with only the classes of the factors."""
+    """Returns the result of `split_truth` with only the classes of the factors."""
     y_train, x_train, y_test, x_test = split_truth(
         factors, codes, n_train, n_test, seed, n_factors=n_factors, all_vary=all_vary
     )
@@ -207,7 +209,7 @@ def draw_split(
 
 
 def split_sizes(n_samples: int, n_train: int, n_test: int) -> tuple[int, int]:
-    """Returns both sizes, shrunk in proportion where there are fewer samples.
+    """Returns both sizes, shrunk in proportion if there are fewer samples.
 
     Raises:
         ValueError: If a size is below 1, or there are fewer than 3 samples.
@@ -222,9 +224,9 @@ def split_sizes(n_samples: int, n_train: int, n_test: int) -> tuple[int, int]:
 
 
 def standardize(x: np.ndarray, *others: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Returns all arrays with each column in units of its mean and deviation in the first.
+    """Returns all arrays standardized by the mean and deviation of each column in the first.
 
-    A column that is constant in the first becomes 0.
+    A column that is constant in the first array becomes 0.
     """
     x = x.astype(np.float64)
     mean, std = x.mean(axis=0), x.std(axis=0)

@@ -1,4 +1,4 @@
-"""Representations without training, with which scores are to be compared."""
+"""Untrained representations as controls for scores."""
 
 import warnings
 
@@ -9,8 +9,8 @@ def pixel_codes(images: np.ndarray) -> np.ndarray:
     """Returns the images themselves as codes.
 
     Args:
-        images: uint8 `(n, *image_shape)`, 0 to 255, as `FactorDataset.encode_with` hands
-            them to a model, or floats, which stay as they are.
+        images: uint8 `(n, *image_shape)`, 0 to 255, as in `FactorDataset.encode_with`; or
+            floats, which are not rescaled.
 
     Returns:
         float32 (n, pixels), 0 to 1 for uint8.
@@ -52,11 +52,11 @@ def ica_codes(pixels: np.ndarray, n_components: int = 10, seed: int = 0) -> np.n
     Args:
         pixels: Codes of `pixel_codes`, (n, pixels).
         n_components: Components kept; the paper keeps 10.
-        seed: Seed of the start.
+        seed: Seed of the initial values.
 
     Returns:
-        Floats (n, n_components) of unit variance, as they are after 1,000 iterations where
-        the algorithm does not converge.
+        Floats (n, n_components) of unit variance, after at most 1,000 iterations if the
+        algorithm does not converge.
 
     References:
         Higgins et al. 2017, Fig. 6, the control "ICA".
@@ -68,7 +68,7 @@ def ica_codes(pixels: np.ndarray, n_components: int = 10, seed: int = 0) -> np.n
     from sklearn.decomposition import FastICA
     from sklearn.exceptions import ConvergenceWarning
 
-    # On the principal components, which span the same subspace, the whitening is cheap.
+    # Whitening is cheap on the principal components, which span the same subspace.
     components = pca_codes(pixels, n_components, seed)
     ica = FastICA(whiten="unit-variance", random_state=seed % 2**32, max_iter=1_000, tol=1e-2)
     with warnings.catch_warnings():

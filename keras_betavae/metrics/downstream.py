@@ -1,4 +1,4 @@
-"""What a representation is good for: few labels, and fair predictions."""
+"""Scores of downstream tasks: learning from few labels, and fairness."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -17,12 +17,12 @@ _N_SHUFFLES = 5
 
 
 class DownstreamScores(NamedTuple):
-    """What `downstream_scores` returns.
+    """The result of `downstream_scores`.
 
     Attributes:
         accuracy: The mean test accuracy by the number of labels.
-        efficiency: For each number of labels but the largest, its accuracy as a share of
-            the largest's.
+        efficiency: For each number of labels except the largest, its accuracy divided by that
+            of the largest.
     """
 
     accuracy: dict[int, float]
@@ -39,7 +39,7 @@ def downstream_scores(
     n_jobs: int | None = None,
     seed: int = 0,
 ) -> DownstreamScores:
-    r"""Returns how well classifiers predict the factors from codes, by number of labels.
+    r"""Returns the accuracy of classifiers of the factors, by number of labels.
 
     .. math:: a_n = \frac{1}{K} \sum_k \mathrm{accuracy}_{k, n}, \quad e_n = a_n / a_{\max n}
 
@@ -48,9 +48,9 @@ def downstream_scores(
     Args:
         factors: Integer classes, or floats of continuous factors, (n_samples, n_factors).
         codes: Codes of the same images, (n_samples, latent_dim).
-        sizes: Numbers of labeled samples; those beyond the samples are left out.
-        n_test: Samples that are scored, at most a third of all.
-        estimator: One is fitted per factor and size, to standardized codes:
+        sizes: Numbers of labeled samples; those above the available number are left out.
+        n_test: Number of test samples, at most a third of all.
+        estimator: Fitted per factor and size, to standardized codes:
             `"gradient_boosting"` (scikit-learn's `GradientBoostingClassifier`, as in
             published tables; minutes), `"random_forest"`, `"logistic_regression"`, or any
             scikit-learn classifier.
@@ -58,12 +58,12 @@ def downstream_scores(
         seed: Seed of the draw, and of estimators that are not seeded.
 
     Returns:
-        Accuracies from 0 to 1 (best), and ratios from 0, about 1 where few labels do as
-        well as many; chance is the share of a factor's most frequent value. Where the
-        labeled samples show one value of a factor, that value is predicted.
+        Accuracies from 0 to 1 (best), and ratios from 0, about 1 if few labels do as well as
+        many. Chance level is the share of a factor's most frequent value. If the labeled
+        samples have only one value of a factor, that value is predicted.
 
     Raises:
-        ValueError: If the arrays do not fit each other or hold NaN, a factor has one
+        ValueError: If the arrays do not fit each other or have NaN, a factor has one
             value, a number is below 1, or no size fits the samples.
 
     References:
@@ -101,7 +101,7 @@ def downstream_scores(
 
 
 def labeled_sizes(n_samples: int, sizes: Sequence[int], n_test: int) -> tuple[list[int], int]:
-    """Returns the numbers of labeled samples that fit, and how many samples are scored.
+    """Returns the possible numbers of labeled samples, and the number of test samples.
 
     Raises:
         ValueError: If a number is below 1, or no size fits the samples.
@@ -135,12 +135,11 @@ def unfairness_score(
         \frac{1}{K (K - 1)} \sum_{t \neq s} \mathbb{E}_{y_s}
         \mathrm{TV}\left(p(\hat{y}_t), \, p(\hat{y}_t | y_s)\right)
 
-    for a classifier of each target factor t, and each other factor s as the sensitive one.
-    Since the factors are independent of each other, a fair prediction of t says nothing
-    of s.
+    for a classifier of each target factor t, and each other factor s as the sensitive one. If
+    the factors are independent, a fair prediction of t does not depend on s.
 
     The paper intervenes on s and renders new images. Here the test samples are grouped by s,
-    which amounts to the same if the factors are independent in the data.
+    which is equivalent if the factors are independent in the data.
 
     Args:
         factors: Integer classes, or floats of continuous factors, (n_samples, n_factors).
@@ -149,20 +148,19 @@ def unfairness_score(
         n_test: Samples whose predictions are compared. With fewer samples than both
             together, both shrink in proportion.
         estimator: As in `downstream_scores`.
-        corrected: The distance of two samples from one distribution is not 0: about 0.17
-            for 32 values each and 5,000 samples. If True, the distance b after shuffling
-            s (mean of five shuffles) is taken off by :math:`\sqrt{d^2 - b^2}`, which is
-            within 0.05 of the truth in simulations where d alone is up to 0.15 off. If
-            False, d itself.
+        corrected: The distance d of two samples from the same distribution is not 0, but about 0.17
+            for 32 values each and 5,000 samples. If True, it is corrected by the distance b after
+            shuffling s (mean of five shuffles) to :math:`\sqrt{d^2 - b^2}`, which is within 0.05 of
+            the truth in simulations where d alone is off by up to 0.15. If False, d is used.
         n_jobs: Threads, a factor each; None is 1 and -1 is all cores.
         seed: Seed of the draw, of the shuffles, and of estimators that are not seeded.
 
     Returns:
-        From 0 (best) to below 1. It is 0 for constant predictions too: read it beside the
+        From 0 (best) to below 1. It is 0 for constant predictions too: compare it with the
         accuracy.
 
     Raises:
-        ValueError: If the arrays do not fit each other or hold NaN, there are fewer than
+        ValueError: If the arrays do not fit each other or have NaN, there are fewer than
             two factors, one has one value, or an option is out of range.
 
     References:

@@ -1,4 +1,4 @@
-"""Estimates of the mutual information between single codes and single factors."""
+"""Estimates of the mutual information of each code with each factor."""
 
 import math
 from typing import Literal
@@ -31,7 +31,7 @@ def mutual_information(
         estimator: How the entropies are estimated:
 
             - `"histogram"`: from the counts in bins of equal width, as published. The
-              estimate is too high, by about (bins - 1)(values - 1) / 2N where the two are
+              estimate is too high, by about (bins - 1)(values - 1) / 2N if the two are
               independent: 0.037 nats for 20 bins, 40 values and 10,000 samples.
             - `"corrected"`: the same counts with Miller and Madow's correction, which
               adds (occupied cells - 1) / 2N to each entropy.
@@ -46,7 +46,7 @@ def mutual_information(
         gives 0.
 
     Raises:
-        ValueError: If the arrays do not fit each other or hold NaN, a factor has one
+        ValueError: If the arrays do not fit each other or have NaN, a factor has only one
             value, or an option is out of range.
 
     References:
@@ -86,22 +86,22 @@ def information_and_entropy(
 def posterior_information(
     factors: np.ndarray, means: np.ndarray, log_vars: np.ndarray, seed: int = 0
 ) -> np.ndarray:
-    r"""Returns the mutual information of samples of each latent and each factor.
+    r"""Returns the mutual information of each latent's posterior samples with each factor.
 
     .. math::
         I(z_j; y_k) = H(z_j) - H(z_j | y_k), \qquad
         H(z_j) = -\mathbb{E}_n \log \frac{1}{N} \sum_m q(z_j | x_m), \quad
         z_j \sim q(z_j | x_n)
 
-    and :math:`H(z_j | y_k)` alike, the sum being over the images that share the value of
+    and :math:`H(z_j | y_k)` the same with the sum over the images that share the value of
     :math:`y_k`. An image's own posterior is in both sums, which makes the information too high
-    where few images share a value: the logarithm of the share that falls to it is the error.
-    Takes time and memory in proportion to N² and N.
+    if few images share a value: the error is the logarithm of its share of the sum. Time grows
+    with N², memory with N.
 
     Args:
         factors: Integer classes from 0, (n_samples, n_factors).
-        means: Of the normal posteriors of the same images, (n_samples, latent_dim).
-        log_vars: Logarithms of their variances, (n_samples, latent_dim).
+        means: Means of the normal posteriors of the same images, (n_samples, latent_dim).
+        log_vars: Their log-variances, (n_samples, latent_dim).
         seed: Seed of the samples.
 
     Returns:
@@ -176,7 +176,7 @@ def knn_information(
 
 
 def plug_in_entropy(*labels: np.ndarray) -> tuple[float, int]:
-    """Returns the plug-in entropy of labels, joint if several, and how many cells are filled."""
+    """Returns the plug-in (joint) entropy of labels, and the number of occupied cells."""
     cells = np.ravel_multi_index(labels, [label.max() + 1 for label in labels])
     counts = np.bincount(cells)
     p = counts[counts > 0] / len(cells)

@@ -1,4 +1,4 @@
-"""The triple of scores on one footing: information, not accuracy."""
+"""InfoMEC: modularity, explicitness and compactness from mutual information."""
 
 from typing import NamedTuple
 
@@ -10,12 +10,12 @@ from keras_betavae.metrics.estimation import knn_information, plug_in_entropy
 
 
 class InfoMECScores(NamedTuple):
-    """What `infomec_scores` returns.
+    """The result of `infomec_scores`.
 
     Attributes:
-        modularity: Whether each code holds one factor (InfoM).
-        explicitness: Whether the factors can be read linearly (InfoE).
-        compactness: Whether each factor is in one code (InfoC).
+        modularity: Whether each code encodes one factor (InfoM).
+        explicitness: Whether the factors are linearly predictable (InfoE).
+        compactness: Whether each factor is encoded by one code (InfoC).
     """
 
     modularity: float
@@ -45,31 +45,31 @@ def infomec_scores(
 
     over the D active codes, with :math:`n_{jk} = I(z_j; y_k) / H(y_k)` estimated by
     nearest neighbors, and :math:`H_V` the mean cross-entropy of a logistic regression
-    (unregularized, classes balanced) on all standardized codes, and on none, which is the
-    logarithm of the number of values. For a continuous factor, a linear regression takes its
-    place and the mean squared error that of the cross-entropy, which makes the share R²; its
-    information is that of its quantile bins.
+    (unregularized, classes balanced) on all standardized codes, or on no codes, where it is
+    the logarithm of the number of values. Continuous factors use a linear regression and the
+    mean squared error instead, so their term is R²; their information is that of their
+    quantile bins.
 
     Args:
         factors: Integer classes, or floats of continuous factors, (n_samples, n_factors).
         codes: Codes of the same images, (n_samples, latent_dim).
-        n_neighbors: Neighbors of the estimate of the information.
-        active_range: A code is active if its range (largest less smallest value) is above
+        n_neighbors: Number of neighbors for the estimate of the information.
+        active_range: A code is active if its range (largest minus smallest value) is above
             this share of the largest range of a code.
         n_samples: Samples drawn, or all if there are fewer.
         seed: Seed of the draw, and of the noise that breaks ties.
 
     Returns:
-        Three numbers from 0 to 1 (best). A code that tells nothing of any factor adds 0
-        to the modularity, a factor of which no code tells anything 0 to the compactness.
-        With one active code the compactness is 1; with none all three are 0. The
-        explicitness is that of the samples that the regression was fitted to: with few of
-        them it is too high. Noise does not score 0, since estimates are cut off at 0 and
-        what is left has a largest share: with the factors of dSprites 0.65 in modularity
-        and, among ten codes, 0.46 in compactness.
+        Three numbers from 0 to 1 (best). A code without information on any factor adds 0 to
+        the modularity, and a factor that no code has information on adds 0 to the
+        compactness. With one active code the compactness is 1; with none all three are 0.
+        The explicitness is measured on the samples that the regression was fitted to, so it
+        is too high for few samples. Noise does not score 0, because estimates are clipped at
+        0 and one of the rest is the largest: with the factors of dSprites, modularity is
+        0.65 and, with ten codes, compactness 0.46.
 
     Raises:
-        ValueError: If the arrays do not fit each other or hold NaN, there are fewer than
+        ValueError: If the arrays do not fit each other or have NaN, there are fewer than
             two factors, one has one value, or an option is out of range.
 
     References:
@@ -106,7 +106,7 @@ def infomec_scores(
 
 
 def _concentration(shares: np.ndarray) -> float:
-    """Returns the mean over rows of the largest entry's share, from 0 (even) to 1 (all)."""
+    """Returns the mean over rows of the largest entry's share, from 0 (even) to 1 (one entry)."""
     n = shares.shape[1]
     if n == 1:
         return 1.0
@@ -122,12 +122,12 @@ def _explained(codes, classes) -> float:
     with fitting():
         model = LogisticRegression(C=np.inf, class_weight="balanced").fit(codes, classes)
     loss = log_loss(classes, model.predict_proba(codes), labels=model.classes_)
-    # With unbalanced values the weighted fit's plain loss may exceed that of no codes.
+    # With unbalanced values, the unweighted loss may exceed that without codes.
     return max(0.0, 1 - loss / np.log(len(model.classes_)))
 
 
 def _explained_variance(codes, values) -> float:
-    """Returns R² of a linear regression, whose residual on no codes is the variance."""
+    """Returns R² of a linear regression."""
     from sklearn.linear_model import LinearRegression
 
     with fitting():

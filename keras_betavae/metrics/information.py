@@ -1,4 +1,4 @@
-"""Scores of the mutual information between single codes and single factors."""
+"""Scores from the mutual information of each code with each factor."""
 
 import numpy as np
 
@@ -29,32 +29,32 @@ def mig_score(
         \left(I(z_{j(k)}; y_k) - \max_{j \neq j(k)} I(z_j; y_k)\right),
         \quad j(k) = \operatorname{argmax}_j I(z_j; y_k)
 
-    It asks that each factor is in one code, and allows that the code holds other factors.
+    It requires that each factor is encoded by one code, which may also encode other factors.
 
-    Published tables hold two numbers by this name, which must not be compared. Locatello et al.
-    2019 take the posteriors' means, and all five factors of dSprites: the default. Chen et al.
-    2018 take samples of the posteriors, without the shape: pass `log_vars`, and leave the shape's
-    column out.
+    Published tables have two versions of this score, which must not be compared. Locatello et al.
+    2019 use the posterior means and all five factors of dSprites: the default. Chen et al. 2018
+    use samples of the posteriors, without the shape: pass `log_vars`, and leave out the shape's
+    column.
 
     Args:
         factors: Integer classes, or floats of continuous factors, (n_samples, n_factors).
         codes: Codes of the same images, (n_samples, latent_dim).
-        log_vars: Log-variances of the normal posteriors whose means `codes` are, of the same
-            shape. If given, the information is that of samples, by `posterior_information`;
-            `estimator` and `n_bins` then play no part.
-        estimator: Of the information, see `mutual_information`. Published tables hold
+        log_vars: Log-variances of the normal posteriors with means `codes`, of the same shape. If
+            given, the information is that of posterior samples (`posterior_information`), and
+            `estimator` and `n_bins` are not used.
+        estimator: Of the information, see `mutual_information`. Published tables use
             `"histogram"`.
         n_bins: Bins of equal width per code, for factors that are classes.
         n_samples: Samples drawn, or all if there are fewer.
         seed: Seed of the draw.
 
     Returns:
-        From 0 to 1 (best). A single code counts as if a constant one stood beside it.
-        More values than bins keep a perfect code below 1: with the factors of dSprites
-        and 20 bins it scores about 0.9.
+        From 0 to 1 (best). A single code is compared with a constant one. If a factor has more
+        values than bins, a perfect code scores below 1: about 0.9 with the factors of dSprites and
+        20 bins.
 
     Raises:
-        ValueError: If the arrays do not fit each other or hold NaN, a factor has one
+        ValueError: If the arrays do not fit each other or have NaN, a factor has only one
             value, or an option is out of range.
 
     References:
@@ -93,14 +93,14 @@ def mig_sup_score(
     n_samples: int = 10_000,
     seed: int = 0,
 ) -> float:
-    r"""Returns the mutual information gap's supplement, which looks from the codes.
+    r"""Returns MIG-sup, the mutual information gap between factors for each code.
 
     .. math::
         \mathrm{MIG\text{-}sup} = \frac{1}{D} \sum_j \left(I_n(z_j; y_{k(j)}) -
         \max_{k \neq k(j)} I_n(z_j; y_k)\right), \quad I_n(z; y) = I(z; y) / H(y)
 
-    with k(j) the factor of which code j knows the largest share. It asks that each code
-    holds one factor, and allows that a factor is in several codes.
+    with k(j) the factor with the largest :math:`I_n(z_j; y_k)`. It requires that each code
+    encodes one factor, which several codes may encode.
 
     Args:
         factors: Integer classes, or floats of continuous factors, (n_samples, n_factors).
@@ -111,11 +111,11 @@ def mig_sup_score(
         seed: Seed of the draw.
 
     Returns:
-        From 0 to 1 (best). The mean is over all codes, so that each code that holds
-        nothing lowers it: five perfect codes of ten score 0.5.
+        From 0 to 1 (best). The mean is over all codes, so each uninformative code lowers it:
+        five perfect codes of ten score 0.5.
 
     Raises:
-        ValueError: If the arrays do not fit each other or hold NaN, there are fewer than
+        ValueError: If the arrays do not fit each other or have NaN, there are fewer than
             two factors, one has one value, or an option is out of range.
 
     References:
@@ -142,15 +142,15 @@ def dcimig_score(
     n_samples: int = 10_000,
     seed: int = 0,
 ) -> float:
-    r"""Returns DCIMIG, which asks for one code a factor and one factor a code at once.
+    r"""Returns DCIMIG, which requires one code per factor and one factor per code.
 
     .. math::
         \mathrm{DCIMIG} = \frac{\sum_k \max\left(\{0\} \cup
         \{R_j : k(j) = k\}\right)}{\sum_k H(y_k)}, \quad
         R_j = I(z_j; y_{k(j)}) - \max_{k \neq k(j)} I(z_j; y_k)
 
-    with k(j) the factor that code j knows most of, in nats. A factor that is no code's
-    first adds 0.
+    with k(j) the factor that code j has the most mutual information with, in nats. A factor that
+    is k(j) of no code adds 0.
 
     Args:
         factors: Integer classes, or floats of continuous factors, (n_samples, n_factors).
@@ -161,10 +161,10 @@ def dcimig_score(
         seed: Seed of the draw.
 
     Returns:
-        From 0 to 1 (best). Codes that hold nothing, and copies of a code, change nothing.
+        From 0 to 1 (best). Uninformative codes and copies of a code do not change it.
 
     Raises:
-        ValueError: If the arrays do not fit each other or hold NaN, there are fewer than
+        ValueError: If the arrays do not fit each other or have NaN, there are fewer than
             two factors, one has one value, or an option is out of range.
 
     References:
@@ -200,8 +200,8 @@ def jemmig_score(
         \max_{j \neq j(k)} I(z_j; y_k)}{H(y_k) + \log B}\right), \quad
         j(k) = \operatorname{argmax}_j I(z_j; y_k)
 
-    with B bins per code. Unlike the mutual information gap it falls when the code of a
-    factor holds anything else, noise included.
+    with B bins per code. Unlike the mutual information gap, it falls if the code of a factor
+    encodes anything else, including noise.
 
     Args:
         factors: Integer classes, or floats of continuous factors, (n_samples, n_factors).
@@ -211,14 +211,13 @@ def jemmig_score(
         seed: Seed of the draw.
 
     Returns:
-        From 0 to 1 (best; the paper's own number, in nats, is better the smaller it is).
-        A single code counts as if a constant one stood beside it. A code that says
-        nothing of any factor scores 0 if it fills its bins evenly, and more if not: a
-        constant code 1/2 where a factor has as many values, equally frequent, as there are
-        bins.
+        From 0 to 1 (best; the paper's own score, in nats, is better if smaller). A single code is
+        compared with a constant one. An uninformative code scores 0 if it fills its bins evenly,
+        and more if not: a constant code scores 1/2 if a factor has as many, equally frequent,
+        values as there are bins.
 
     Raises:
-        ValueError: If the arrays do not fit each other or hold NaN, a factor has one
+        ValueError: If the arrays do not fit each other or have NaN, a factor has only one
             value, or an option is out of range.
 
     References:
@@ -237,7 +236,7 @@ def jemmig_score(
     for columns, bins, n in binnings(truth.is_continuous, codes, n_bins):
         of_codes[:, columns] = [[plug_in_entropy(code)[0]] for code in bins.T]
         highest[columns] = np.log(n)
-    # Of codes that know equally much, the one that holds least else.
+    # Of codes with equal information, the one with the least entropy.
     own = np.where(information > first - 1e-12, of_codes, np.inf).min(axis=0)
     jemmig = own + entropy - 2 * first + second
     return float(np.mean(1 - jemmig / (entropy + highest)))
@@ -252,7 +251,7 @@ def modularity_score(
     n_samples: int = 10_000,
     seed: int = 0,
 ) -> float:
-    r"""Returns the modularity: whether each code holds one factor.
+    r"""Returns the modularity: whether each code encodes one factor.
 
     .. math::
         \frac{1}{D} \sum_j \left(1 - \frac{\sum_{k \neq k(j)} I(z_j; y_k)^2}{(K - 1) \,
@@ -261,20 +260,20 @@ def modularity_score(
     Args:
         factors: Integer classes, or floats of continuous factors, (n_samples, n_factors).
         codes: Codes of the same images, (n_samples, latent_dim).
-        estimator: Of the information, see `mutual_information`. Published tables hold
+        estimator: Of the information, see `mutual_information`. Published tables use
             `"histogram"`.
         n_bins: Bins of equal width per code, for factors that are classes.
         n_samples: Samples drawn, or all if there are fewer.
         seed: Seed of the draw.
 
     Returns:
-        From 0 to 1 (best); a constant code adds 0 to the mean. Noise scores high, since
-        the histogram's bias is larger for a factor of more values and looks like a
-        preference: 0.65 with the factors of dSprites, 0.99 where one factor has by far
-        the most values, 0.2 where all have ten.
+        From 0 to 1 (best); a constant code adds 0 to the mean. Noise scores high, because the
+        histogram's bias is larger for factors with more values, which looks like a
+        preference: 0.65 with the factors of dSprites, 0.99 if one factor has by far the most
+        values, 0.2 if all have ten.
 
     Raises:
-        ValueError: If the arrays do not fit each other or hold NaN, there are fewer than
+        ValueError: If the arrays do not fit each other or have NaN, there are fewer than
             two factors, one has one value, or an option is out of range.
 
     References:
@@ -290,12 +289,12 @@ def modularity_score(
     squares = information_and_entropy(truth, codes, estimator, n_bins, seed)[0] ** 2
     largest = squares.max(axis=1)
     others = (squares.sum(axis=1) - largest) / (squares.shape[1] - 1)
-    # Information below rounding is none, and gives no direction.
+    # Information below rounding errors counts as 0.
     holds = largest > 1e-24
     return float(np.mean(np.where(holds, 1 - others / np.where(holds, largest, 1), 0)))
 
 
 def _top_two(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Returns each column's largest and second largest value, 0 where there is no second."""
+    """Returns each column's largest and second largest value, 0 if there is no second."""
     ranked = np.sort(matrix, axis=0)[::-1]
     return ranked[0], ranked[1] if len(ranked) > 1 else np.zeros_like(ranked[0])

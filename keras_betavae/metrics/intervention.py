@@ -1,4 +1,4 @@
-"""Scores that fix one factor and look at which codes stay."""
+"""Scores that fix one factor and measure which codes vary least."""
 
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -37,28 +37,28 @@ def beta_vae_score(
     .. math::
         z_\mathrm{diff} = \frac{1}{L} \sum_{l=1}^{L} |z_{1,l} - z_{2,l}|
 
-    Each point draws a factor y and L pairs of images that share the value of y while
-    all else is independent. A linear classifier predicts y from z_diff, and the score is
-    its accuracy on further points. The pairs are drawn from the encoded images without
-    replacement: the 2L images of a point are distinct, so that a point has the
-    distribution that newly rendered images give. Where the images make fewer than L
-    disjoint pairs, pairs are drawn with replacement. Points do share images with each
-    other, which raises the score when images are few: for pure noise with the factors of
-    dSprites by 0.02 with 1,000 images.
+    For each point, a factor y and L pairs of images are drawn. The images of a pair share the
+    value of y; all other factors are independent. A linear classifier predicts y from z_diff,
+    and the score is its accuracy on further points. The pairs are drawn from the encoded
+    images without replacement: the 2L images of a point are distinct, so the point has the
+    same distribution as with newly rendered images. If there are fewer than L disjoint pairs,
+    pairs are drawn with replacement. Different points may share images, which raises the
+    score if there are few images: by 0.02 for pure noise with 1,000 images and the factors of
+    dSprites.
 
-    The published protocols disagree, in factors and above all in the classifier, and
-    their scores must not be compared with each other:
+    The published protocols differ in the factors and above all in the classifier. Do not
+    compare their scores with each other:
 
-    - `"higgins"`: all factors but one named `shape`, as the paper has it (all of them,
-      where `factor_names` are not given); raw z_diff; a
-      linear softmax fitted to the negative log likelihood by Adagrad with learning rate
-      1e-2, from zero weights on batches of 100, until 10,000 steps raise the training
-      accuracy by less than 0.001 (and at the most for 50,000 steps).
+    - `"higgins"`: all factors except one named `shape`, as in the paper (without
+      `factor_names`, all factors); raw z_diff; a linear softmax fitted to the negative log
+      likelihood by Adagrad with learning rate 1e-2, from zero weights on batches of 100,
+      until 10,000 steps raise the training accuracy by less than 0.001 (at most 50,000
+      steps).
     - `"locatello"`: all factors; raw z_diff; scikit-learn's `LogisticRegression` with
       its defaults, whose L2 penalty makes small codes score low.
     - `"scale_free"`: the factors of `"locatello"`; z_diff standardized by the training
-      points; `LogisticRegression` without regularisation, as it is after at most 100
-      iterations of L-BFGS. No rescaling of a code changes it.
+      points; `LogisticRegression` without regularization, with at most 100 iterations of
+      L-BFGS. Rescaling a code does not change the score.
 
     Args:
         factors: Integer classes, or floats of continuous factors, (n_samples, n_factors).
@@ -67,22 +67,20 @@ def beta_vae_score(
         n_pairs: L, pairs per point.
         n_train: Points that the classifier is fitted to.
         n_test: Points that it is scored on.
-        factor_names: One name per factor, by which `"higgins"` leaves out the shape; it
-            takes all factors when they are not named.
-        classifier: A scikit-learn classifier that takes the place of the protocol's, on
-            raw z_diff.
+        factor_names: One name per factor, from which `"higgins"` finds the shape to leave out.
+        classifier: A scikit-learn classifier that replaces the protocol's, on raw z_diff.
         seed: Seed of the draws, and of a `classifier` that is not seeded.
 
     Returns:
-        The accuracy, from 0 to 1 (best). Chance is about one over the number of
-        factors, and what codes score that ignore the images. It saturates: codes of
-        some factors alone can score 1, and an untrained network scores well above
-        chance, so report those controls with it.
+        The accuracy, from 0 to 1 (best). Chance level, the score of codes that ignore the
+        images, is about one over the number of factors. The score saturates: codes of only
+        some factors can score 1, and an untrained network scores well above chance, so
+        report controls with it.
 
     Raises:
-        ValueError: If the arrays do not fit each other or hold NaN, a factor in use has
-            one value or a value of one image, fewer than two factors are in use, or an
-            option is out of range.
+        ValueError: If the arrays do not fit each other or have NaN, a factor in use has only
+            one value or a value with only one image, fewer than two factors are in use, or
+            an option is out of range.
 
     References:
         Higgins et al. 2017, section 3. Locatello et al. 2019, appendix C
@@ -132,12 +130,12 @@ def factor_vae_score(
         d = \operatorname{argmin}_j \,
         \frac{\operatorname{Var}_{x | y_k = y}(z_j)}{\operatorname{Var}_x(z_j)}
 
-    Each vote draws a factor k and L images that share one value of it; d is the code that
-    varies least among them, relative to all images. A majority vote of the training votes
+    For each vote, a factor k and L images that share one of its values are drawn; d is the code
+    that varies least among them, relative to all images. The majority of the training votes
     assigns a factor to each d, and the score is its accuracy on further votes. The L images
-    are drawn without replacement, so that a vote has the distribution that newly rendered
-    images give. Where a value has fewer than L images, they are drawn with replacement,
-    which makes codes vary less than they do: encode more images, or lower L.
+    are drawn without replacement, so a vote has the same distribution as with newly rendered
+    images. If a value has fewer than L images, they are drawn with replacement, which makes
+    the variance too small: encode more images, or lower L.
 
     Args:
         factors: Integer classes, or floats of continuous factors, (n_samples, n_factors).
@@ -145,23 +143,23 @@ def factor_vae_score(
         n_per_vote: L, images per vote.
         n_train: Votes that assign the factors.
         n_test: Votes that are scored.
-        min_std: Codes whose standard deviation is below this, in the codes' units, take no
-            part: a dead code would win every vote.
+        min_std: Codes with a standard deviation below this, in the codes' units, are left out:
+            a collapsed code would win every vote.
         seed: Seed of the draws.
 
     Returns:
-        The accuracy, from 0 to 1 (best), 0 where no code takes part. Chance is about one
-        over the number of factors. A code that follows two factors can still give each
-        other code a factor, so 1 does not mean that no code is mixed. Apart from
-        `min_std`, no rescaling of a code changes the score.
+        The accuracy, from 0 to 1 (best); 0 if all codes are left out. Chance level is about one
+        over the number of factors. A score of 1 does not mean that no code is mixed: a code may
+        encode two factors and still leave one factor to each other code. Apart from
+        `min_std`, rescaling a code does not change the score.
 
-        Votes do share images with each other, which raises the score of noise when images
-        are few: 0.25 instead of 0.2 with 1,000 images and the factors of dSprites.
+        Different votes may share images, which raises the score of noise if there are few
+        images: 0.25 instead of 0.2 with 1,000 images and the factors of dSprites.
 
     Raises:
-        ValueError: If the arrays do not fit each other or hold NaN, there are fewer than
-            two factors, one has one value or a value of one image, or a number is out of
-            range.
+        ValueError: If the arrays do not fit each other or have NaN, there are fewer than two
+            factors, one has only one value or a value with only one image, or a number is
+            out of range.
 
     References:
         Kim & Mnih, Disentangling by Factorising, ICML 2018, section 4. Locatello et al.
@@ -195,9 +193,9 @@ def factor_vae_score(
 def _draw_pairs(factors, labels, n_pairs, rng) -> tuple[np.ndarray, np.ndarray]:
     """Draws (n_points, n_pairs) pairs of two images that share the factor of the label.
 
-    The images of each value are paired at random, and the pairs of a point are drawn from
-    such a pairing, so that no image comes up twice in a point. Several pairings share the
-    points of a factor: with one, all points would hold the same few pairs.
+    The images of each value are paired at random, and the pairs of a point are drawn from one
+    pairing, so no image occurs twice in a point. Several pairings share the points of a factor;
+    with only one, all points would have the same few pairs.
     """
     first = np.empty((len(labels), n_pairs), np.int32)
     second = np.empty_like(first)
@@ -253,7 +251,7 @@ def _draw_distinct(sizes, n, rng) -> np.ndarray:
 
 
 def _least_varying(codes, groups) -> np.ndarray:
-    """Returns the code of least variance in each group, in bounded memory."""
+    """Returns the code with the least variance in each group, in bounded memory."""
     block = max(1, _BLOCK_VALUES // (groups.shape[1] * codes.shape[1]))
     parts = (groups[start : start + block] for start in range(0, len(groups), block))
     return np.concatenate([codes[part].var(axis=1).argmin(axis=1) for part in parts])

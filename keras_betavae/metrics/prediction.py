@@ -1,4 +1,4 @@
-"""Scores of how well, and from which codes, the factors can be predicted."""
+"""Scores from the prediction of factors from codes."""
 
 from typing import Any, NamedTuple
 
@@ -9,7 +9,7 @@ from keras_betavae.metrics._samples import draw_split, split_truth, standardize
 
 
 class DCIScores(NamedTuple):
-    """What `dci_scores` returns.
+    """The result of `dci_scores`.
 
     Attributes:
         disentanglement: Whether each code is important for one factor.
@@ -41,25 +41,25 @@ def dci_scores(
         \left(1 - H_D(R_{\cdot k})\right)
 
     with R the importance of code j in predicting factor k, a dot for a sum, and
-    :math:`H_n` the entropy to the base n of a row or column that is scaled to sum to 1.
+    :math:`H_n` the entropy to the base n of a row or column scaled to sum to 1.
     Informativeness is the mean test score of the predictors: the accuracy of classifiers,
     R² (at least 0) of regressors. Continuous factors are regressed.
 
     Args:
         factors: Integer classes, or floats of continuous factors, (n_samples, n_factors).
         codes: Codes of the same images, (n_samples, latent_dim).
-        estimator: One is fitted per factor, to standardized codes:
+        estimator: Fitted per factor, to standardized codes:
 
             - `"gradient_boosting"`: scikit-learn's `GradientBoostingClassifier`, as in
               published tables; minutes for the factors of dSprites.
-            - `"random_forest"`: `RandomForestClassifier`; seconds. Of both, the regressor for
+            - `"random_forest"`: `RandomForestClassifier`; seconds. Both use their regressors for
               continuous factors.
             - `"lasso"`: `Lasso(alpha=0.02)` on the standardized class numbers, for
-              factors whose values are in order; as in the paper.
-            - any scikit-learn estimator that has `feature_importances_` or `coef_` when
-              fitted; a regressor is fitted to standardized values or class numbers, a
+              ordered factors; as in the paper.
+            - any scikit-learn estimator that has `feature_importances_` or `coef_` after
+              fitting. A regressor is fitted to standardized values or class numbers, a
               classifier to the quantile bins of continuous factors. R is the absolute
-              importance, summed over classes where `coef_` has several rows.
+              importance, summed over classes if `coef_` has several rows.
         n_train: Samples that the estimators are fitted to.
         n_test: Samples that they are scored on. With fewer samples than both together,
             both shrink in proportion.
@@ -67,15 +67,15 @@ def dci_scores(
         seed: Seed of the draw, and of estimators that are not seeded.
 
     Returns:
-        Three numbers from 0 to 1 (best). Where no code is important, disentanglement and
-        completeness are 0; with a single code the completeness is 1. Deep trees find
-        importance in noise: by random forests the factors of dSprites themselves score
-        0.6 (by gradient boosting 1), and noise 0. By Lasso noise may score high, since
-        the few coefficients that pass the penalty by chance are pure; its informativeness
-        is about 0.
+        Three numbers from 0 to 1 (best). If no code is important, disentanglement and
+        completeness are 0; with a single code the completeness is 1. Deep trees assign
+        importance to noise: with random forests the factors of dSprites themselves score
+        0.6 (with gradient boosting 1), and noise 0. With Lasso noise may score high, because
+        the few coefficients that exceed the penalty by chance look disentangled; the
+        informativeness is then about 0.
 
     Raises:
-        ValueError: If the arrays do not fit each other or hold NaN, there are fewer than
+        ValueError: If the arrays do not fit each other or have NaN, there are fewer than
             two factors, one has one value, or an option is out of range.
         TypeError: If the estimator has neither `feature_importances_` nor `coef_`.
 
@@ -127,7 +127,7 @@ def _importance_and_score(estimator, x_train, y_train, x_test, y_test):
 
 
 def _purity(importances: np.ndarray) -> float:
-    """Returns 1 less the entropy of each row, to the base of its length, weighted by its sum."""
+    """Returns 1 minus the entropy of each row, to the base of its length, weighted by its sum."""
     from scipy.special import entr
 
     n = importances.shape[1]
@@ -157,15 +157,15 @@ def sap_score(
         \mathrm{SAP} = \frac{1}{K} \sum_k \left(S_{j(k) k} - \max_{j \neq j(k)} S_{jk}\right),
         \quad j(k) = \operatorname{argmax}_j S_{jk}
 
-    with S how well code j alone predicts factor k.
+    with S the score of predicting factor k from code j only.
 
     Args:
         factors: Integer classes, or floats of continuous factors, (n_samples, n_factors).
         codes: Codes of the same images, (n_samples, latent_dim).
         continuous: If False, S is the test accuracy of a linear support vector classifier
             (C = 0.01, classes balanced), as in published tables. If True, S is the
-            squared correlation with the class number on the training samples, for
-            factors whose values are in order. Continuous factors always take that of their
+            squared correlation with the class number on the training samples, for ordered
+            factors. Continuous factors always use the squared correlation with their
             values.
         n_train: Samples that the classifiers are fitted to.
         n_test: Samples that they are scored on. With fewer samples than both together,
@@ -173,14 +173,14 @@ def sap_score(
         seed: Seed of the draw.
 
     Returns:
-        From 0 to 1 (best). A single code is compared with a constant one. One
-        linear score per value hardly singles out values in the middle of a code's range,
-        so that perfect codes of many values score far below 1 by the classifier: 0.25
-        with the factors of dSprites. Codes are not rescaled for it, and small ones mostly
-        score lower still.
+        From 0 to 1 (best). A single code is compared with a constant one. One linear function
+        per value can hardly separate a value in the middle of a code's range, so perfect
+        codes of many values score far below 1 with the classifier: 0.25 with the factors of
+        dSprites. Codes are not rescaled for the classifier, and small ones usually score even
+        lower.
 
     Raises:
-        ValueError: If the arrays do not fit each other or hold NaN, a factor has one
+        ValueError: If the arrays do not fit each other or have NaN, a factor has only one
             value, or an option is out of range.
 
     References:
@@ -216,7 +216,7 @@ def _single_code_accuracy(x_train, y_train, x_test, y_test) -> np.ndarray:
 
     accuracy = np.empty((x_train.shape[1], y_train.shape[1]))
     for j, k in np.ndindex(accuracy.shape):
-        # The primal problem has one solution; without a seed np.random would be touched.
+        # The primal problem has one solution; without a seed np.random would be used.
         classifier = LinearSVC(C=0.01, class_weight="balanced", dual=False, random_state=0)
         with fitting():
             classifier.fit(x_train[:, [j]], y_train[:, k])
@@ -232,13 +232,13 @@ def explicitness_score(
     n_test: int = 5_000,
     seed: int = 0,
 ) -> float:
-    r"""Returns the explicitness: how well a linear classifier tells the factors' values apart.
+    r"""Returns the explicitness: how well a linear classifier separates the factors' values.
 
     .. math:: \frac{1}{K} \sum_k \frac{1}{|Y_k|} \sum_{y \in Y_k} \mathrm{AUC}_{ky}
 
-    with AUC the area under the ROC curve of one value against the rest, by the
-    probabilities of a multinomial logistic regression per factor (scikit-learn's, with
-    its defaults) on standardized codes.
+    with AUC the area under the ROC curve of one value against the rest, from the
+    probabilities of a multinomial logistic regression per factor (scikit-learn's
+    defaults) on standardized codes.
 
     Args:
         factors: Integer classes, or floats of continuous factors, (n_samples, n_factors).
@@ -249,12 +249,12 @@ def explicitness_score(
         seed: Seed of the draw.
 
     Returns:
-        From 0 to 1 (best); chance is 0.5. Values that the training or the test samples
-        lack, or that all test samples have, are left out. It does not ask for
+        From 0 to 1 (best); chance level is 0.5. Values that the training or the test samples
+        lack, or that all test samples have, are left out. The score does not require
         disentanglement: a rotation of the codes changes it little.
 
     Raises:
-        ValueError: If the arrays do not fit each other or hold NaN, a factor has one
+        ValueError: If the arrays do not fit each other or have NaN, a factor has only one
             value, or an option is out of range.
 
     References:

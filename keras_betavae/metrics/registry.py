@@ -1,4 +1,4 @@
-"""The table of all scores: what each one means, needs and takes."""
+"""The registry of all scores, with their range, needs and arguments."""
 
 import dataclasses
 import math
@@ -70,37 +70,34 @@ SampleSizes = Callable[[int], tuple[int, int | None]]
 
 
 def whole(n_codes: int) -> tuple[int, None]:
-    """Returns the sample sizes of a score that uses every code and tests on none."""
+    """Returns the sample sizes of a score that uses all codes and has no test samples."""
     return n_codes, None
 
 
 @dataclasses.dataclass(frozen=True)
 class Score:
-    """A score, and all that is known of it before it is computed.
+    """A score and its properties.
 
     `evaluate` calls `function(factors, codes)`, or `function(codes)` if `n_factors` is 0,
-    with the keyword arguments that `options` names and no others.
+    with only those keyword arguments that `options` names.
 
     Attributes:
         function: Returns a number, or several in a named tuple or a dict.
-        paper: Who proposed it, and where.
+        paper: Its authors, and where it was published.
         range: The smallest and the largest value.
         larger_is_better: None if neither is better.
-        n_factors: The number of factors that it needs; 0 for a score of codes.
+        n_factors: Number of factors that it needs; 0 for a score of codes.
         several_models: Whether it compares several models. Such a score takes a list of
-            codes, one array per model, and `evaluate` refuses it.
-        ignored_factors: Names of factors that it leaves out, which do not count for
-            `n_factors`.
-        options: Those of `seed`, `factor_names` and `n_jobs` that it takes.
-        sample_sizes: From the number of codes to the number of samples (points, votes)
-            that it uses or fits to, and the number that it tests on, None if it tests on
-            none.
+            codes, one array per model; `evaluate` does not support it.
+        ignored_factors: Names of factors that it ignores, which do not count for `n_factors`.
+        options: Which of `seed`, `factor_names` and `n_jobs` it takes.
+        sample_sizes: Maps the number of codes to the number of samples (points, votes) that
+            it uses or fits to, and the number that it tests on, or None.
         rows: Row names of a composite score in a `ScoreTable`; empty for a single number.
-        regressed: Names of those rows for which continuous factors are regressed instead of
-            binned.
+        regressed: Names of the rows that regress continuous factors instead of binning them.
         group: `"fast"`: about a second or less for 20,000 images, five factors and ten
             codes. `"slow"`: many seconds to minutes.
-        for_pixels: Whether thousands of codes, such as raw pixels, are not too many.
+        for_pixels: Whether it supports thousands of codes, such as raw pixels.
 
     Example:
         >>> def mean_code(factors, codes, *, seed):
@@ -124,7 +121,7 @@ class Score:
 
 
 def _points(n_codes: int) -> tuple[int, int]:
-    del n_codes  # Points and votes are drawn from however many images there are.
+    del n_codes  # The number of points and votes does not depend on the number of images.
     return 10_000, 5_000
 
 

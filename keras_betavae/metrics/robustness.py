@@ -1,4 +1,4 @@
-"""A score of how far the other factors can move a code."""
+"""A score of how much other factors change a code."""
 
 import numpy as np
 
@@ -21,32 +21,32 @@ def irs_score(
         \mathrm{IRS}_{jk} = 1 - \frac{\mathbb{E}_{y_k} \,
         Q_{x | y_k}\left(|z_j - \mathbb{E}[z_j | y_k]|\right)}{\max_x |z_j - \mathbb{E}[z_j]|}
 
-    where the mean weighs each value of factor k alike, and Q is the `quantile` over images
-    that share it: how far interventions on
-    the other factors can move code j while k stays. The score is the mean over codes of
-    :math:`\max_k \mathrm{IRS}_{jk}`, at least 0, weighted by the largest deviation of each code.
+    where the mean gives each value of factor k equal weight, and Q is the `quantile` over images
+    that share the value: how much interventions on other factors change code j while factor k is
+    fixed. The score is the mean over codes of :math:`\max_k \mathrm{IRS}_{jk}`, at least 0,
+    weighted by the largest deviation of each code.
 
     Args:
         factors: Integer classes, or floats of continuous factors, (n_samples, n_factors).
         codes: Codes of the same images, (n_samples, latent_dim).
-        quantile: The paper takes the maximum, 1; published tables take 0.99, which one
-            outlier cannot spoil.
-        n_bins: Values of each factor are put into this many bins of equal width, as in
-            disentanglement_lib. None takes each value by itself, as the paper does: with
-            20 bins for the 40 orientations of dSprites, two neighbors count as one value
-            and a perfect code of orientation alone scores 0.974 instead of 1.
+        quantile: The paper uses the maximum, 1; published tables use 0.99, which is robust to
+            an outlier.
+        n_bins: Number of equal-width bins for the values of each factor, as in
+            disentanglement_lib. None uses each value separately, as in the paper: with 20
+            bins for the 40 orientations of dSprites, two neighbors count as one value, and a
+            perfect code of only the orientation scores 0.974 instead of 1.
         n_samples: Samples drawn, or all if there are fewer.
         seed: Seed of the draw.
 
     Returns:
-        From 0 to 1 (best), 0 where every code is constant; constant codes take no part.
-        Noise does not score 0, since its largest deviation among all images exceeds the
+        From 0 to 1 (best). Constant codes are left out; if all are constant, the score is 0.
+        Noise does not score 0, because its largest deviation over all images exceeds the
         quantile within a value: about 0.4 for normal and 0 for uniform noise. The weights
-        follow the codes' scale, so rescaling one code against another changes the score;
-        rescaling all alike does not.
+        depend on the codes' scale, so rescaling one code relative to another changes the
+        score; rescaling all codes together does not.
 
     Raises:
-        ValueError: If the arrays do not fit each other or hold NaN, a factor has one
+        ValueError: If the arrays do not fit each other or have NaN, a factor has only one
             value, or an option is out of range.
 
     References:

@@ -1,4 +1,4 @@
-"""Choosing among models without factors: whether seeds agree on their latents."""
+"""Model selection without factors: the agreement of seeds on their latents."""
 
 from collections.abc import Iterator, Sequence
 from typing import Literal
@@ -16,7 +16,7 @@ def udr_scores(
     method: Literal["lasso", "spearman"] = "lasso",
     threshold: float = 0.01,
 ) -> list[float]:
-    r"""Returns the unsupervised disentanglement ranking of models of one recipe.
+    r"""Returns the unsupervised disentanglement ranking of models that differ in their seed.
 
     .. math::
         \mathrm{UDR}_{ij} = \frac{1}{2} \left(
@@ -24,30 +24,30 @@ def udr_scores(
         \frac{1}{d_i} \sum_a \frac{(\max_b R_{ab})^2}{\sum_b R_{ab}}\right)
 
     with R the similarity of latent a of model i and latent b of model j, among the d
-    informative latents of each. Disentangled models of several seeds find the same
-    latents, up to order and sign; entangled ones each find their own. A model's score is
-    the median over the other models.
+    informative latents of each. Disentangled models with different seeds find the same latents,
+    up to order and sign; entangled models find different ones. A model's score is the median
+    over the other models.
 
     Args:
         codes: The posterior means of each model for the same images in the same order,
             each (n_samples, latent_dim); latent_dim may differ.
-        latent_kl: The mean KL of each latent of each model in nats, (latent_dim,) each;
-            by it latents are informative. None takes the variance of the means instead.
+        latent_kl: The mean KL of each latent of each model in nats, (latent_dim,) each, which
+            determines the informative latents. None uses the variance of the means instead.
         method: `"lasso"`: R is the absolute coefficient of latent a in scikit-learn's
             `Lasso(alpha=0.1)` that predicts latent b, both standardized, of model j for
             the score of model j. `"spearman"`: the absolute rank correlation.
-        threshold: A latent is informative above this.
+        threshold: A latent with a larger KL (or variance) is informative.
 
     Returns:
         A score per model, from 0 to 1 (best), in the order of `codes`. A model without
-        informative latents agrees with none: it scores 0, and is a 0 among the others'
-        values. The penalty keeps `"lasso"` at 0.9 where seeds find the same uncorrelated
-        latents. Models with few informative latents score higher, also when they miss
-        factors: compare reconstructions too.
+        informative latents scores 0, and counts as 0 in the medians of the others. The penalty
+        limits `"lasso"` to 0.9 if seeds find the same uncorrelated latents. Models with few
+        informative latents score higher, even if they miss factors: compare reconstructions
+        too.
 
     Raises:
-        ValueError: If there are fewer than two models, codes are no finite numbers or of
-            other lengths, `latent_kl` does not fit them, or an option is out of range.
+        ValueError: If there are fewer than two models, codes are not finite or differ in length,
+            `latent_kl` does not fit them, or an option is out of range.
 
     References:
         Duan et al., Unsupervised Model Selection for Variational Disentangled
@@ -92,10 +92,10 @@ def _informative(codes, latent_kl, threshold) -> list[np.ndarray]:
 
 
 def _lasso(codes: list[np.ndarray]) -> Iterator[list[np.ndarray]]:
-    """Yields for each model its similarity to each model, (latents, latents of the other)."""
+    """Yields each model's similarities to all models, (latents, latents of the other) each."""
     from sklearn.linear_model import Lasso
 
-    # One fit predicts the latents of all models, and prepares its source once.
+    # One fit predicts the latents of all models, so the source is prepared once.
     targets, ends = np.hstack(codes), np.cumsum([c.shape[1] for c in codes])[:-1]
     for source in codes:
         coefficients = np.zeros((targets.shape[1], source.shape[1]))

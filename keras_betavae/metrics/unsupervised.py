@@ -1,4 +1,4 @@
-"""Scores of codes alone, for data without factors."""
+"""Scores that need only codes, for data without factors."""
 
 import numpy as np
 
@@ -13,18 +13,18 @@ def total_correlation(codes: np.ndarray) -> float:
     .. math::
         \mathrm{TC} = \frac{1}{2} \left(\sum_j \log \Sigma_{jj} - \log \det \Sigma\right)
 
-    which is the divergence KL(N(0, Σ) ‖ N(0, diag Σ)).
+    which is KL(N(0, Σ) ‖ N(0, diag Σ)).
 
     Args:
         codes: Codes, (n_samples, latent_dim).
 
     Returns:
-        Nats from 0 (uncorrelated, best), infinite where codes depend on each other
-        linearly. Constant codes take no part; no rescaling of a code changes it. With N
-        samples of D independent codes it comes out at about D(D - 1) / 4N instead of 0.
+        Nats from 0 (uncorrelated, best); infinite for linearly dependent codes. Constant codes
+        are left out. Rescaling a code does not change the score. For N samples of D
+        independent codes, it is about D(D - 1) / 4N instead of 0.
 
     Raises:
-        ValueError: If the codes are no finite numbers (n_samples, latent_dim), or there
+        ValueError: If the codes are not finite numbers (n_samples, latent_dim), or there
             are no more samples than codes.
 
     References:
@@ -45,7 +45,7 @@ def total_correlation(codes: np.ndarray) -> float:
 
 
 def wasserstein_correlation(codes: np.ndarray, *, normalized: bool = False) -> float:
-    r"""Returns how far the codes' Gaussian is from the product of its marginals.
+    r"""Returns the distance of the codes' Gaussian from the product of its marginals.
 
     .. math::
         W_2^2 = 2 \operatorname{tr} \Sigma - 2 \operatorname{tr}
@@ -56,15 +56,15 @@ def wasserstein_correlation(codes: np.ndarray, *, normalized: bool = False) -> f
 
     Args:
         codes: Codes, (n_samples, latent_dim).
-        normalized: Divides by tr Σ, so that rescaling all codes alike changes nothing.
+        normalized: Divides by tr Σ, so rescaling all codes together does not change the score.
 
     Returns:
-        From 0 (uncorrelated, best), in squared units of the codes; normalized, below 2.
-        Constant codes take no part. Unlike the total correlation it follows the scale of
-        the codes, so that collapsed ones weigh little.
+        From 0 (uncorrelated, best), in squared units of the codes; normalized, below 2. Constant
+        codes are left out. Unlike the total correlation, it depends on the scale of the
+        codes, so collapsed codes have little weight.
 
     Raises:
-        ValueError: If the codes are no finite numbers (n_samples, latent_dim), or there
+        ValueError: If the codes are not finite numbers (n_samples, latent_dim), or there
             are no more samples than codes.
 
     References:
@@ -88,7 +88,7 @@ def wasserstein_correlation(codes: np.ndarray, *, normalized: bool = False) -> f
 def pairwise_mutual_information(
     codes: np.ndarray, *, n_bins: int = 20, n_samples: int = 10_000, seed: int = 0
 ) -> float:
-    r"""Returns the mean mutual information of two codes.
+    r"""Returns the mean mutual information of pairs of codes.
 
     .. math:: \frac{1}{D (D - 1)} \sum_{i \neq j} I(z_i; z_j)
 
@@ -99,12 +99,12 @@ def pairwise_mutual_information(
         seed: Seed of the draw.
 
     Returns:
-        Nats from 0 (best) to log(n_bins); 0 for a single code. Constant codes count, with
-        0. The estimate is too high by about (bins - 1)² / 2N where codes are independent
-        and fill their bins: 0.018 nats for 20 bins and 10,000 samples.
+        Nats from 0 (best) to log(n_bins); 0 for a single code. Constant codes count as 0. The
+        estimate is too high by about (bins - 1)² / 2N for independent codes that fill their
+        bins: 0.018 nats for 20 bins and 10,000 samples.
 
     Raises:
-        ValueError: If the codes are no finite numbers (n_samples, latent_dim), or an
+        ValueError: If the codes are not finite numbers (n_samples, latent_dim), or an
             option is out of range.
 
     References:
@@ -126,7 +126,7 @@ def pairwise_mutual_information(
 
 
 def active_units(codes: np.ndarray, *, threshold: float = 0.01) -> int:
-    r"""Returns how many codes vary with the image.
+    r"""Returns the number of codes that vary with the image.
 
     .. math:: \left|\left\{j : \operatorname{Var}_x(\mathbb{E}[z_j | x]) > \tau\right\}\right|
 
@@ -138,7 +138,7 @@ def active_units(codes: np.ndarray, *, threshold: float = 0.01) -> int:
         A number from 0 to latent_dim. More is not better.
 
     Raises:
-        ValueError: If the codes are no finite numbers (n_samples, latent_dim), or the
+        ValueError: If the codes are not finite numbers (n_samples, latent_dim), or the
             threshold is negative.
 
     References:

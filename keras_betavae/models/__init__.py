@@ -1,4 +1,4 @@
-"""The models: β-VAE and its kin."""
+"""β-VAE and the models derived from it."""
 
 from keras_betavae.models.beta_vae import BetaVAE
 from keras_betavae.models.estimate_capacity import estimate_capacity

@@ -1,4 +1,4 @@
-"""What comes into `fit`, `evaluate` and `predict`."""
+"""Inputs of `fit`, `evaluate` and `predict`."""
 
 import warnings
 from typing import Any
@@ -10,11 +10,11 @@ from keras_betavae.objectives import Objective
 
 
 def check_input(x: Any) -> None:
-    """Checks what a model is given to train on, evaluate or predict.
+    """Checks the input of `fit`, `evaluate` or `predict`.
 
     Raises:
-        ValueError: If `x` is a list, tuple or dict, which Keras takes for several inputs, or is
-            empty.
+        ValueError: If `x` is empty, or is a list, tuple or dict, which Keras treats as several
+            inputs.
     """
     if isinstance(x, list | tuple | dict):
         raise ValueError(
@@ -28,9 +28,9 @@ def check_input(x: Any) -> None:
 
 
 def unpacked(data: Any) -> tuple[tf.Tensor, Any]:
-    """Returns the images of a batch, and what came with them.
+    """Returns the images of a batch and its labels.
 
-    Of a dictionary, as TensorFlow Datasets has them, they are the entries "image" and "label".
+    A dictionary, as in TensorFlow Datasets, has them as "image" and "label".
 
     Raises:
         ValueError: If there are sample weights, or the images are not one tensor.
@@ -39,7 +39,7 @@ def unpacked(data: Any) -> tuple[tf.Tensor, Any]:
     if isinstance(x, dict) and "image" in x:
         x, y = x["image"], x.get("label") if y is None else y
     if sample_weight is not None:
-        raise ValueError("sample_weight and class_weight have no meaning here; leave them out")
+        raise ValueError("sample_weight and class_weight are not supported; leave them out")
     if isinstance(x, list | tuple | dict):
         names = f" with {', '.join(map(str, x))}" if isinstance(x, dict) else ""
         raise ValueError(
@@ -50,7 +50,7 @@ def unpacked(data: Any) -> tuple[tf.Tensor, Any]:
 
 
 class DataCheck(keras.callbacks.Callback):
-    """Warns after the first pass over the data if the objective was made for other data.
+    """Warns after the first pass over the data if the objective fits another number of images.
 
     Args:
         n_images: The number of images, None if it is known only after a pass.
@@ -62,12 +62,12 @@ class DataCheck(keras.callbacks.Callback):
         self._is_done = False
 
     def on_train_begin(self, logs: dict | None = None) -> None:
-        """Checks where the number is known."""
+        """Checks the number if it is known."""
         if self.n_images is not None:
             self._check(self.n_images)
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        """Checks where it was not."""
+        """Checks the number if it was not known."""
         if not self._is_done:
             self._check(self.model.n_images_seen)
 
@@ -77,7 +77,7 @@ class DataCheck(keras.callbacks.Callback):
         if n_images and not objective.fits_data(n_images):
             warnings.warn(
                 f"{type(objective).__name__} was made for another number of images than the "
-                f"{n_images:,} of this data, so what it estimates is off; make the model with "
+                f"{n_images:,} of this data, so its estimates are off; make the model with "
                 f"objective.for_data({n_images})",
                 stacklevel=2,
             )
@@ -86,7 +86,7 @@ class DataCheck(keras.callbacks.Callback):
 def with_data_check(x: Any, args: tuple, kwargs: dict[str, Any]) -> dict[str, Any]:
     """Returns `fit`'s keywords with a `DataCheck` among the callbacks.
 
-    There is none if an epoch is not one pass over the data, or the callbacks cannot be added to.
+    It is left out if an epoch is not one pass over the data, or if the callbacks are fixed.
     """
     callbacks = kwargs.get("callbacks")
     if len(args) > 4 or isinstance(callbacks, keras.callbacks.CallbackList):

@@ -1,4 +1,4 @@
-"""Samples of what the evidence bounds are made of."""
+"""Samples of the terms of the evidence bounds."""
 
 from typing import Any
 
@@ -24,7 +24,7 @@ def sampled_bounds(
         log_ratio = prior.log_prob(z) - posterior.log_prob(z)
         return vae.likelihood_of(z).log_prob(images), log_ratio
 
-    # One sample at a time: memory does not grow with their number.
+    # One sample at a time: memory does not grow with the number of samples.
     log_likelihoods, log_ratios = tf.map_fn(
         sampled, seeds, fn_output_signature=("float32", "float32")
     )

@@ -1,4 +1,4 @@
-"""How a step's gradients are applied, and what XLA compiles."""
+"""How gradients are applied, and what XLA compiles."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -14,7 +14,7 @@ class Compilation(NamedTuple):
 
     Attributes:
         whole_step: Keras's `jit_compile`.
-        descent: Whether the optimizer's part of the step is compiled by itself.
+        descent: Whether the optimizer step is compiled separately.
     """
 
     whole_step: bool | str
@@ -31,8 +31,8 @@ class Compilation(NamedTuple):
     ) -> "Compilation":
         """Returns what `jit_compile` of `BetaVAE.compile` stands for.
 
-        On a CPU "auto" compiles the whole step of dense networks. Of others it compiles the
-        optimizer's part, since XLA convolves slowly there.
+        On a CPU, "auto" compiles the whole step of dense networks, and only the optimizer step
+        of others, because XLA's convolutions are slow there.
         """
         with strategy.scope():
             is_distributed = tf.distribute.has_strategy()
@@ -56,7 +56,7 @@ def descend(
     Args:
         optimizer: The optimizer.
         gradients: One for each weight, None where there is none.
-        weights: What is trained.
+        weights: The trained weights.
         sound: Whether the step is sound.
         in_xla: Whether XLA compiles this part of the step.
     """
@@ -66,6 +66,6 @@ def descend(
         optimizer.apply_gradients(zip(kept, weights, strict=True))
 
     if in_xla and not tf.distribute.has_strategy():
-        # Keras's optimizers pass over the weights a dozen times where XLA needs three.
+        # Keras's optimizers pass over the weights a dozen times, XLA only three.
         apply = tf.function(apply, jit_compile=True)
     apply(gradients, sound)

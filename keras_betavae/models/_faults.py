@@ -1,4 +1,4 @@
-"""The watch that a model keeps over what it trains on."""
+"""Detection of invalid images, labels and values in training."""
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -13,11 +13,11 @@ _KINDS = ("images", "labels", "values")
 
 
 class FaultWatch(keras.metrics.Metric):
-    """Notes the first step whose images, labels or values were unusable.
+    """Records the first step with invalid images, labels or values.
 
-    A compiled step cannot raise (XLA drops assertions), so the step is noted in variables, its
-    gradients are left out, and `checked` raises after it. Values are the loss, its gradients and
-    the moving statistics of layers.
+    A compiled step cannot raise (XLA drops assertions). So the step is recorded in variables, its
+    gradients are left out, and `checked` raises afterwards. Values are the loss, its gradients
+    and the moving statistics of layers.
 
     Args:
         images: What the model's images must be.
@@ -41,18 +41,18 @@ class FaultWatch(keras.metrics.Metric):
         values: Sequence[tf.Tensor],
         labels_are_sound: tf.Tensor | bool = True,
     ) -> tf.Tensor:
-        """Notes the step if it is the first bad one; returns whether it is sound.
+        """Records the step if it is the first bad one; returns whether it is sound.
 
-        What is bad on one replica is bad for all: they leave out the same steps, and every worker
-        stops.
+        A step that is bad on one replica is bad on all: they leave out the same steps, and every
+        worker stops.
 
         Args:
             step: The step, counted from 1.
-            images: The images as they came.
+            images: The images before scaling.
             values: The loss, gradients and moving statistics.
             labels_are_sound: Whether the objective can use the labels.
         """
-        # A sum is finite only if all its terms are, and takes a fraction of the time. It could
+        # A sum is finite only if all its terms are, and is much faster to check. It could
         # overflow where they are near 1e38, where nothing is sound any more.
         sums = [tf.cast(tf.reduce_sum(value), "float32") for value in values]
         sound = {
@@ -71,7 +71,7 @@ class FaultWatch(keras.metrics.Metric):
         return tf.reduce_max([variable.value for variable in self._first.values()])
 
     def checked(self, function: Any, strategy: tf.distribute.Strategy) -> Callable:
-        """Returns a training or evaluation function that raises what its steps noted."""
+        """Returns a training or evaluation function that raises the faults its steps recorded."""
 
         def run(iterator: Any) -> Any:
             logs = function(iterator)
@@ -81,7 +81,7 @@ class FaultWatch(keras.metrics.Metric):
         return run
 
     def _raise_first(self, strategy: tf.distribute.Strategy) -> None:
-        """Raises what was noted on any replica.
+        """Raises the first fault recorded on any replica.
 
         Raises:
             ValueError: If images were outside the likelihood's support, NaN or infinite, or

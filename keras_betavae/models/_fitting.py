@@ -1,4 +1,4 @@
-"""Whether a model's parts fit each other, and how a preset is fitted to a data set."""
+"""Checks of a model's parts against each other, and of a preset against a data set."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -9,7 +9,7 @@ from keras_betavae.likelihoods import Gaussian, Likelihood
 from keras_betavae.networks.fitting import last_activation
 from keras_betavae.objectives import Objective
 
-# None of them is ever below 0: as logits they would leave no pixel below 0.5.
+# None of them is ever negative: as logits they would give no pixel below 0.5.
 _NEVER_NEGATIVE = {"sigmoid", "hard_sigmoid", "hardsigmoid", "softmax", "relu", "relu6", "softplus"}
 
 
@@ -17,9 +17,9 @@ def check_parts(vae: Any) -> None:
     """Checks the parts of a `BetaVAE` against each other.
 
     Raises:
-        ValueError: If a part is not one, the objective needs more latents, a decoder that gives
-            logits ends in an activation that is never negative, such as a sigmoid, or
-            `log_var_limit` is not above 0.
+        ValueError: If a part has the wrong type, the objective needs more latents, a decoder of
+            logits ends in a non-negative activation such as a sigmoid, or `log_var_limit` is
+            not above 0.
     """
     likelihood = vae.likelihood
     for part, kind in ((vae.objective, Objective), (likelihood, Likelihood)):
@@ -40,13 +40,13 @@ def check_parts(vae: Any) -> None:
 def fitted_to_data(
     preset: str, data: Any, overrides: Mapping[str, Any], verbose: bool
 ) -> dict[str, Any]:
-    """Returns what replaces a preset's own for a data set.
+    """Returns the preset's arguments that a data set replaces.
 
     Args:
         preset: One of `presets.names()`.
         data: An `ImageDataset`; None changes nothing.
-        overrides: What is chosen already, which stays.
-        verbose: Whether to print in a line what the data set changes.
+        overrides: Arguments that are given explicitly and are not replaced.
+        verbose: Whether to print one line with the changes.
 
     Raises:
         ValueError: If the preset is unknown.
@@ -84,7 +84,7 @@ def fitted_to_data(
 
 
 def _numbers(config: Mapping[str, Any]) -> dict[str, float]:
-    """Returns the numbers in a configuration by name, also those of parts within parts."""
+    """Returns the numbers in a configuration by name, including those of nested parts."""
 
     def pairs(part: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
         for name, value in part.items():

@@ -1,4 +1,4 @@
-"""What the parts of a training step hand to each other."""
+"""The result of a forward pass."""
 
 from typing import NamedTuple
 
@@ -7,7 +7,7 @@ import tensorflow as tf
 
 
 class Forward(NamedTuple):
-    """What one pass over a batch gives.
+    """The result of one forward pass over a batch.
 
     Attributes:
         images: All images that were encoded, `(batch, *image_shape)`.
@@ -23,6 +23,6 @@ class Forward(NamedTuple):
 
 
 def layer_losses(*networks: keras.Model) -> tf.Tensor:
-    """Returns the sum of what the networks' layers add to the loss: regularizers, `add_loss`."""
+    """Returns the sum of the networks' layer losses: regularizers and `add_loss`."""
     found = [tf.cast(loss, "float32") for network in networks for loss in network.losses]
     return tf.add_n(found) if found else tf.constant(0.0)

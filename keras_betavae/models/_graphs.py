@@ -1,4 +1,4 @@
-"""Graphs of a model's methods, which are traced again when its networks change."""
+"""Graphs of a model's methods, retraced when its networks change."""
 
 from collections.abc import Callable
 from functools import partial
@@ -11,7 +11,7 @@ import tensorflow as tf
 class Graphs:
     """`tf.function`s of a model's methods.
 
-    A graph holds the variables that it was traced with. If a layer gets others (`enable_lora`,
+    A graph holds the variables that it was traced with. If a layer gets new ones (`enable_lora`,
     `quantize`), all graphs are dropped.
     """
 

@@ -1,4 +1,4 @@
-"""What a model's images must be, and how the networks see them."""
+"""Checks and scaling of a model's images."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -14,14 +14,14 @@ class ImageInput:
 
     Args:
         shape: Shape of one image.
-        likelihood: The likelihood, which knows the range.
+        likelihood: The likelihood, which defines the range.
     """
 
     def __init__(self, shape: Sequence[int], likelihood: Likelihood):
         self.shape, self._likelihood = tuple(shape), likelihood
 
     def scaled(self, x: Any) -> tf.Tensor:
-        """Returns images as the networks see them: integers divided by 255, all as float32.
+        """Returns the networks' input: integers divided by 255, all as float32.
 
         Raises:
             ValueError: If their shape is wrong, or they are complex.
@@ -48,7 +48,7 @@ class ImageInput:
     def check(self, x: Any) -> None:
         """Checks the shape of images, and that integers are 8-bit pixels.
 
-        Within a `tf.function`, which cannot raise, only the shape.
+        Within a `tf.function`, which cannot raise, only the shape is checked.
 
         Raises:
             ValueError: If either is wrong.
@@ -64,7 +64,7 @@ class ImageInput:
                 )
 
     def check_array(self, x: Any) -> None:
-        """Checks what is trained on, evaluated or predicted as a whole.
+        """Checks the whole input of `fit`, `evaluate` or `predict`.
 
         Raises:
             ValueError: If its shape is wrong, or it is an array of integers that are all 0 or 1,
@@ -85,7 +85,7 @@ class ImageInput:
             )
 
     def check_support(self, x: Any) -> None:
-        """Checks the range of images; not within a `tf.function`, which cannot raise.
+        """Checks the range of images, except within a `tf.function`, which cannot raise.
 
         Raises:
             ValueError: If some are outside the likelihood's support.
@@ -114,7 +114,7 @@ class ImageInput:
 
     @property
     def range_text(self) -> str:
-        """What images must be, for an error message."""
+        """The requirement on images, for an error message."""
         text = "finite, and integers from 0 to 255"
         if not self._likelihood.support:
             return text

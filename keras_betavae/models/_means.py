@@ -1,4 +1,4 @@
-"""The running means of what a step reports."""
+"""The running means of a step's terms."""
 
 from collections.abc import Mapping
 
@@ -47,7 +47,7 @@ class RunningMeans:
         return [*self._scalars.values(), self.latent_kl]
 
     def update(self, terms: Mapping[str, tf.Tensor], size: tf.Tensor) -> None:
-        """Adds the terms of a batch, weighted by its size, so that a short one counts for less.
+        """Adds the terms of a batch, weighted by its size.
 
         Raises:
             ValueError: If a term is missing, or has a name that was not added.

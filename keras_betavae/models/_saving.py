@@ -1,4 +1,4 @@
-"""What Keras leaves out when it saves a model: random streams, and how the model was compiled."""
+"""Saves what Keras does not: random streams, and the arguments of `compile`."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ def load_streams(model: Any, store: Any) -> dict:
     store = {name: store[name] for name in store.keys()}  # noqa: SIM118 (not a dict)
     model.seed_generator.state.assign(store.pop("seed_generator"))
     saved, states = store.pop("other_seeds", ()), _other_states(model)
-    # Weights may go to a model of other layers, whose streams then stay as they are.
+    # Weights may be loaded into a model with other layers, which then keeps its streams.
     if len(saved) == len(states):
         for variable, state in zip(states, saved, strict=True):
             variable.assign(state)

@@ -6,12 +6,12 @@ import tensorflow_probability as tfp
 
 
 class RandomStreams:
-    """Two streams: that of the codes in training, and that of everything else.
+    """Two streams: one for the codes in training, one for everything else.
 
-    Evaluating or sampling in between then does not change how training continues.
+    So evaluation and sampling do not change the rest of the training.
 
     Args:
-        seed: Seed of both; None draws one for each.
+        seed: Seed of both streams; None draws a seed for each.
     """
 
     def __init__(self, seed: int | None):
@@ -29,7 +29,7 @@ class RandomStreams:
         return tf.cast(generator.next(), "int32")
 
     def stateless_seed(self, seed: int | tf.Tensor | None) -> tf.Tensor:
-        """Returns the pair of a given seed, or a new one, another on each replica, (2,)."""
+        """Returns a stateless seed from `seed`, or a new one, different on each replica, (2,)."""
         if seed is not None:
             return tf.stack([tf.cast(seed, "int32"), 0])
         state = self.next(training=False)

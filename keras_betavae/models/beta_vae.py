@@ -29,41 +29,41 @@ from keras_betavae.objectives import Beta, Objective, Sample, batch_mean, kl_per
 
 @keras.saving.register_keras_serializable(package="keras_betavae")
 class BetaVAE(keras.Model):
-    r"""A variational autoencoder whose objective weighs the information in the code.
+    r"""A variational autoencoder with an exchangeable regularizer, such as β · KL (β-VAE).
 
     .. math::
         \mathcal{L} = \mathbb{E}_{q(z|x)}\left[-\log p(x|z)\right] + R
 
-    with one sample of z per image and R given by `objective`. The reconstruction
-    term and the KL are in nats, summed over pixels or latents and averaged over the
-    batch. What layers add to the loss (regularizers, `add_loss`) is added to it.
+    with one sample of z per image and R given by `objective`. The reconstruction term and the KL
+    are in nats, summed over pixels or latents and averaged over the batch. The losses of layers
+    (regularizers, `add_loss`) are added to it.
 
-    `fit`, `evaluate` and the methods below take images of shape
-    `(batch, *image_shape)`: floats as they are, integers (uint8) divided by 255, booleans as 0
-    and 1. Labels that come with the images are used only by an objective that asks for them.
+    `fit`, `evaluate` and the methods below take images of shape `(batch, *image_shape)`: floats are
+    not rescaled, integers (uint8) are divided by 255, and booleans become 0 and 1. Labels are used
+    only by an objective that asks for them.
 
-    The model counts its training steps (`step`), which schedules follow, and keeps the objective's
-    state (`objective_state`). Both are saved with the weights, are the same on every replica, and
-    continue when the model is compiled with another optimizer. `compute_terms(..., training=True)`,
-    which `fit` calls, moves both, so a training loop of your own need not.
+    The model counts its training steps (`step`) for schedules, and keeps the objective's state
+    (`objective_state`). Both are saved with the weights, are the same on every replica, and are
+    kept when the model is compiled with another optimizer. `compute_terms(..., training=True)`
+    updates both, in `fit` and in your own training loop.
 
-    The networks, the objective and the likelihood belong to the model for good: a compiled step
-    would not see others. Make a new model to change them.
+    The networks, the objective and the likelihood cannot be replaced, because a compiled step
+    would not see the change. Make a new model instead.
 
     Args:
         encoder: Maps images to `[mean, log_var]`, each (batch, latent_dim).
         decoder: Maps codes (batch, latent_dim) to the likelihood's unactivated
             parameters, `(batch, *image_shape)`.
-        objective: What is added to the reconstruction term; `Beta(1.0)` by default.
-        likelihood: p(x|z) from the decoder's output; `Bernoulli()` by default.
-        log_var_limit: The log-variances are clamped to ± this, which a healthy model
-            never reaches; None for no clamp.
+        objective: The regularizer R; `Beta(1.0)` by default.
+        likelihood: Makes p(x|z) from the decoder's output; `Bernoulli()` by default.
+        log_var_limit: Log-variances are clipped to ± this value, which normal training never
+            reaches; None for no clipping.
         seed: Seed of the codes drawn in training, evaluation and by `sample`.
         name: Name of the model.
 
     Raises:
-        ValueError: If the parts do not fit each other (as a decoder that ends in a sigmoid does not
-            fit `Bernoulli`), or `log_var_limit` is not above 0.
+        ValueError: If the parts do not fit each other (such as `Bernoulli` and a decoder that ends
+            in a sigmoid), or `log_var_limit` is not above 0.
 
     References:
         Higgins et al., β-VAE: Learning Basic Visual Concepts with a Constrained
@@ -102,11 +102,11 @@ class BetaVAE(keras.Model):
         self.likelihood = Bernoulli() if likelihood is None else likelihood
         self.log_var_limit = log_var_limit
         check_parts(self)
-        # A plain object's variables would not be tracked.
+        # Keras does not track the variables of a plain object.
         self._likelihood_weights = list(self.likelihood.weights)
         self.seed = seed
         self._streams = RandomStreams(seed)
-        # Keras tracks what is an attribute of the model.
+        # Keras tracks attributes of the model.
         self.seed_generator, self._other_seeds = self._streams.generators
         self.step_counter = self._own_weight("step", 0, "int64")
         self._state = {
@@ -143,21 +143,21 @@ class BetaVAE(keras.Model):
     def from_preset(
         cls, preset: str, data: Any = None, *, verbose: bool = True, **overrides: Any
     ) -> "BetaVAE":
-        """Creates a compiled model from a paper's recipe.
+        """Creates a compiled model from a preset.
 
-        The model is of the recipe's class (`FactorVAE` for "locatello_factor"), or of the class
-        that this is called on, if that is another.
+        The model has the preset's class (`FactorVAE` for "locatello_factor"), unless the method
+        is called on another derived class.
 
         Args:
             preset: One of `presets.names()`.
-            data: A data set to whose shape and size the recipe is fitted.
-            verbose: Whether to print in a line what `data` changed.
-            **overrides: `input_shape`, `latent_dim`, `objective`, `likelihood` and
-                `optimizer` replace the recipe's; `standardization=data.mean_and_std()` is given
-                to `networks.standardized` and `Gaussian`; all else is the constructor's.
+            data: A data set to whose shape and size the preset is adapted.
+            verbose: Whether to print one line with the changes for `data`.
+            **overrides: `input_shape`, `latent_dim`, `objective`, `likelihood` and `optimizer`
+                replace the preset's; `standardization=data.mean_and_std()` is passed to
+                `networks.standardized` and `Gaussian`; all others to the constructor.
 
         Raises:
-            ValueError: If there is no such preset, or it has no `Gaussian` to standardize.
+            ValueError: If the preset is unknown, or has no `Gaussian` to standardize.
 
         Example:
             >>> vae = BetaVAE.from_preset("higgins_dsprites", latent_dim=6)
@@ -172,7 +172,7 @@ class BetaVAE(keras.Model):
 
     @property
     def step(self) -> tf.Tensor:
-        """The training steps that the model has done, an int64 scalar."""
+        """The number of training steps done, an int64 scalar."""
         return tf.convert_to_tensor(self.step_counter)
 
     @property
@@ -187,7 +187,7 @@ class BetaVAE(keras.Model):
 
     @property
     def n_images_seen(self) -> int:
-        """The images of the epoch so far."""
+        """The number of images in the epoch so far."""
         return int(tf.convert_to_tensor(self._means.latent_kl.count))
 
     @property
@@ -225,13 +225,13 @@ class BetaVAE(keras.Model):
         return self._opened(mean), self._opened(log_var)
 
     def _opened(self, values: tf.Tensor) -> tf.Tensor:
-        """Returns values (batch, latent_dim) with 0 for the latents that are closed."""
-        # The variable, which is read, and so exported, only by an objective that closes latents.
+        """Returns values (batch, latent_dim), with 0 for closed latents."""
+        # The variable is read, and so exported, only for an objective that closes latents.
         is_open = self.objective.open_latents(self.step_counter.value, self.latent_dim)
         return values if is_open is None else values * tf.cast(is_open, values.dtype)
 
     def scaled(self, x: tf.Tensor) -> tf.Tensor:
-        """Returns images as the encoder sees them, float32: integers divided by 255."""
+        """Returns the encoder's input, float32: integers divided by 255."""
         return self._input.scaled(x)
 
     def decode(self, z: tf.Tensor) -> tf.Tensor:
@@ -242,7 +242,7 @@ class BetaVAE(keras.Model):
         return self.likelihood_of(z).mean()
 
     def _fast(self, method: Callable) -> Callable:
-        """Returns a method as a graph, where that is faster."""
+        """Returns a method as a graph if that is faster."""
         if not tf.executing_eagerly() or self.run_eagerly:
             return method
         return self._graphs.of(method, self.encoder, self.decoder)
@@ -252,7 +252,7 @@ class BetaVAE(keras.Model):
         return self.decode(self.encode(x)[0])
 
     def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
-        """Returns `reconstruct(inputs)`; the networks run in the given mode."""
+        """Returns `reconstruct(inputs)`, with the networks in the given mode."""
         mean, _ = self.encode(inputs, training=training)
         return self.likelihood_of(mean, training=training).mean()
 
@@ -261,8 +261,8 @@ class BetaVAE(keras.Model):
 
         Args:
             n: Number of images, at least 1.
-            seed: The same seed gives the same codes, here and in the SavedModel; None
-                draws on from a stream of the model that training does not use.
+            seed: The same seed gives the same codes, here and in the SavedModel; None uses a
+                random stream of the model that training does not use.
 
         Raises:
             ValueError: If `n` is below 1.
@@ -282,7 +282,7 @@ class BetaVAE(keras.Model):
 
         Args:
             x: Images, `(batch, *image_shape)`.
-            n_samples: Samples of z per image that the expectation is taken over.
+            n_samples: Samples of z per image for the expectation.
             seed: As in `sample`.
 
         Returns:
@@ -307,7 +307,7 @@ class BetaVAE(keras.Model):
             \log \frac{1}{n} \sum_{i=1}^{n} \frac{p(x|z_i) \, p(z_i)}{q(z_i|x)},
             \qquad z_i \sim q(z|x)
 
-        Its expectation is at least the ELBO, rises with n and tends to log p(x).
+        Its expectation is at least the ELBO, increases with n and converges to log p(x).
 
         Args:
             x: Images, `(batch, *image_shape)`.
@@ -332,13 +332,13 @@ class BetaVAE(keras.Model):
     def compute_terms(
         self, x: tf.Tensor, y: tf.Tensor | None = None, training: bool = False
     ) -> dict[str, tf.Tensor]:
-        """Returns the terms of the loss on one batch; both steps run through here.
+        """Returns the terms of the loss on one batch, in training and in evaluation.
 
         Args:
             x: Images, `(batch, *image_shape)`.
-            y: What came with the images; labels, for an objective that uses them.
-            training: Passed to the networks. If true, this is a training step: `step` and
-                `objective_state` move on.
+            y: Labels, for an objective that uses them.
+            training: Passed to the networks. If true, this counts as a training step, which updates
+                `step` and `objective_state`.
 
         Returns:
             The scalars `loss`, `reconstruction_loss`, `kl_loss` and the objective's logs, and
@@ -351,10 +351,10 @@ class BetaVAE(keras.Model):
         return x, self.posterior(x, training=training), y
 
     def _forward(self, x: tf.Tensor, y: tf.Tensor | None, training: bool) -> Forward:
-        """Passes over a batch.
+        """Runs the forward pass over a batch.
 
-        The codes' noise is drawn, and the objective computed, for the global batch: any number of
-        replicas computes what one does.
+        The codes' noise is drawn, and the objective computed, for the global batch, so any number
+        of replicas computes the same.
         """
         images, posterior, labels = self._encoded(x, y, training)
         prior, share = self.prior, Share(tf.shape(images)[0])
@@ -389,7 +389,7 @@ class BetaVAE(keras.Model):
         self.step_counter.assign(self.step_counter.value + 1)
         for name, variable in self._state.items():
             value = tf.stop_gradient(state[name])
-            # One bad batch, whose step is left out, must not stay in the state for good.
+            # One bad batch, whose step is left out, must not stay in the state.
             variable.assign(tf.where(tf.math.is_finite(value), value, variable.value))
 
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
@@ -419,17 +419,17 @@ class BetaVAE(keras.Model):
         return optimizer.scale_loss(loss * Share(tf.shape(x)[0]).fraction)
 
     def _descend(self, optimizer, gradients, found: Forward, weights: list | None = None) -> None:
-        """Applies gradients, or zeros and a note of the step if something is not sound."""
+        """Applies gradients; if the step is not sound, applies zeros and records it."""
         watched = []
         if not isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
-            # That one expects scaled gradients to overflow, and leaves such steps out.
+            # It expects scaled gradients to overflow, and leaves out such steps.
             watched = [gradient for gradient in gradients if gradient is not None]
         sound = self._note_faults(found, watched)
         weights = self._own_weights if weights is None else weights
         descend(optimizer, gradients, weights, sound, in_xla=self._compilation.descent)
 
     def _note_faults(self, found: Forward, gradients: list[tf.Tensor]) -> tf.Tensor:
-        """Returns whether a step is sound, and notes it if not."""
+        """Returns whether a step is sound; records it if not."""
         statistics = [
             variable.value
             for network in self._networks()
@@ -448,7 +448,7 @@ class BetaVAE(keras.Model):
 
     @property
     def _own_weights(self) -> list:
-        """What `optimizer` trains."""
+        """The weights that `optimizer` trains."""
         return self.trainable_variables
 
     def _track(self, terms: dict[str, tf.Tensor], x: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -457,7 +457,7 @@ class BetaVAE(keras.Model):
 
     @property
     def metrics(self) -> list[keras.metrics.Metric]:
-        """What Keras resets at the start of an epoch or an evaluation."""
+        """The metrics that Keras resets at the start of an epoch or an evaluation."""
         return [*self._means.metrics, self._faults]
 
     def get_metrics_result(self) -> dict[str, tf.Tensor]:
@@ -468,14 +468,14 @@ class BetaVAE(keras.Model):
         """Trains as `keras.Model.fit` does.
 
         Raises:
-            ValueError: If there are no images, they come as a list, some are outside the
-                likelihood's support or NaN, or labels are out of range.
+            ValueError: If there are no images, they are a list, some are NaN or outside the
+                likelihood's support, or labels are out of range.
             FloatingPointError: If the loss, its gradients or a layer's moving statistics become
                 NaN or infinite.
         """
         self._check_input(x)
         if isinstance(x, tf.data.Dataset) and len(args) < 8:  # The eighth is `shuffle`.
-            # Keras would warn that it does not shuffle a dataset, which nobody asked it to.
+            # Keras would warn that it does not shuffle a dataset, although nobody asked for that.
             kwargs.setdefault("shuffle", False)
         return super().fit(x, *args, **_batches.with_data_check(x, args, kwargs))
 
@@ -485,7 +485,7 @@ class BetaVAE(keras.Model):
         return super().evaluate(x, *args, **kwargs)
 
     def predict(self, x: Any, *args: Any, **kwargs: Any) -> Any:
-        """Returns `reconstruct` of many images as `keras.Model.predict` does."""
+        """Returns the reconstructions of many images, as `keras.Model.predict` does."""
         self._check_input(x)
         return super().predict(x, *args, **kwargs)
 
@@ -496,10 +496,10 @@ class BetaVAE(keras.Model):
             self._input.check_array(x)
 
     def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
-        """Builds nothing: the constructor and `compile` have built everything.
+        """Does nothing: the constructor and `compile` have built everything.
 
-        Keras 3.15 calls this at the start of `fit` under a strategy. Its own would take a batch and
-        reduce it over workers, which fails for uint8.
+        Keras 3.15 calls this at the start of `fit` under a strategy. Its own version reduces a
+        batch over workers, which fails for uint8.
         """
 
     def make_train_function(self, force: bool = False) -> None:
@@ -526,17 +526,17 @@ class BetaVAE(keras.Model):
         auto_scale_loss: bool = True,
         **unsupported: Any,
     ) -> None:
-        """Configures training. The loss is the model's own, so none is passed.
+        """Configures training. The model computes its own loss.
 
         Args:
             optimizer: A Keras optimizer or its name.
             run_eagerly: As in `keras.Model.compile`.
             steps_per_execution: As in `keras.Model.compile`.
-            jit_compile: Whether XLA compiles the whole step. "auto" leaves the choice to Keras
-                where there is a GPU. On a CPU it compiles the whole step of dense networks,
-                of others only the optimizer's part; with a `tf.distribute.Strategy` neither.
+            jit_compile: Whether XLA compiles the whole step. "auto" follows Keras's rule with a
+                GPU. On a CPU it compiles the whole step of dense networks, and only the optimizer
+                step of others; under a `tf.distribute.Strategy` it compiles nothing.
             auto_scale_loss: As in `keras.Model.compile`.
-            **unsupported: Nothing else.
+            **unsupported: Other arguments raise an error.
 
         Raises:
             TypeError: If a loss, metrics or other arguments are given.
@@ -561,7 +561,7 @@ class BetaVAE(keras.Model):
             jit_compile=self._compilation.whole_step,
             auto_scale_loss=auto_scale_loss,
         )
-        # A model that is saved before its first step then loads as any other.
+        # So a model that is saved before its first step can be loaded.
         with self.distribute_strategy.scope():
             self.optimizer.build(self._own_weights)
 
@@ -570,7 +570,7 @@ class BetaVAE(keras.Model):
         self.compile(**_saving.compile_arguments(config))
 
     def get_compile_config(self) -> dict:
-        """Returns `compile`'s arguments, of which Keras forgets one and replaces "auto"."""
+        """Returns the arguments of `compile`; Keras drops one and replaces "auto"."""
         config = super().get_compile_config()
         return {**config, **self._as_compiled} if config else config
 
@@ -597,13 +597,13 @@ class BetaVAE(keras.Model):
             filepath: The folder.
             format: `"tf_saved_model"`, `"onnx"` or `"litert"`.
             verbose: Whether to print what was written.
-            **options: Of the format.
+            **options: Options of the format.
 
         Raises:
             FileExistsError: If the folder of a SavedModel holds something else.
             ImportError: If a package that the format needs is missing.
-            ValueError: If the format is unknown or lacks an operation of the networks, or, for
-                ONNX and LiteRT, the networks compute in another precision than float32.
+            ValueError: If the format is unknown or does not support an operation of the networks,
+                or if the networks do not compute in float32 (ONNX and LiteRT).
         """
         export.write(self, filepath, format, **options)
         if verbose:

@@ -1,4 +1,4 @@
-"""How many nats of capacity a data set needs."""
+"""An estimate of the capacity that a data set needs."""
 
 from typing import Any
 
@@ -23,16 +23,16 @@ def estimate_capacity(
     r"""Returns the KL that good reconstructions need, for `Capacity(max_capacity=...)`.
 
     Trains a new model with `Beta(beta)` and returns its mean KL over the last tenth of the
-    steps, in nats. β must be low enough for the reconstructions to be good: that is for you to
-    see. The KL still rises slowly where training stops early.
+    steps, in nats. β must be low enough for good reconstructions; look at them. If training stops
+    early, the KL is still rising slowly.
 
     Args:
         model_or_preset: A compiled model, whose networks, likelihood and optimizer are copied
-            untrained (it stays as it is), or the name of a preset.
+            untrained (the model itself does not change), or the name of a preset.
         data: Images as an `ImageDataset`, or a `tf.data.Dataset` of batches of images.
         beta: Weight of the KL, at least 0.
         steps: Training steps, at least 10.
-        batch_size: Images per step; unused where `data` comes in batches.
+        batch_size: Images per step; not used if `data` has batches.
         seed: Seed of the weights, the order of the images and the codes.
         verbose: As in `keras.Model.fit`.
 
@@ -40,11 +40,11 @@ def estimate_capacity(
         A KL in nats.
 
     Raises:
-        ValueError: If a number is out of range, there is no such preset or the model is not
+        ValueError: If a number is out of range, the preset is unknown or the model is not
             compiled.
 
     References:
-        Burgess et al., Understanding disentangling in β-VAE, 2017: the advice of its authors.
+        Burgess et al., Understanding disentangling in β-VAE, 2017, which advises this.
 
     Example:
         >>> from keras_betavae.datasets import load_sprites

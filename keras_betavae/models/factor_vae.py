@@ -1,4 +1,4 @@
-"""FactorVAE: a discriminator tells how far the latents are from independent."""
+"""FactorVAE: a discriminator estimates the total correlation of the latents."""
 
 from typing import Any
 
@@ -22,22 +22,22 @@ from keras_betavae.objectives.schedules import (
 
 @keras.saving.register_keras_serializable(package="keras_betavae")
 class FactorVAE(BetaVAE):
-    r"""A VAE that penalizes the total correlation of its codes, by a density ratio.
+    r"""A VAE that penalizes the total correlation of its codes, estimated by a density ratio.
 
     .. math::
         \mathcal{L} = \mathbb{E}_{q(z|x)}\left[-\log p(x|z)\right] + R + \gamma \,
         \mathbb{E}_{q(z)}\left[\log \frac{D(z)}{1 - D(z)}\right]
 
-    The discriminator D is trained at the same time to tell codes from codes whose latents were
-    permuted over the batch, each on its own, so that log D/(1 − D) tends to
-    log q(z) / Π_j q(z_j). A batch is split in two: the first half trains the VAE and gives
-    D the codes, the second half, encoded after that, gives D the codes to permute. So take
-    twice the batch of another model. On several replicas each halves its own images, and the
-    codes are permuted over all of them. No gradient of D's loss reaches the encoder, and none of
-    the VAE's reaches D.
+    The discriminator D is trained at the same time to distinguish codes from codes whose latents
+    are permuted over the batch independently of each other. So log D/(1 − D) approaches
+    log q(z) / Π_j q(z_j). Each batch is split in two: the first half trains the VAE and provides
+    the codes of D; the second half, encoded afterwards, provides the codes to permute. Use twice
+    the batch size of other models. With several replicas, each halves its own images, and codes
+    are permuted over all replicas. No gradient of D's loss reaches the encoder, and none of the
+    VAE's loss reaches D.
 
     `fit` also reports `total_correlation` (the estimate, in nats) and `discriminator_loss`
-    (log 2 where D cannot tell the two).
+    (log 2 if D cannot distinguish the two).
 
     Args:
         encoder: As in `BetaVAE`.
@@ -99,8 +99,8 @@ class FactorVAE(BetaVAE):
         """Configures training.
 
         Args:
-            optimizer: Of the encoder and the decoder.
-            discriminator_optimizer: Of the discriminator; the paper's
+            optimizer: Optimizer of the encoder and the decoder.
+            discriminator_optimizer: Optimizer of the discriminator; the paper's
                 `Adam(1e-4, beta_1=0.5, beta_2=0.9)` by default.
             **kwargs: As in `BetaVAE.compile`.
         """
@@ -118,7 +118,7 @@ class FactorVAE(BetaVAE):
     def total_correlation(self, z: tf.Tensor) -> tf.Tensor:
         """Returns the density-ratio estimate of the codes' total correlation, in nats.
 
-        Gradients flow to the codes and not to the discriminator.
+        Gradients flow to the codes, not to the discriminator.
 
         Args:
             z: Codes, (batch, latent_dim).
@@ -131,9 +131,9 @@ class FactorVAE(BetaVAE):
     def discriminator_loss(
         self, z: tf.Tensor, permuted: tf.Tensor, training: bool = False
     ) -> tf.Tensor:
-        """Returns the cross-entropy of telling codes from permuted codes, in nats.
+        """Returns the discriminator's cross-entropy on codes and permuted codes, in nats.
 
-        Gradients flow to the discriminator and not to the codes.
+        Gradients flow to the discriminator, not to the codes.
 
         Args:
             z: Codes, (batch, latent_dim).
@@ -148,11 +148,11 @@ class FactorVAE(BetaVAE):
         return 0.5 * tf.add_n(losses)
 
     def permute(self, z: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        """Returns the codes with each latent permuted over the batch on its own.
+        """Returns the codes with each latent permuted over the batch independently.
 
         Args:
             z: Codes, (batch, latent_dim).
-            seed: The pair of integers of TensorFlow's stateless random functions.
+            seed: A pair of integers for TensorFlow's stateless random functions.
         """
         order = tf.argsort(tf.random.stateless_uniform(tf.shape(z), seed), axis=0)
         return tf.transpose(tf.gather(tf.transpose(z), tf.transpose(order), batch_dims=1))
@@ -162,7 +162,7 @@ class FactorVAE(BetaVAE):
         images, y = _batches.unpacked(data)
         n = tf.shape(images)[0]
         half = (n + 1) // 2
-        # Of an odd number the middle image is in both halves, so that neither is empty.
+        # The middle image of an odd batch is in both halves, so neither is empty.
         x, x_other = images[:half], images[n - half :]
         y = None if y is None else y[:half]
         with tf.GradientTape() as tape:

@@ -13,10 +13,10 @@ from keras_betavae.models.beta_vae import BetaVAE
 
 
 class PairVAE(BetaVAE):
-    """Base of the models that are trained on pairs `(x, y)`: images, and a partner of each.
+    """Base of models that are trained on pairs `(x, y)` of images and their partners.
 
-    Of the latents that a pair is held to share, both images get one posterior. The loss is
-    then that of `BetaVAE` over all images of the batch.
+    In the latents that a pair shares, both images get the same posterior. The loss is that of
+    `BetaVAE` over all images of the batch.
     """
 
     def __init__(self, *args: Any, average: str, **kwargs: Any):
@@ -24,7 +24,7 @@ class PairVAE(BetaVAE):
         if average not in ("arithmetic", "product"):
             raise ValueError(f"average must be 'arithmetic' or 'product', got {average!r}")
         if self.objective.n_labels:
-            raise ValueError("objective must use no labels: the y of a batch are its partners")
+            raise ValueError("objective must use no labels: the y of a batch are the partners")
         self.average = average
 
     _fixed = BetaVAE._fixed | {"average", "shared"}
@@ -35,19 +35,19 @@ class PairVAE(BetaVAE):
 
         Args:
             first: q(z_j|x) of the first images, batch shape (batch, latent_dim).
-            second: q(z_j|x) of their partners, likewise.
+            second: q(z_j|x) of their partners, of the same shape.
         """
 
     def pair_posterior(self, x: tf.Tensor, y: tf.Tensor, training: bool = False) -> tfd.Independent:
-        """Returns the posteriors of pairs, one where they share a latent.
+        """Returns the posteriors of pairs, equal in the latents that they share.
 
         Args:
             x: Images, `(batch, *image_shape)`.
-            y: Their partners, likewise.
+            y: Their partners, of the same shape.
             training: Passed to the encoder.
 
         Returns:
-            Independent normals of batch shape (2 · batch,), first those of x, then those of y.
+            Independent normals of batch shape (2 · batch,): those of x, then those of y.
 
         Raises:
             ValueError: If there are no partners, or the two differ in shape.
@@ -65,7 +65,7 @@ class PairVAE(BetaVAE):
         return images, self._averaged(self.posterior(images, training=training)), None
 
     def _averaged(self, posterior: tfd.Independent) -> tfd.Independent:
-        """Returns the posteriors of interleaved pairs, the same one where they share a latent."""
+        """Returns the posteriors of interleaved pairs, equal in the latents that they share."""
         own = posterior.distribution
         means, variances = (tf.stack([v[0::2], v[1::2]]) for v in (own.mean(), own.variance()))
         scales = tf.sqrt(variances)
@@ -94,7 +94,7 @@ class PairVAE(BetaVAE):
         return super().fit(x, y, *args, **kwargs)
 
     def _interleaved(self, x, y):
-        """Returns each image followed by its partner, so that pairs stay together on a replica."""
+        """Returns each image followed by its partner, so a replica gets whole pairs."""
         if y is None:
             raise ValueError(
                 f"{type(self).__name__} is trained on pairs: fit(x, y), y being the partners of x, "
@@ -115,28 +115,28 @@ class PairVAE(BetaVAE):
 
 
 def _interleave(pairs: tf.Tensor) -> tf.Tensor:
-    """Returns (2, batch, ...) as (2 · batch, ...), the rows of a pair one after the other."""
+    """Returns (2, batch, ...) as (2 · batch, ...), with the rows of a pair adjacent."""
     return tf.reshape(tf.stack(tf.unstack(pairs), axis=1), (-1, *pairs.shape[2:]))
 
 
 @keras.saving.register_keras_serializable(package="keras_betavae")
 class AdaGVAE(PairVAE):
-    r"""Learns from pairs that differ in a few factors, not told which (Ada-GVAE).
+    r"""Learns from pairs that differ in a few unknown factors (Ada-GVAE).
 
     .. math::
         \delta_j = \mathrm{KL}\left(q(z_j|x) \,\|\, q(z_j|y)\right), \qquad
         z_j \text{ is shared if } \delta_j < \frac{\max_i \delta_i + \min_i \delta_i}{2}
 
-    The images of a pair get the average of their posteriors in the latents that they share,
-    and keep their own in the others.
+    In the latents that they share, the images of a pair get the average of their posteriors; in
+    the others they keep their own.
 
     Args:
         encoder: As in `BetaVAE`.
         decoder: As in `BetaVAE`.
-        objective: As in `BetaVAE`; paid on the posteriors after averaging.
+        objective: As in `BetaVAE`, computed from the averaged posteriors.
         likelihood: As in `BetaVAE`.
         average: `"arithmetic"`: means and variances are averaged (Ada-GVAE); `"product"`: the
-            normalised product of the two densities (Ada-ML-VAE).
+            normalized product of the two densities (Ada-ML-VAE).
         **kwargs: As in `BetaVAE`.
 
     Raises:
@@ -178,25 +178,25 @@ class AdaGVAE(PairVAE):
 
 @keras.saving.register_keras_serializable(package="keras_betavae")
 class GroupVAE(PairVAE):
-    r"""Learns from pairs that share given factors, which given latents hold (ML-VAE, GVAE).
+    r"""Learns from pairs that share known factors, encoded by given latents (ML-VAE, GVAE).
 
     .. math:: q(z_j|x, y) \propto q(z_j|x) \, q(z_j|y) \quad \text{for } j \text{ in } S
 
-    The latents in S hold what the images of a pair have in common, the others what each has of
-    its own.
+    The latents in S encode what the images of a pair have in common, the others what is specific
+    to each image.
 
     Args:
         encoder: As in `BetaVAE`.
         decoder: As in `BetaVAE`.
         shared: S, the latents that a pair shares, counted from 0.
-        average: `"product"`: the normalised product of the two densities (ML-VAE), whose
+        average: `"product"`: the normalized product of the two densities (ML-VAE), whose
             variance is 1 / (1/σ₁² + 1/σ₂²); `"arithmetic"`: means and variances are averaged
             (GVAE).
         **kwargs: As in `BetaVAE`.
 
     Raises:
-        ValueError: As `BetaVAE`; if `shared` does not hold latents, or some but not all;
-            if `average` is unknown or the objective uses labels.
+        ValueError: As `BetaVAE`; if `shared` is empty, has all latents or has unknown ones; if
+            `average` is unknown or the objective uses labels.
 
     References:
         Bouchacourt, Tomioka & Nowozin, Multi-Level Variational Autoencoder, AAAI 2018;

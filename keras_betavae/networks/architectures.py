@@ -10,7 +10,7 @@ class Dense:
     Attributes:
         encoder: Units of each ReLU layer of the encoder.
         decoder: Units of each tanh layer of the decoder.
-        source: Where they are published.
+        source: Publication.
     """
 
     encoder: tuple[int, ...]
@@ -20,16 +20,16 @@ class Dense:
 
 @dataclasses.dataclass(frozen=True)
 class Convolutional:
-    """Convolutions of stride 2 down to a few places, then dense layers; the decoder mirrors them.
+    """Convolutions of stride 2, then dense layers; the decoder mirrors them.
 
-    The layers are those published for 64×64, which is halved four times, to 4×4; `layers_for`
-    fits them to other sizes.
+    These are the layers published for 64×64, which is halved four times, to 4×4; `layers_for`
+    adapts them to other sizes.
 
     Attributes:
         filters: Filters of each convolution of the encoder, from the image to the code.
-        kernels: Side of each convolution's kernel; those of the decoder are all 4.
-        dense: Units of each dense layer, from the coarsest maps to the code.
-        source: Where they are published.
+        kernels: Side of each convolution's kernel; all kernels of the decoder have side 4.
+        dense: Units of each dense layer, from the coarsest feature maps to the code.
+        source: Publication.
     """
 
     filters: tuple[int, ...]
@@ -48,14 +48,14 @@ class Convolutional:
 
 @dataclasses.dataclass(frozen=True)
 class Broadcast:
-    """A code laid out on a grid, two kinds of convolutions, and a doubling of the side by each.
+    """A code broadcast to a grid, 3×3 convolutions, and transposed convolutions that double sides.
 
-    The grid is that of the coarsest maps but one, 8×8 for an image of 64×64.
+    The grid is that of the second coarsest feature maps, 8×8 for an image of 64×64.
 
     Attributes:
         filters: Filters of each 3×3 convolution on the grid.
-        doubling: Filters of each 4×4 transposed convolution of stride 2 but the last.
-        source: Where they are published.
+        doubling: Filters of each 4×4 transposed convolution of stride 2, except the last.
+        source: Publication.
     """
 
     filters: tuple[int, ...]
@@ -65,18 +65,18 @@ class Broadcast:
 
 @dataclasses.dataclass(frozen=True)
 class Patches:
-    """Images that come in as patches of pixels, and are drawn as patches of pixels.
+    """Networks that read and draw images as patches of pixels.
 
-    The decoder lays the code out on the grid of `Broadcast`.
+    The decoder broadcasts the code to the grid of `Broadcast`.
 
     Attributes:
-        patch: Side of the patches that the encoder's first convolution takes.
+        patch: Side of the patches of the encoder's first convolution.
         filters: Filters of that convolution, and of each 3×3 convolution of stride 2 after it.
-        dense: Units of the dense layer between the coarsest maps and the code.
-        units: Units of the layers that the decoder has at each place of the grid.
+        dense: Units of the dense layer between the coarsest feature maps and the code.
+        units: Units of the decoder's dense layers at each cell of the grid.
         mixing: Filters of the 3×3 convolution after them.
-        doubling: Filters of each 4×4 transposed convolution of stride 2 but the last.
-        source: Where they are published.
+        doubling: Filters of each 4×4 transposed convolution of stride 2, except the last.
+        source: Publication.
     """
 
     patch: int

@@ -1,10 +1,10 @@
-"""The convolutional networks: an image is halved to a few places, and doubled again.
+"""The convolutional networks.
 
-They take images of any height and width of at least 8. Each side is halved, and rounded up, until
-4 to 6 places are left; one that has as few stays while the other is halved. The layers nearest to
-the code are the published ones, and layers like the first are added or dropped next to the image.
-A decoder has the maps of its encoder: where a side was odd, the last place of the doubled one is
-cut off, which makes the convolution the transpose of the encoder's.
+They take images of any height and width of at least 8. Each layer halves the sides, rounding up; a
+side of 4 to 6 pixels stays as it is. The layers nearest to the code are the published ones, and
+layers like the first are added or dropped next to the image. A decoder has the feature maps of its
+encoder: if a side was odd, the last row or column of the doubled maps is cropped, which makes the
+convolution the transpose of the encoder's.
 """
 
 import math
@@ -35,9 +35,9 @@ from keras_betavae.networks.layers import (
 def conv_encoder(input_shape: Sequence[int], latent_dim: int) -> keras.Model:
     """Returns the encoder of Higgins et al. for chairs, faces and CelebA.
 
-    Filters 32, 32, 64, 64 of 4×4, then 256 dense units. These are the layers for 64×64, which is
-    halved to 4×4; other sizes are halved until each side has 4 to 6 places. The layers nearest to
-    the code stay, and layers like the first are added or dropped next to the image.
+    32, 32, 64 and 64 filters of 4×4, then 256 dense units. These are the layers for 64×64, which
+    is halved to 4×4. Other sizes are halved until each side has 4 to 6 pixels: layers like the
+    first are added or dropped next to the image.
 
     Args:
         input_shape: (height, width, channels), height and width at least 8.
@@ -57,7 +57,7 @@ def conv_encoder(input_shape: Sequence[int], latent_dim: int) -> keras.Model:
 
 
 def conv_decoder(latent_dim: int, output_shape: Sequence[int]) -> keras.Model:
-    """Returns the mirror of `conv_encoder`, whose kernels are all 4×4.
+    """Returns the mirror of `conv_encoder`, with 4×4 kernels only.
 
     Args:
         latent_dim: Number of latents, at least 1.
@@ -77,7 +77,7 @@ def conv_decoder(latent_dim: int, output_shape: Sequence[int]) -> keras.Model:
 
 
 def burgess_encoder(input_shape: Sequence[int], latent_dim: int) -> keras.Model:
-    """Returns the encoder of Burgess et al.: 32 filters of 4×4 each, then 256, 256 dense units.
+    """Returns the encoder of Burgess et al.: layers of 32 filters of 4×4, then 256, 256 units.
 
     Args:
         input_shape: As in `conv_encoder`.
@@ -117,7 +117,7 @@ def burgess_decoder(latent_dim: int, output_shape: Sequence[int]) -> keras.Model
 
 
 def locatello_encoder(input_shape: Sequence[int], latent_dim: int) -> keras.Model:
-    """Returns the encoder of Locatello et al.: `conv_encoder`, but its last two kernels are 2×2.
+    """Returns the encoder of Locatello et al.: `conv_encoder` with two last kernels of 2×2.
 
     Args:
         input_shape: As in `conv_encoder`.
@@ -139,12 +139,12 @@ def locatello_encoder(input_shape: Sequence[int], latent_dim: int) -> keras.Mode
 
 
 def broadcast_decoder(latent_dim: int, output_shape: Sequence[int]) -> keras.Model:
-    """Returns a decoder that receives the coordinates of each place with the code.
+    """Returns a decoder that gets the coordinates of each grid cell with the code.
 
-    Other decoders must learn every position separately. Here the code is laid with the
-    coordinates on a grid, 8×8 for an image of 64×64, where two 3×3 convolutions have 64 filters;
-    transposed 4×4 ones of 32 double the sides. A latent that is compared with a coordinate moves
-    what is drawn, so positions are found early and align with latents.
+    Other decoders must learn each position separately. Here the code and the coordinates are
+    broadcast to a grid, 8×8 for an image of 64×64, followed by two 3×3 convolutions with 64
+    filters; transposed 4×4 convolutions with 32 filters double the sides. Comparing a latent
+    with a coordinate moves the object, so positions are found early and align with latents.
 
     Args:
         latent_dim: Number of latents, at least 1.
@@ -154,15 +154,15 @@ def broadcast_decoder(latent_dim: int, output_shape: Sequence[int]) -> keras.Mod
         ValueError: As `conv_encoder`.
 
     References:
-        Watters et al., Spatial Broadcast Decoder, 2019, whose grid is the whole image; a grid
-        of 8×8 costs a CPU far less (Locatello et al., Slot Attention, NeurIPS 2020).
+        Watters et al., Spatial Broadcast Decoder, 2019, whose grid is the whole image; a grid of
+        8×8 is much faster on a CPU (Locatello et al., Slot Attention, NeurIPS 2020).
 
     Example:
         >>> broadcast_decoder(10, (64, 64, 3)).output_shape
         (None, 64, 64, 3)
     """
     maps = map_sizes(output_shape, latent_dim)
-    finer = maps[: max(1, len(maps) - 1)]  # The grid is that of the coarsest maps but one.
+    finer = maps[: max(1, len(maps) - 1)]  # The grid is that of the second coarsest feature maps.
     z = keras.Input((latent_dim,), name="z")
     h = SpatialBroadcast(finer[-1][1])(z)
     for width in BROADCAST.filters:
@@ -172,10 +172,10 @@ def broadcast_decoder(latent_dim: int, output_shape: Sequence[int]) -> keras.Mod
 
 
 def patch_encoder(input_shape: Sequence[int], latent_dim: int) -> keras.Model:
-    """Returns an encoder that begins with patches and knows where in the image they are.
+    """Returns an encoder of patches with their coordinates.
 
-    32 filters on patches of 4×4, to which the coordinates are added, then 64 of 3×3 and stride 2
-    down to the coarsest maps, then 256 dense units.
+    32 filters on patches of 4×4, to which the coordinates are added, then 64 filters of 3×3 with
+    stride 2 down to the coarsest feature maps, then 256 dense units.
 
     Args:
         input_shape: As in `conv_encoder`.
@@ -188,7 +188,7 @@ def patch_encoder(input_shape: Sequence[int], latent_dim: int) -> keras.Model:
         >>> patch_encoder((64, 64, 1), latent_dim=10).count_params()
         324660
     """
-    maps = map_sizes(input_shape, latent_dim, least=2)  # A patch halves twice.
+    maps = map_sizes(input_shape, latent_dim, least=2)  # A patch replaces two halvings.
     image = keras.Input(tuple(input_shape), name="image")
     first, other = PATCHES.filters
     side = PATCHES.patch
@@ -201,13 +201,13 @@ def patch_encoder(input_shape: Sequence[int], latent_dim: int) -> keras.Model:
 
 
 def patch_decoder(latent_dim: int, output_shape: Sequence[int]) -> keras.Model:
-    """Returns a broadcast decoder that draws patches, which is cheaper on a CPU.
+    """Returns a broadcast decoder that draws patches, which is faster on a CPU.
 
-    The code is laid with the coordinates on the grid of `broadcast_decoder`. At each place dense
-    layers of 128 and 64 units see them; then come a 3×3 convolution of 64 filters, transposed 4×4
-    ones of 32 that double the sides, and a last one whose channels are the pixels of 2×2 patches.
-    The first two latents begin as shifts of the grid (`layers.Translations`), so that positions are
-    found along them.
+    The code and the coordinates are broadcast to the grid of `broadcast_decoder`. Dense layers of
+    128 and 64 units at each cell are followed by a 3×3 convolution with 64 filters, transposed 4×4
+    convolutions with 32 filters that double the sides, and a last one whose channels are the pixels
+    of 2×2 patches. The first two latents are initialized as shifts of the grid
+    (`layers.Translations`), so positions align with them.
 
     Args:
         latent_dim: Number of latents, at least 1.
@@ -217,7 +217,7 @@ def patch_decoder(latent_dim: int, output_shape: Sequence[int]) -> keras.Model:
         ValueError: As `conv_encoder`.
 
     References:
-        As `broadcast_decoder`; Shi et al., CVPR 2016, for the patches.
+        As in `broadcast_decoder`; Shi et al., CVPR 2016, for the patches.
 
     Example:
         >>> patch_decoder(10, (64, 64, 1)).output_shape
@@ -277,7 +277,7 @@ def _doubled(
     filters: Sequence[int],
     maps: Sequence[tuple[tuple[int, int], tuple[int, int]]],
 ) -> KerasTensor:
-    """Returns maps that go back through the halvings of `maps`, the coarsest one first."""
+    """Returns feature maps that undo the halvings of `maps`, starting with the coarsest."""
     for width, (larger, smaller) in zip(filters, maps, strict=True):
         h = layers.Conv2DTranspose(
             width, 4, strides=_strides(larger, smaller), padding="same", activation="relu"
@@ -293,7 +293,7 @@ def _params(h: KerasTensor, output_shape: Sequence[int]) -> KerasTensor:
 
 
 def _cut(h: KerasTensor, shape: Sequence[int], dtype: str | None = None) -> KerasTensor:
-    """Returns maps without the last row or column that is too many, if any is."""
+    """Returns feature maps without a surplus last row or column."""
     bottom, right = h.shape[1] - shape[0], h.shape[2] - shape[1]
     if not bottom and not right:
         return h

@@ -65,7 +65,7 @@ def dense_decoder(
 
 
 def discriminator(latent_dim: int, units: Sequence[int] = (1000,) * 6) -> keras.Model:
-    """Returns FactorVAE's discriminator: logits of "a code" and of "a permuted code".
+    """Returns FactorVAE's discriminator, with the logits of "a code" and "a permuted code".
 
     Args:
         latent_dim: Number of latents, at least 1.
@@ -94,7 +94,7 @@ def discriminator(latent_dim: int, units: Sequence[int] = (1000,) * 6) -> keras.
 
 
 def stacked(h: KerasTensor, units: Sequence[int], activation: str) -> KerasTensor:
-    """Returns the output of dense layers, one after the other."""
+    """Returns the output of a stack of dense layers."""
     for width in units:
         h = layers.Dense(width, activation=activation)(h)
     return h

@@ -1,4 +1,4 @@
-"""Which shapes networks take, and whether an encoder and a decoder fit each other."""
+"""Shapes of networks, and checks that an encoder and a decoder fit each other."""
 
 import itertools
 from collections.abc import Sequence
@@ -8,29 +8,30 @@ import keras
 from keras import layers
 
 SMALLEST = 8
-"""The shortest side that the convolutional networks take."""
+"""The smallest side of the convolutional networks' images."""
 COARSEST = 6
-"""The most places that a side of the coarsest maps has."""
+"""The largest side of the coarsest feature maps."""
 
 
 def map_sizes(
     shape: Sequence[int], latent_dim: int, least: int = 1
 ) -> list[tuple[tuple[int, int], tuple[int, int]]]:
-    """Returns how the maps of an image become smaller, from the image to the coarsest.
+    """Returns the sizes of the feature maps, from the image to the coarsest.
 
-    Each side is halved, and rounded up, until 4 to 6 places are left. A side that has as few
-    stays while the other is halved further.
+    Each side is halved, rounding up, until 4 to 6 pixels are left. A side of that length stays
+    as it is while the other is halved further.
 
     Args:
         shape: (height, width, channels).
-        latent_dim: Number of latents, which is checked as well.
-        least: Halvings that every side has, however short it is.
+        latent_dim: Number of latents, which is also checked.
+        least: Minimum number of halvings of each side.
 
     Returns:
         The (height, width) before and after each halving.
 
     Raises:
-        ValueError: If the convolutional networks do not take the shape, or `latent_dim` is below 1.
+        ValueError: If the convolutional networks do not support the shape, or `latent_dim` is
+            below 1.
 
     Example:
         >>> map_sizes((28, 44, 1), latent_dim=10)
@@ -52,7 +53,7 @@ def map_sizes(
 
 
 def check_positive(shape: Sequence[int], latent_dim: int) -> None:
-    """Checks that there are pixels and latents.
+    """Checks that the numbers of pixels and latents are positive.
 
     Raises:
         ValueError: If `latent_dim` or a dimension is below 1.
@@ -64,13 +65,13 @@ def check_positive(shape: Sequence[int], latent_dim: int) -> None:
 
 
 def fitting_shapes(encoder: keras.Model, decoder: keras.Model) -> tuple[tuple[int, ...], int]:
-    """Returns (image_shape, latent_dim) that both networks agree on.
+    """Returns (image_shape, latent_dim) of both networks.
 
     Raises:
         ValueError: If they are not an encoder and a decoder of the same images and codes.
     """
     for name, network in (("encoder", encoder), ("decoder", decoder)):
-        # Keras knows no shapes of a subclassed model, and none of one that is not built.
+        # Keras does not know the shapes of a subclassed model, or of a model that is not built.
         if getattr(network, "output_shape", None) is None:
             raise ValueError(
                 f"{name} must be a functional model, got a {type(network).__name__}, whose shapes "
@@ -101,7 +102,7 @@ def fitting_shapes(encoder: keras.Model, decoder: keras.Model) -> tuple[tuple[in
 
 
 def are_dense(*models: keras.Model) -> bool:
-    """Returns whether the models hold dense layers, and others that only reshape or rescale."""
+    """Returns whether the models have only dense layers and layers that reshape or rescale."""
     kinds = (
         layers.InputLayer,
         layers.Flatten,
@@ -117,9 +118,9 @@ def are_dense(*models: keras.Model) -> bool:
 
 
 def last_activation(network: keras.Model) -> str | None:
-    """Returns the name of the activation that a network ends in, None if it is not known.
+    """Returns the name of a network's last activation, or None if it is not known.
 
-    Layers that only reshape or cut are passed over.
+    Layers that only reshape or crop are skipped.
     """
     tensor: Any = getattr(network, "output", None)
     while isinstance(tensor, keras.KerasTensor):

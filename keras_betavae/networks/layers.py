@@ -1,4 +1,4 @@
-"""Layers that Keras does not have, or computes slower."""
+"""Layers that Keras lacks, or computes more slowly."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,14 +9,14 @@ import tensorflow as tf
 
 
 def _coordinates(height: int, width: int) -> np.ndarray:
-    """Returns (x_j, y_i) of each place (i, j), (height, width, 2)."""
+    """Returns (x_j, y_i) of each cell (i, j), (height, width, 2)."""
     x, y = np.linspace(-1.0, 1.0, width), np.linspace(-1.0, 1.0, height)
     return np.stack(np.meshgrid(x, y), axis=-1)
 
 
 @keras.saving.register_keras_serializable(package="keras_betavae")
 class SpatialBroadcast(keras.layers.Layer):
-    r"""Repeats a code at every place of a grid, with the place's coordinates.
+    r"""Repeats a code at each cell of a grid, with the cell's coordinates.
 
     .. math::
         h_{ij} = (z, \; x_j, \; y_i), \qquad
@@ -58,18 +58,18 @@ class SpatialBroadcast(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="keras_betavae")
 class Translations(keras.initializers.Initializer):
-    r"""Glorot's uniform weights, but the first two latents begin as shifts of the grid.
+    r"""Glorot's uniform initializer, with the first two latents initialized as shifts of the grid.
 
     For a dense layer on the output of `SpatialBroadcast`, (z, x_j, y_i):
 
     .. math:: W_{z_1} = W_x, \qquad W_{z_2} = W_y
 
-    so that the layer sees x_j + z_1 and y_i + z_2. What moves in the images is then found along
-    these two latents, where it is otherwise found along any two directions. With a single latent,
-    it is the shift along x.
+    The layer then depends on x_j + z_1 and y_i + z_2. So these two latents encode the position of
+    moving objects, which is otherwise encoded along any two directions. A single latent is
+    initialized as the shift along x.
 
     Args:
-        seed: Of the other weights.
+        seed: Seed of the other weights.
 
     Example:
         >>> kernel = Translations()((12, 128))
@@ -94,7 +94,7 @@ class Translations(keras.initializers.Initializer):
 
 @keras.saving.register_keras_serializable(package="keras_betavae")
 class Coordinates(keras.layers.Layer):
-    r"""Adds the coordinates of each place to its channels.
+    r"""Adds the coordinates of each cell to its channels.
 
     .. math::
         h'_{ij} = (h_{ij}, \; x_j, \; y_i), \qquad
@@ -118,7 +118,7 @@ class Coordinates(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="keras_betavae")
 class DepthToSpace(keras.layers.Layer):
-    r"""Lays the channels of each place out as a square of pixels.
+    r"""Rearranges the channels of each cell into a square of pixels.
 
     .. math:: y_{si+u, \, sj+v, \, c} = x_{i, \, j, \, (su + v) C + c}, \qquad 0 \le u, v < s
 
@@ -155,22 +155,20 @@ class DepthToSpace(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="keras_betavae")
 class Conv2DTranspose(keras.layers.Conv2DTranspose):
-    r"""`keras.layers.Conv2DTranspose` of kernel 4, stride 2 and "same" padding, for few filters.
+    r"""`keras.layers.Conv2DTranspose` with kernel 4, stride 2 and "same" padding, for few filters.
 
     .. math::
         y_{mn} = b + \sum_{2i+u-1=m} \; \sum_{2j+v-1=n} K_{uv} \, x_{ij}, \qquad 0 \le u, v < 4
 
-    Training on a CPU it takes one matrix product, whose 4×4 patches are then added where they
-    overlap, compiled by XLA: the general convolution leaves most of the machine idle when there
-    are few filters to make. The gradients, and all else, are Keras's.
-
-    A file of weights fits this layer and Keras's alike.
+    In training on a CPU, it computes one matrix product and adds the overlapping 4×4 patches,
+    compiled by XLA: the general convolution is inefficient for few filters. Otherwise, and for
+    gradients, it is Keras's layer. Weight files are interchangeable with Keras's layer.
 
     Args:
-        filters: Channels of the output; one to three are worth this layer.
-        kernel_size: (4, 4), the only one supported.
-        strides: (2, 2), the only ones supported.
-        padding: "same", the only one supported.
+        filters: Channels of the output; the layer is faster for one to three.
+        kernel_size: Only (4, 4) is supported.
+        strides: Only (2, 2) is supported.
+        padding: Only "same" is supported.
         **kwargs: As in `keras.layers.Conv2DTranspose`.
 
     Raises:
@@ -243,7 +241,7 @@ def _overlap_add(x, kernel):
 
 
 def _overlapped(patches, axis, patch_axis):
-    """Adds patches of 4 that lie 2 apart and begin 1 before the image; 2 per patch remain."""
+    """Adds overlapping patches of 4 at a distance of 2, which begin 1 before the image."""
     first, second, third, fourth = tf.unstack(patches, axis=patch_axis)
     length = patches.shape[axis]
 

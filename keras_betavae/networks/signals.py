@@ -1,4 +1,4 @@
-"""Convolutional networks for signals: a length is halved, and doubled again."""
+"""Convolutional networks for signals."""
 
 import math
 from collections.abc import Sequence
@@ -11,23 +11,23 @@ from keras_betavae.networks.dense import gaussian_head, stacked
 from keras_betavae.networks.fitting import check_positive
 
 SHORTEST = 8
-"""Signals are halved until they are at most this long."""
+"""Signals are halved until they have at most this length."""
 KERNEL = 4
 
 
 def conv1d_encoder(input_shape: Sequence[int], latent_dim: int) -> keras.Model:
     """Returns a convolutional encoder of signals.
 
-    Convolutions of kernel 4 and stride 2, of 32, 32, 64, 64, 64, ... filters, until the signal is
-    at most 8 long, then 256 dense units: `conv_encoder` along one axis. Where a length is odd, the
-    half is rounded up.
+    Convolutions with kernel 4, stride 2 and 32, 32, 64, 64, 64, ... filters, until the length is at
+    most 8, then 256 dense units: `conv_encoder` along one axis. Half of an odd length is rounded
+    up.
 
     Args:
         input_shape: (length, channels), length at least 8.
         latent_dim: Number of latents, at least 1.
 
     Raises:
-        ValueError: If the shape is another, or `latent_dim` is below 1.
+        ValueError: If the shape is not supported, or `latent_dim` is below 1.
 
     Example:
         >>> conv1d_encoder((256, 1), latent_dim=6).output_shape
@@ -78,7 +78,7 @@ def conv1d_decoder(latent_dim: int, output_shape: Sequence[int]) -> keras.Model:
 
 
 def _filters(number: int) -> int:
-    """Returns the filters of the encoder's convolution of a number, from the signal on."""
+    """Returns the filters of the encoder's convolution with the given index."""
     return CONV.filters[min(number, len(CONV.filters) - 1)]
 
 

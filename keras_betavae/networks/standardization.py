@@ -1,4 +1,4 @@
-"""Networks that standardize what they take, and return it in its own units."""
+"""Networks that standardize their input and undo it in their output."""
 
 from collections.abc import Sequence
 
@@ -10,21 +10,21 @@ from keras import layers
 def standardized(
     encoder: keras.Model, decoder: keras.Model, mean: Sequence[float], std: Sequence[float]
 ) -> tuple[keras.Model, keras.Model]:
-    r"""Returns networks that see standardized values, while the model keeps the data's own units.
+    r"""Returns networks that work on standardized values in a model with the data's own units.
 
     .. math::
         q(z|x) = q\left(z \,\middle|\, \frac{x - \mu}{s}\right), \qquad
         m(z) = \mu + s \, \mathrm{decoder}(z)
 
-    The mean μ and the deviation s of each column or channel are part of the networks, and so of
-    every file and SavedModel. With `Gaussian(learnt=True, units=std)`, reconstructions, `elbo` and
-    `log_likelihood` are in the data's own units.
+    The mean μ and the standard deviation s of each column or channel are part of the networks, and
+    so of every file and SavedModel. With `Gaussian(learnt=True, units=std)`, reconstructions,
+    `elbo` and `log_likelihood` are in the data's own units.
 
     Args:
-        encoder: Takes standardized values.
-        decoder: Returns the mean of standardized values.
-        mean: μ, (columns,) or (channels,), of `ImageDataset.mean_and_std`.
-        std: s, likewise, above 0.
+        encoder: Encoder of standardized values.
+        decoder: Decoder that returns the mean of standardized values.
+        mean: μ, (columns,) or (channels,), from `ImageDataset.mean_and_std`.
+        std: s, of the same shape, above 0.
 
     Returns:
         The encoder and the decoder.

@@ -1,4 +1,4 @@
-"""What is added to the reconstruction term: the weight of the information in the code."""
+"""Objectives: the regularizers that are added to the reconstruction loss."""
 
 from keras_betavae.objectives.base import (
     Cost,

@@ -1,4 +1,4 @@
-"""What every objective is, and the KL that most are made of."""
+"""The base of all objectives, and the KL that most of them use."""
 
 import abc
 from collections.abc import Mapping
@@ -12,16 +12,16 @@ from keras_betavae._utils.checks import SetOnce, made_from_config
 
 
 class Sample(NamedTuple):
-    """What an objective sees of one training step.
+    """The tensors of one training step that an objective gets.
 
     Attributes:
         posterior: q(z|x), batch shape (batch,), event shape (latent_dim,).
         prior: p(z), event shape (latent_dim,).
         z: A sample of the posterior, (batch, latent_dim).
         step: The training steps done before this one, an integer scalar.
-        reconstruction_loss: The batch mean of -log p(x|z) in nats, without a gradient.
+        reconstruction_loss: The batch mean of -log p(x|z) in nats, without gradient.
         labels: The y of `(x, y)` batches, (batch, n_labels), for an objective that asks for
-            labels; None if the batch has none.
+            labels; None if the batch has no labels.
     """
 
     posterior: tfd.Independent
@@ -33,33 +33,33 @@ class Sample(NamedTuple):
 
 
 class Cost(NamedTuple):
-    """What an objective returns.
+    """The result of an objective.
 
     Attributes:
         loss: The scalar that is added to the reconstruction term, in nats.
-        logs: Scalars worth watching, by the names in `Objective.log_names`.
+        logs: Scalars to report, by the names in `Objective.log_names`.
         state: The objective's next state, with the names of `Objective.initial_state`.
     """
 
     loss: tf.Tensor
-    logs: Mapping[str, tf.Tensor] = {}  # Not a read-only one: a `tf.function` could not return it.
+    logs: Mapping[str, tf.Tensor] = {}  # A `tf.function` could not return a read-only mapping.
     state: Mapping[str, tf.Tensor] = {}
 
 
 class Objective(SetOnce, abc.ABC):
-    """Base of all objectives: a weightless, pure function of one training step's tensors.
+    """Base of all objectives: a pure function of one training step's tensors, without weights.
 
-    With several replicas (`tf.distribute`) the model gathers these tensors, so that every
-    objective sees the global batch, the same on each replica, and need not know of replicas.
+    With several replicas (`tf.distribute`) the model gathers these tensors, so every objective
+    gets the global batch, the same on each replica.
 
     A subclass implements `__call__` and `get_config` and is registered with
     `keras.saving.register_keras_serializable`. Its attributes are set once, in the constructor:
-    a compiled step would not see a later change. A weight that changes is a schedule; a number
-    that depends on what came before is state, which the model keeps as variables, saves, and
-    passes to the next step.
+    a compiled step would not see a later change. Use a schedule for a weight that changes, and
+    state for a number that depends on earlier steps: the model keeps the state in variables,
+    saves it, and passes it to the next step.
 
     Attributes:
-        n_labels: How many labels an image has; if not 0, `Sample.labels` holds the y of the
+        n_labels: Number of labels per image; if not 0, `Sample.labels` holds the y of the
             `(x, y)` batches.
     """
 
@@ -67,7 +67,7 @@ class Objective(SetOnce, abc.ABC):
 
     @abc.abstractmethod
     def __call__(self, sample: Sample, state: Mapping[str, tf.Tensor]) -> Cost:
-        """Returns the cost of one step; it is called once a step.
+        """Returns the cost of one step; called once per step.
 
         Args:
             sample: The step's tensors.
@@ -75,7 +75,7 @@ class Objective(SetOnce, abc.ABC):
         """
 
     def initial_state(self) -> dict[str, float]:
-        """Returns the state before the first step, none for most objectives."""
+        """Returns the state before the first step; empty for most objectives."""
         return {}
 
     @property
@@ -85,35 +85,35 @@ class Objective(SetOnce, abc.ABC):
 
     @property
     def charts(self) -> dict[str, tuple[str, ...]]:
-        """Charts that are worth drawing: names of `fit`'s logs by the chart's title."""
+        """Charts for TensorBoard: names of `fit`'s logs, by the chart's title."""
         return {}
 
     def open_latents(self, step: tf.Tensor | int, latent_dim: int) -> tf.Tensor | None:
         """Returns 1 for the latents that the model uses at a step, 0 for others, (latent_dim,).
 
-        A closed latent's posterior is the prior, and the decoder sees 0. None stands for all open,
-        at every step.
+        The posterior of a closed latent is the prior, and the decoder gets 0. None means that all
+        latents are open at every step.
         """
         del step, latent_dim
         return None
 
     def for_data(self, n_images: int) -> Self:
-        """Returns the objective fitted to a data set of so many images; most need no fitting."""
+        """Returns the objective for a data set of `n_images` images; most do not depend on it."""
         del n_images
         return self
 
     def fits_data(self, n_images: int) -> bool:
-        """Returns whether the objective can be used for a data set of so many images as it is."""
+        """Returns whether the objective is right for a data set of `n_images` images."""
         del n_images
         return True
 
     def labels_are_sound(self, labels: tf.Tensor | None) -> tf.Tensor | bool:
-        """Returns whether a batch's labels are in range; a step where they are not is refused."""
+        """Returns whether a batch's labels are in range; otherwise the step is rejected."""
         del labels
         return True
 
     def advice(self, logs: Mapping[str, float], first_step: int, last_step: int) -> str | None:
-        """Returns a warning about an epoch, None if there is nothing to warn of.
+        """Returns a warning about an epoch, or None.
 
         Args:
             logs: The epoch's means, as `fit` reports them.
@@ -136,52 +136,52 @@ class Objective(SetOnce, abc.ABC):
             ValueError: If it is out of range, or the dictionary is otherwise wrong.
         """
         with made_from_config(cls.__name__):
-            # Schedules, and objectives within objectives, are dictionaries there.
+            # Schedules and nested objectives are dictionaries in it.
             return cls(**keras.saving.deserialize_keras_object(config))
 
 
 class Wrapper(Objective):
-    """An objective that adds to another, whose answers it passes on.
+    """An objective that adds to an inner objective and forwards its methods.
 
     Attributes:
-        objective: The other.
+        objective: The inner objective.
     """
 
     objective: Objective
 
     def initial_state(self) -> dict[str, float]:
-        """Returns that of the other objective."""
+        """Returns that of the inner objective."""
         return self.objective.initial_state()
 
     @property
     def log_names(self) -> tuple[str, ...]:
-        """Those of the other objective."""
+        """Those of the inner objective."""
         return self.objective.log_names
 
     @property
     def charts(self) -> dict[str, tuple[str, ...]]:
-        """Those of the other objective."""
+        """Those of the inner objective."""
         return self.objective.charts
 
     def open_latents(self, step: tf.Tensor | int, latent_dim: int) -> tf.Tensor | None:
-        """Returns those of the other objective."""
+        """Returns those of the inner objective."""
         return self.objective.open_latents(step, latent_dim)
 
     def for_data(self, n_images: int) -> Self:
-        """Returns the objective with the other one fitted to a data set of so many images."""
+        """Returns the objective with the inner one for a data set of `n_images` images."""
         fitted = keras.saving.serialize_keras_object(self.objective.for_data(n_images))
         return self.from_config({**self.get_config(), "objective": fitted})
 
     def fits_data(self, n_images: int) -> bool:
-        """Returns whether the other objective can be used for a data set of so many images."""
+        """Returns whether the inner objective is right for a data set of `n_images` images."""
         return self.objective.fits_data(n_images)
 
     def labels_are_sound(self, labels: tf.Tensor | None) -> tf.Tensor | bool:
-        """Returns what the other objective says of the labels."""
+        """Returns whether the inner objective accepts the labels."""
         return self.objective.labels_are_sound(labels)
 
     def advice(self, logs: Mapping[str, float], first_step: int, last_step: int) -> str | None:
-        """Returns that of the other objective."""
+        """Returns that of the inner objective."""
         return self.objective.advice(logs, first_step, last_step)
 
 
@@ -213,6 +213,6 @@ def mean_kl(posterior: tfd.Independent, prior: tfd.Independent) -> tf.Tensor:
 
 
 def batch_mean(values: tf.Tensor) -> tf.Tensor:
-    """Returns the mean over the batch; zeros if it is empty, as on a surplus replica."""
+    """Returns the mean over the batch; zeros if it is empty, as on a spare replica."""
     size = tf.cast(tf.shape(values)[0], values.dtype)
     return tf.math.divide_no_nan(tf.reduce_sum(values, axis=0), size)

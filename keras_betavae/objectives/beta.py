@@ -1,4 +1,4 @@
-"""β-VAE: the KL as a whole is weighted."""
+"""β-VAE: the KL is weighted by β."""
 
 from collections.abc import Mapping
 
@@ -22,11 +22,11 @@ class Beta(Objective):
 
     .. math:: R = \beta \, \mathbb{E}_x \, \mathrm{KL}\left(q(z|x) \,\|\, p(z)\right)
 
-    β = 1 gives the negative evidence lower bound; a larger β buys independent
-    latents with reconstruction.
+    β = 1 gives the negative evidence lower bound; a larger β favors independent latents
+    over reconstruction.
 
     Args:
-        beta: Weight of the KL in nats, at least 0, or a schedule.
+        beta: β, weight of the KL in nats, at least 0, or a schedule.
 
     Raises:
         ValueError: If `beta` is negative or not finite.
@@ -45,7 +45,7 @@ class Beta(Objective):
 
     @classmethod
     def from_normalized(cls, beta_norm: float, input_size: int, latent_dim: int) -> "Beta":
-        r"""Creates the objective from the papers' normalized weight.
+        r"""Creates the objective from the paper's normalized weight.
 
         .. math:: \beta = \beta_\mathrm{norm} \, N / M
 

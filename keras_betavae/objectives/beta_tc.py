@@ -1,4 +1,4 @@
-"""β-TCVAE: the KL in three parts, each with its own weight."""
+"""β-TCVAE: three parts of the KL, each with its own weight."""
 
 from collections.abc import Mapping
 from typing import Self
@@ -22,40 +22,40 @@ _PARTS = ("mutual_information", "total_correlation", "dimension_wise_kl")
 
 @keras.saving.register_keras_serializable(package="keras_betavae")
 class BetaTC(Objective):
-    r"""Weighs three parts of the KL: mutual information, total correlation, the rest (β-TCVAE).
+    r"""Weighs mutual information, total correlation and dimension-wise KL (β-TCVAE).
 
     .. math::
         R = \alpha \, \mathbb{E}\left[\log \frac{q(z|x)}{q(z)}\right]
         + \beta \, \mathbb{E}\left[\log \frac{q(z)}{\prod_j q(z_j)}\right]
         + \gamma \, \mathbb{E}\left[\sum_j \log \frac{q(z_j)}{p(z_j)}\right]
 
-    α = β = γ = 1 is the KL in expectation. The aggregated posterior q(z) is estimated from the
+    α = β = γ = 1 gives the KL in expectation. The aggregated posterior q(z) is estimated from the
     batch, q(z(x_i)) ≈ Σ_k w_ik q(z(x_i)|x_k), and so is each q(z_j), with N images in the data
     and B in the batch, drawn without replacement:
 
-    - `"mss"`, stratified: w_ii = 1/N; 1/(B−1) for the others but the next in the batch
-      (k = i + 1, cyclically), which has 1/(B−1) − 1/N. Each row sums to 1 and the estimate of
-      q is unbiased; that of log q is low by Jensen's inequality.
+    - `"mss"`, stratified: w_ii = 1/N, w_ik = 1/(B−1) − 1/N for the next image of the batch
+      (k = i + 1, cyclically), and 1/(B−1) for the others. Each row sums to 1 and the estimate
+      of q is unbiased; the estimate of log q is too low, by Jensen's inequality.
     - `"mws"`, weighted: w_ik = 1/(N B), a lower bound.
 
-    A batch of a single image counts as if q(z) were q(z|x). On several replicas the estimate is
-    that of the global batch; each replica works on its lot of the rows.
+    For a batch of one image, q(z) is taken to be q(z|x). With several replicas the estimate uses
+    the global batch; each replica computes a share of the rows.
 
     Args:
         alpha: α, weight of the mutual information of image and code, or a schedule.
         beta: β, weight of the total correlation, or a schedule.
         gamma: γ, weight of the dimension-wise KL, or a schedule.
-        n_data: N, the number of images in the data set, at least that of a batch.
+        n_data: N, the number of images in the data set, at least the batch size.
         sampling: `"mss"` or `"mws"`.
 
     Raises:
-        ValueError: If a weight is negative or not finite, `n_data` below 1 or below the
-            batch, or `sampling` unknown.
+        ValueError: If a weight is negative or not finite, `n_data` is below 1 or below the batch
+            size, or `sampling` is unknown.
 
     References:
         Chen et al., Isolating Sources of Disentanglement in Variational Autoencoders,
-        NeurIPS 2018. Published code sets the wrong entries of
-        the stratified weights; these are the paper's.
+        NeurIPS 2018. The stratified weights are those of the paper; published code sets other
+        entries.
 
     Example:
         >>> BetaTC(beta=6.0, n_data=737_280).sampling
@@ -118,17 +118,17 @@ class BetaTC(Objective):
         batch_size: tf.Tensor | int,
         rows: tuple[tf.Tensor | int, tf.Tensor | int] | None = None,
     ) -> tf.Tensor:
-        """Returns log w, the logarithms of the weights of q(z|x_k) in q(z(x_i)).
+        """Returns log w, the log-weights of q(z|x_k) in q(z(x_i)).
 
         Args:
             batch_size: B, at most N.
-            rows: The first row, and that after the last; None for all.
+            rows: The first row, and the row after the last; None for all.
 
         Returns:
             A tensor (rows, B), a row per code.
 
         Raises:
-            ValueError: If the batch is known to be larger than the data set.
+            ValueError: If the batch is larger than the data set.
         """
         known = tf.get_static_value(batch_size)
         if known is not None and known > self.n_data:

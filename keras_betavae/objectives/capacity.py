@@ -1,4 +1,4 @@
-"""Controlled capacity: the KL is held at a target that rises over training."""
+"""Controlled capacity: the KL is held at a target that rises during training."""
 
 from collections.abc import Mapping
 
@@ -19,19 +19,18 @@ from keras_betavae.objectives.schedules import (
 
 @keras.saving.register_keras_serializable(package="keras_betavae")
 class Capacity(Objective):
-    r"""Holds the KL at a capacity that grows over training (controlled capacity).
+    r"""Holds the KL at a capacity that rises during training (controlled capacity).
 
     .. math::
         R = \gamma \, \left| \mathbb{E}_x \, \mathrm{KL}\left(q(z|x) \,\|\, p(z)\right)
         - C(t) \right|, \qquad
         C(t) = C_\mathrm{min} + (C_\mathrm{max} - C_\mathrm{min}) \min(t / T, 1)
 
-    The KL inside the bars is the batch's mean (on several replicas, the global batch's).
-    Its authors advise to choose γ such that the KL stays within 1 nat of C, and C_max
-    as the KL that good reconstructions need.
+    The KL inside the bars is the mean over the (global) batch. The authors advise to choose γ so
+    that the KL stays within 1 nat of C, and C_max as the KL that good reconstructions need.
 
     Args:
-        gamma: Weight of the distance, at least 0, or a schedule.
+        gamma: γ, weight of the distance, at least 0, or a schedule.
         max_capacity: C_max in nats, at least `min_capacity`.
         n_steps: T, the training steps over which C rises, at least 1.
         min_capacity: C_min in nats, at least 0.
@@ -66,7 +65,7 @@ class Capacity(Objective):
 
     @property
     def capacity(self) -> Linear:
-        """C in nats, a function of the training step."""
+        """C in nats, as a function of the training step."""
         return Linear(self.min_capacity, self.max_capacity, self.n_steps)
 
     @property

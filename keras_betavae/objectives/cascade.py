@@ -1,4 +1,4 @@
-"""Latents that open one after another."""
+"""Latents that open one group after another."""
 
 import operator
 from collections.abc import Mapping, Sequence
@@ -27,27 +27,28 @@ class Cascade(Wrapper):
         R = R_0(z_1, \dots, z_m) + \sum_g \beta(t - T_g) \sum_{j \in g}
         \mathbb{E}_x \, \mathrm{KL}\left(q(z_j|x) \,\|\, p(z_j)\right)
 
-    The first m latents are open from the start and pay what another objective asks, R_0. The
-    groups g open at the steps T_g, from then on pay β for their KL, and come last in the code, in
-    the order of their steps. A closed latent has the prior for its posterior and is 0 to the
-    decoder, so that it costs nothing and its weights stay as they were initialized. A latent that
-    collapsed under a high price stays dead when the price falls, since the decoder no longer
-    listens; one that opens late finds a decoder that has learned the other factors, and weights
-    that are fresh. With β low at first, it takes up what the others leave out.
+    The first m latents are open from the start, under an inner objective R_0. Group g opens at
+    step T_g and from then on adds β times its KL. The groups come last in the code, in the order of
+    their steps. The posterior of a closed latent is the prior, and the decoder gets 0, so the
+    latent adds nothing to the loss and its weights keep their initial values.
+
+    A latent that collapsed under a high β stays collapsed when β falls, because the decoder
+    ignores it. A latent that opens late has fresh weights, and a decoder that has learned the
+    other factors. With a low β at first, it encodes what the other latents leave out.
 
     Args:
-        objective: R_0.
-        opening: `(T_g, size)` of each group, sizes of at least 1, at distinct steps of at least 1.
-            The model must have more latents than all groups together.
-        beta: β, or a schedule in the steps since a group opened.
+        objective: R_0, the inner objective.
+        opening: `(T_g, size)` of each group, in the order of T_g, with sizes and distinct steps of
+            at least 1. The model must have more latents than all groups together.
+        beta: β, or a schedule over the steps since a group opened.
 
     Raises:
         ValueError: If an argument is outside its range.
 
     References:
         Jeong & Song, Learning Discrete and Continuous Factors of Data via Alternating
-        Disentanglement, ICML 2019. There, all latents have weights from the start, and closed ones
-        pay a β of 10.
+        Disentanglement, ICML 2019, where all latents are trained from the start, and closed ones
+        have β = 10.
 
     Example:
         >>> from keras_betavae.objectives import Beta, Linear
@@ -71,11 +72,11 @@ class Cascade(Wrapper):
 
     @property
     def log_names(self) -> tuple[str, ...]:
-        """Those of R_0, and how many latents are open."""
+        """The names of R_0, and the number of open latents."""
         return (*self.objective.log_names, "open_latents")
 
     def _sizes(self, latent_dim: int) -> list[int]:
-        """Returns how many latents each group has, that of R_0 first."""
+        """Returns the size of each group, with that of R_0 first."""
         sizes = [size for _, size in self.opening]
         first = operator.index(latent_dim) - sum(sizes)
         if first < 1:
@@ -92,7 +93,7 @@ class Cascade(Wrapper):
         return tf.repeat(is_open, self._sizes(latent_dim))
 
     def __call__(self, sample: Sample, state: Mapping[str, tf.Tensor]) -> Cost:
-        """Returns R_0 of the first latents, and β · KL of each group after them, in nats."""
+        """Returns R_0 of the first latents plus β · KL of each later group, in nats."""
         latent_dim = sample.z.shape[-1]
         first, *sizes = self._sizes(latent_dim)
         of_first = sample._replace(

@@ -1,4 +1,4 @@
-"""β under control: a feedback loop holds the KL at a capacity."""
+"""Controllers of β that hold the KL at a capacity."""
 
 import math
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from keras_betavae.objectives.schedules import Weight, checked_weight, weight_at
 
 
 class Gains(NamedTuple):
-    """A controller's options where the user gives none."""
+    """The default options of a controller."""
 
     kp: float
     ki: float
@@ -33,8 +33,8 @@ _CONTROLLERS = {
 class ControlledBeta(Objective):
     """β · KL, where β follows from the integral and the last error, which are state.
 
-    The β of a step comes from the batches before it, so that no gradient passes the controller
-    and an evaluation leaves it alone.
+    The β of a step depends only on earlier batches, so no gradient passes through the controller
+    and evaluation does not change it.
     """
 
     def __init__(self, gains: Gains):
@@ -51,11 +51,11 @@ class ControlledBeta(Objective):
             )
 
     def initial_state(self) -> dict[str, float]:
-        """Returns the logarithm of `initial_beta`, and no error."""
+        """Returns the logarithm of `initial_beta`, and an error of 0."""
         return {"integral": math.log(self.initial_beta), "error": 0.0}
 
     def beta(self, state: Mapping[str, tf.Tensor]) -> tf.Tensor:
-        """Returns the β of the next step, whose logarithm is the integral."""
+        """Returns the β of the next step; the integral is its logarithm."""
         return tf.exp(state["integral"])
 
     def smoothed(self, error: tf.Tensor, state: Mapping[str, tf.Tensor]) -> tf.Tensor:
@@ -79,35 +79,35 @@ class ControlledBeta(Objective):
 
 @keras.saving.register_keras_serializable(package="keras_betavae")
 class ControlledCapacity(ControlledBeta):
-    r"""Holds the KL at a capacity by a controller of β (ControlVAE, DynamicVAE, and ours).
+    r"""Holds the KL at a capacity by controlling β (ControlVAE, DynamicVAE and a variant).
 
     .. math::
         R = \beta_t \, \mathrm{KL}_t, \qquad
         \mathrm{KL}_t = \mathbb{E}_x \, \mathrm{KL}\left(q(z|x) \,\|\, p(z)\right), \qquad
         e_t = \bar e \left(C(t) - \mathrm{KL}_t\right)
 
-    The KL is the batch's mean (on several replicas, the global batch's) and the error
-    :math:`e_t` its exponential average over `smoothing` steps. Where `Capacity` adds the distance
-    of the KL from C to the loss, whose gradient changes its sign from one step to the next, here
-    the loss is that of a β-VAE, and β finds the value at which the KL is C. The controllers, with
-    :math:`s(e) = 1 / (1 + \exp e)`:
+    KL_t is the mean over the (global) batch, and the error :math:`e_t` is an exponential average of
+    C − KL over `smoothing` steps. `Capacity` adds the distance of the KL from C to the loss, and
+    its gradient changes sign from step to step. Here the loss is that of a β-VAE, and β converges
+    to the value at which the KL is C. The controllers, with :math:`s(e) = 1 / (1 + \exp e)`:
 
-    - `"log"` moves the logarithm, so that the gains fit a β of 0.1 as well as one of 1,000:
+    - `"log"` controls ln β, so the same gains work for a β of 0.1 and of 1,000:
 
       .. math:: \ln \beta_{t+1} = \ln \beta_t - K_p (e_t - e_{t-1}) - K_i e_t
 
-    - `"pi"`, ControlVAE's. I rests while :math:`\beta_\mathrm{min} + K_p s + I` is below its bound:
+    - `"pi"`, from ControlVAE. I is constant while :math:`\beta_\mathrm{min} + K_p s + I` is below
+      its bound:
 
       .. math::
         \beta_{t+1} = \beta_\mathrm{min} + K_p \, s(e_t) + I_t, \qquad I_t = I_{t-1} - K_i e_t
 
-    - `"incremental"`, DynamicVAE's; its last term is left out while the sum is below its bound,
-      and the sum is kept as it is before β is clipped. (Its code averages the last five errors
-      with equal weights.)
+    - `"incremental"`, from DynamicVAE. Its last term is left out while the sum is below its bound,
+      and the sum is kept unclipped. (The published code averages the last five errors with equal
+      weights.)
 
       .. math:: \beta_{t+1} = \beta_t + K_p \left[s(e_t) - s(e_{t-1})\right] - K_i e_t
 
-    β is clipped to `min_beta` and `max_beta`. Options that are None are those of this table:
+    β is clipped to `min_beta` and `max_beta`. The defaults of the options are:
 
     ============= ==== ===== ========= ============ ======== ========
     controller    kp   ki    smoothing initial_beta min_beta max_beta
@@ -122,10 +122,10 @@ class ControlledCapacity(ControlledBeta):
         controller: `"log"`, `"pi"` or `"incremental"`.
         kp: K_p, at least 0.
         ki: K_i, at least 0.
-        smoothing: Steps of the error's exponential average, at least 1 (none).
+        smoothing: Steps of the error's exponential average, at least 1 (no averaging).
         initial_beta: β before the first step, within the bounds.
-        min_beta: The least β, at least 0; above 0 for `"log"`.
-        max_beta: The greatest β.
+        min_beta: The smallest β, at least 0; above 0 for `"log"`.
+        max_beta: The largest β.
 
     Raises:
         ValueError: If an argument is outside its range or not finite.
@@ -133,7 +133,7 @@ class ControlledCapacity(ControlledBeta):
     References:
         Shao et al., ControlVAE: Controllable Variational Autoencoder, ICML 2020. Shao et al.,
         Rethinking Controllable Variational Autoencoders (DynamicVAE), CVPR 2022. Burgess et al.,
-        Understanding disentangling in β-VAE, NIPS 2017 workshop, for C(t).
+        Understanding disentangling in β-VAE, NIPS 2017 workshop (C(t)).
 
     Example:
         >>> from keras_betavae.objectives import Linear
@@ -228,7 +228,7 @@ class ControlledCapacity(ControlledBeta):
         return Cost(beta * kl, logs, self._next_state(state, error))
 
     def advice(self, logs: Mapping[str, float], first_step: int, last_step: int) -> str | None:
-        """Warns if the KL was more than 1 nat from C on average while β sat at a bound."""
+        """Warns if the KL was more than 1 nat from C on average while β was at a bound."""
         del first_step
         lowest, highest = logs["beta"] <= 1.01 * self.min_beta, logs["beta"] >= 0.99 * self.max_beta
         if logs["capacity_distance"] <= 1.0 or not (lowest or highest):

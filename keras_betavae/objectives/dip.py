@@ -1,4 +1,4 @@
-"""DIP-VAE: the aggregated posterior's covariance is pulled to the identity."""
+"""DIP-VAE: the covariance of the aggregated posterior is pulled to the identity."""
 
 from collections.abc import Mapping
 
@@ -20,16 +20,16 @@ _DISTANCES = ("covariance_off_diagonal", "covariance_diagonal")
 
 @keras.saving.register_keras_serializable(package="keras_betavae")
 class DIP(Objective):
-    r"""Adds to the KL the distance of the codes' covariance from the identity (DIP-VAE).
+    r"""Adds the distance of the codes' covariance from the identity to the KL (DIP-VAE).
 
     .. math::
         R = \mathbb{E}_x \, \mathrm{KL}\left(q(z|x) \,\|\, p(z)\right)
         + \lambda_\mathrm{od} \sum_{i \ne j} \mathrm{Cov}_{ij}^2
         + \lambda_\mathrm{d} \sum_i (\mathrm{Cov}_{ii} - 1)^2
 
-    Cov is that of the batch (on several replicas, of the global batch), divided by its size: of
-    the posterior's means for kind `"i"`; with the mean of its variances added on the diagonal,
-    which is the covariance of z itself, for kind `"ii"`.
+    Cov is the covariance over the (global) batch, divided by its size. For kind `"i"` it is that of
+    the posterior means. Kind `"ii"` adds the mean posterior variances on the diagonal, which gives
+    the covariance of z itself.
 
     Args:
         kind: `"i"` or `"ii"`.

@@ -1,4 +1,4 @@
-"""Few labels: given latents are drawn to given factors."""
+"""Learning from few labels: factors are regressed from given latents."""
 
 import operator
 from collections.abc import Mapping, Sequence
@@ -19,31 +19,31 @@ from keras_betavae.objectives.schedules import (
 
 @keras.saving.register_keras_serializable(package="keras_betavae")
 class SemiSupervised(Wrapper):
-    r"""Adds to an objective the regression of factors from latents, where labels are known.
+    r"""Adds a regression of known factors from latents to an objective.
 
     .. math::
         R = R_0 + \gamma \, \mathbb{E}_{x \in \mathcal{L}} \sum_k
         \ell\left(\mu_{j(k)}(x), \, y_k / n_k\right)
 
-    μ_j(k) is the posterior's mean of the latent that factor k is given, y_k the factor's
-    class and n_k the number of its classes. ℓ is the binary cross-entropy with μ as the logit
-    (`"xent"`) or the squared difference from its sigmoid (`"l2"`). The mean is over the images
-    of the batch (on several replicas, the global batch) that have labels.
+    μ_j(k) is the posterior mean of the latent that is assigned to factor k, y_k the factor's class
+    and n_k the number of its classes. ℓ is the binary cross-entropy with μ as the logit
+    (`"xent"`) or the squared difference from its sigmoid (`"l2"`). The mean is over the labeled
+    images of the (global) batch.
 
-    `fit` then takes `(x, y)` batches, y being integers (batch, n_factors); a factor that is
-    -1 is missing and left out, so that an image may have some labels, all or none
+    `fit` then takes `(x, y)` batches with integers y (batch, n_factors). -1 marks a missing label,
+    which is left out: an image may have all labels, some or none
     (`FactorDataset.to_partly_labelled`).
 
     Args:
         objective: R_0.
         factor_sizes: n_k, at least 1 each.
         gamma: γ, at least 0, or a schedule.
-        latents: j(k), a latent for each factor; the first ones by default.
+        latents: j(k), a latent for each factor; by default the first ones.
         loss: `"xent"` or `"l2"`.
 
     Raises:
-        ValueError: If an argument is outside its range, a latent is given twice or, when it is
-            called, there are no labels of the shape (batch, n_factors).
+        ValueError: If an argument is outside its range or a latent is given twice; when it is
+            called, if there are no labels of the shape (batch, n_factors).
 
     References:
         Locatello et al., Disentangling Factors of Variation Using Few Labels, ICLR 2020.
@@ -76,7 +76,7 @@ class SemiSupervised(Wrapper):
             or min(self.latents, default=-1) < 0
         ):
             raise ValueError(
-                "latents must be one latent of its own, counted from 0, for each of the "
+                "latents must be different latents, counted from 0, one for each of the "
                 f"{self.n_labels} factors, got {self.latents}"
             )
         if loss not in ("xent", "l2"):
@@ -85,13 +85,13 @@ class SemiSupervised(Wrapper):
 
     @property
     def log_names(self) -> tuple[str, ...]:
-        """Those of R_0, the supervised loss, and γ if it is a schedule."""
+        """The names of R_0, the supervised loss, and γ if it is a schedule."""
         own = ("supervised_loss", *scheduled_names(gamma_supervised=self.gamma))
         return (*self.objective.log_names, *own)
 
     @property
     def charts(self) -> dict[str, tuple[str, ...]]:
-        """Those of R_0, and the supervised loss."""
+        """The charts of R_0, and the supervised loss."""
         return {**self.objective.charts, "supervised loss": ("supervised_loss",)}
 
     def labels_are_sound(self, labels: tf.Tensor | None) -> tf.Tensor | bool:

@@ -1,8 +1,8 @@
-"""Weights that change over training: of an objective's terms, or its capacity.
+"""Schedules: weights of an objective, or capacities, that change during training.
 
-A schedule is a function of the training step, which the model counts and saves: it continues
-where it was when a model is loaded, or compiled with another optimizer. Wherever an objective takes
-a weight it takes a schedule, including those of `keras.optimizers.schedules`.
+A schedule is a function of the training step. The model counts the steps and saves their number, so
+a schedule continues after the model is loaded or compiled with another optimizer. An objective
+takes a schedule wherever it takes a weight, including those of `keras.optimizers.schedules`.
 """
 
 import abc
@@ -23,7 +23,7 @@ def _part(name: str, value: float) -> float:
 
 
 class _Ramp(SetOnce, LearningRateSchedule):
-    """From `start` to `end` in `n_steps`, after `delay`."""
+    """A weight that goes from `start` to `end` in `n_steps`, after `delay`."""
 
     def __init__(self, start: float, end: float, n_steps: int, *, delay: int = 0):
         self.start = finite("start", start, minimum=0.0)
@@ -38,7 +38,7 @@ class _Ramp(SetOnce, LearningRateSchedule):
 
     @abc.abstractmethod
     def _progress(self, step: tf.Tensor) -> tf.Tensor:
-        """Returns the fraction of the way that is done, from 0 to 1; steps are an int64."""
+        """Returns the progress from 0 to 1; `steps` is an int64."""
 
     def get_config(self) -> dict:
         """Returns the constructor's arguments."""
@@ -48,7 +48,7 @@ class _Ramp(SetOnce, LearningRateSchedule):
 
 @keras.saving.register_keras_serializable(package="keras_betavae")
 class Linear(_Ramp):
-    r"""Goes from one weight to another at a constant rate, and stays there.
+    r"""A linear ramp from one weight to another.
 
     .. math:: w(t) = w_0 + (w_1 - w_0) \min(t / T, 1)
 
@@ -72,7 +72,7 @@ class Linear(_Ramp):
 
 @keras.saving.register_keras_serializable(package="keras_betavae")
 class Cosine(_Ramp):
-    r"""Goes from one weight to another along half a cosine, and stays there.
+    r"""Half a cosine from one weight to another.
 
     .. math:: w(t) = w_0 + (w_1 - w_0) \, \frac{1 - \cos(\pi \min(t / T, 1))}{2}
 
@@ -97,7 +97,7 @@ class Cosine(_Ramp):
 
 @keras.saving.register_keras_serializable(package="keras_betavae")
 class Cyclical(_Ramp):
-    r"""Rises several times from the start, then stays (cyclical annealing).
+    r"""Several ramps, each from the start (cyclical annealing).
 
     .. math::
         w(t) = w_0 + (w_1 - w_0) \min\left(\frac{t \bmod T}{R \, T}, 1\right)
@@ -149,7 +149,7 @@ class Cyclical(_Ramp):
 
 @keras.saving.register_keras_serializable(package="keras_betavae")
 class Staircase(_Ramp):
-    r"""Climbs stairs of equal height: on each it rises, then rests.
+    r"""Stairs of equal height: each is a ramp followed by a plateau.
 
     .. math::
         w(t) = w_0 + (w_1 - w_0) \, \frac{k + \min\left(\frac{t - k T}{R \, T}, 1\right)}{n},
@@ -167,7 +167,7 @@ class Staircase(_Ramp):
         ValueError: If an argument is outside its range or not finite.
 
     References:
-        Shao et al., ControlVAE, ICML 2020, and DynamicVAE, CVPR 2022, whose capacity rises so.
+        Shao et al., ControlVAE, ICML 2020, and DynamicVAE, CVPR 2022 (their capacities).
 
     Example:
         >>> schedule = Staircase(0.0, 6.0, n_steps=100, n_stairs=3, ramp=0.5)
@@ -219,7 +219,7 @@ def weight_at(weight: Weight, step: tf.Tensor | int) -> float | tf.Tensor:
 
 
 def scheduled(step: tf.Tensor | int, **weights: Weight) -> dict[str, tf.Tensor]:
-    """Returns the values at a step of those weights that are schedules, which are worth logging."""
+    """Returns the values at a step of the weights that are schedules, for the logs."""
     return {name: weight_at(weights[name], step) for name in scheduled_names(**weights)}
 
 

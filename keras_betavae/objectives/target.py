@@ -1,4 +1,4 @@
-"""GECO: a feedback loop of β holds the reconstruction at a target."""
+"""GECO: a controller of β holds the reconstruction loss at a target."""
 
 from collections.abc import Mapping
 
@@ -12,32 +12,31 @@ from keras_betavae.objectives.control import ControlledBeta, Gains
 
 @keras.saving.register_keras_serializable(package="keras_betavae")
 class TargetReconstruction(ControlledBeta):
-    r"""Holds the reconstruction loss at a target, and keeps the KL as low as that allows (GECO).
+    r"""Holds the reconstruction loss at a target with the least KL (GECO).
 
     .. math::
         R = \beta_t \, \mathrm{KL}_t, \qquad
         \ln \beta_{t+1} = \ln \beta_t - K_p (e_t - e_{t-1}) - K_i e_t
 
-    with :math:`e_t` the exponential average over `smoothing` steps of
-    :math:`(D_t - \kappa) / \max(|\kappa|, 1)`, clipped to ± 1, and :math:`D_t` the batch's
-    reconstruction loss: where images are worse than asked for, β falls. It is the constrained
-    problem "minimize the KL such that D ≤ κ" with the Lagrange multiplier λ = 1/β on D, up to the
-    scale of the loss. β is clipped to `min_beta` and `max_beta`.
+    with :math:`e_t` the exponential average over `smoothing` steps of :math:`(D_t - \kappa) /
+    \max(|\kappa|, 1)`, clipped to ± 1, and :math:`D_t` the batch's reconstruction loss: while it is
+    above the target, β falls. Up to the scale of the loss, this solves "minimize the KL subject to
+    D ≤ κ" with the Lagrange multiplier λ = 1/β on D. β is clipped to `min_beta` and `max_beta`.
 
     Args:
-        target: κ, the reconstruction loss in nats per image that `fit` shall reach.
+        target: κ, the target of the reconstruction loss, in nats per image.
         kp: K_p, at least 0.
         ki: K_i, at least 0.
-        smoothing: Steps of the error's exponential average, at least 1 (none).
+        smoothing: Steps of the error's exponential average, at least 1 (no averaging).
         initial_beta: β before the first step, within the bounds.
-        min_beta: The least β, above 0.
-        max_beta: The greatest β.
+        min_beta: The smallest β, above 0.
+        max_beta: The largest β.
 
     Raises:
         ValueError: If an argument is outside its range or not finite.
 
     References:
-        Rezende & Viola, Taming VAEs, 2018, whose constraint is not divided by κ.
+        Rezende & Viola, Taming VAEs, 2018, where the constraint is not divided by κ.
 
     Example:
         >>> TargetReconstruction(80.0).target

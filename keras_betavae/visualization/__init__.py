@@ -1,4 +1,4 @@
-"""Pictures: as arrays, as files, and as matplotlib figures (`plot_*`)."""
+"""Pictures as arrays, files and matplotlib figures (`plot_*`)."""
 
 from keras_betavae.visualization.images import (
     image_grid,

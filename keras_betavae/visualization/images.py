@@ -1,4 +1,4 @@
-"""Pictures as arrays: grids of images, with labels or without, and files of them."""
+"""Pictures as arrays: grids of images, with or without labels, and files of them."""
 
 import os
 from collections.abc import Sequence
@@ -10,10 +10,10 @@ from keras_betavae._utils.protocols import Autoencoder
 
 
 def reconstructions(model: Autoencoder, images: np.ndarray) -> np.ndarray:
-    """Returns images above what the model makes of them.
+    """Returns images and their reconstructions.
 
     Args:
-        model: Whatever has a method `reconstruct`.
+        model: Anything with a method `reconstruct`.
         images: uint8, or floats in the model's own range, `(n, *image_shape)`.
 
     Returns:
@@ -25,11 +25,12 @@ def reconstructions(model: Autoencoder, images: np.ndarray) -> np.ndarray:
 
 
 def image_grid(images: np.ndarray, *, padding: int = 2, zoom: int = 1) -> np.ndarray:
-    """Lays images out in rows and columns, with gray lines between them.
+    """Arranges images in rows and columns, with gray lines between them.
 
     Args:
-        images: Floats (rows, columns, height, width, channels), clipped to 0 to 1. Of more than
-            three channels the first three are shown as red, green and blue, of two the first.
+        images: Floats (rows, columns, height, width, channels), clipped to 0 to 1. With more than
+            three channels, the first three are shown as red, green and blue; with two, the
+            first is shown.
         padding: Pixels between and around the images.
         zoom: Each pixel becomes a square of this side.
 
@@ -37,7 +38,7 @@ def image_grid(images: np.ndarray, *, padding: int = 2, zoom: int = 1) -> np.nda
         uint8 (height, width, 3).
 
     Raises:
-        ValueError: If the shape is another.
+        ValueError: If the shape is wrong.
 
     Example:
         >>> image_grid(np.zeros((2, 3, 8, 8, 1)), padding=1).shape
@@ -63,7 +64,7 @@ def image_grid(images: np.ndarray, *, padding: int = 2, zoom: int = 1) -> np.nda
 def labelled_grid(
     images: np.ndarray, labels: Sequence[str], *, padding: int = 2, zoom: int = 1
 ) -> np.ndarray:
-    """Lays images out as `image_grid` does, with a label to the left of each row.
+    """Arranges images as `image_grid` does, with a label to the left of each row.
 
     Args:
         images: As in `image_grid`.
@@ -75,14 +76,14 @@ def labelled_grid(
         uint8 (height, width, 3).
 
     Raises:
-        ValueError: If the shape is another, or the labels are not as many as the rows.
+        ValueError: If the shape is wrong, or the number of labels is not that of the rows.
     """
     import matplotlib
     from PIL import Image, ImageDraw, ImageFont
 
     grid = image_grid(images, padding=padding, zoom=zoom)
     if len(labels) != len(images):
-        raise ValueError(f"there must be {len(images)} labels, a row each, got {len(labels)}")
+        raise ValueError(f"there must be {len(images)} labels, one per row, got {len(labels)}")
     row_height = (len(grid) - padding) // len(images)
     # Pillow's own font has no Greek letters.
     path = Path(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")
@@ -106,15 +107,15 @@ def write_png(path: str | os.PathLike, image: np.ndarray) -> None:
 def write_animation(
     path: str | os.PathLike, frames: Sequence[np.ndarray], *, milliseconds: int = 100
 ) -> None:
-    """Writes uint8 images (height, width, 3) to an animation that plays for ever.
+    """Writes uint8 images (height, width, 3) to an animation that loops forever.
 
     Args:
-        path: A file that ends in `.gif` (256 colours) or `.webp` (all colours, without loss).
+        path: A file that ends in `.gif` (256 colors) or `.webp` (all colors, lossless).
         frames: The images, all of one shape.
-        milliseconds: Time that each is shown for.
+        milliseconds: Time per image.
 
     Raises:
-        ValueError: If the file's ending is another.
+        ValueError: If the file has another ending.
     """
     from PIL import Image
 

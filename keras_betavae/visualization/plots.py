@@ -1,4 +1,4 @@
-"""Figures of what the other functions return."""
+"""Matplotlib figures of the other functions' results."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SEQUENTIAL, DIVERGING = "viridis", "managua"
-"""Colour maps: perceptually uniform, and told apart by the colour-blind."""
+"""Color maps: perceptually uniform and safe for color-blind readers."""
 
 
 def plot_grid(images: np.ndarray, labels: Sequence[str] = (), title: str = "") -> "Figure":
@@ -47,11 +47,11 @@ def plot_response_maps(
     rows: str = "pos_y",
     columns: str = "pos_x",
 ) -> "Figure":
-    """Returns a figure of response maps, one for each latent, on one scale of colours.
+    """Returns a figure of response maps, one for each latent, with a common color scale.
 
     Args:
-        maps: Of `response_map`, (n_latents, n_rows, n_columns).
-        labels: A title for each map, of `latent_labels`.
+        maps: Result of `response_map`, (n_latents, n_rows, n_columns).
+        labels: A title for each map, from `latent_labels`.
         rows: Name of the factor of the rows.
         columns: Name of the factor of the columns.
     """
@@ -85,11 +85,11 @@ def plot_response_curves(
     """Returns a figure of response curves, a panel for each latent.
 
     Args:
-        curves: Of `response_curves`, (n_latents, n_curves, n_values).
+        curves: Result of `response_curves`, (n_latents, n_curves, n_values).
         labels: A title for each panel.
         along: Name of the factor along the curves.
         by: A name for each curve.
-        values: The factor's values along the curves, (n_values,); their classes by default.
+        values: The factor's values along the curves, (n_values,); by default its classes.
     """
     n = len(curves)
     n_columns = min(n, 5)
@@ -100,9 +100,9 @@ def plot_response_curves(
         panel.set_axis_off()
     for panel, each, label in zip(axes.flat[:n], curves, labels, strict=True):
         for number, (curve, name) in enumerate(zip(each, by, strict=True)):
-            colour, style = line_style(number)
+            color, style = line_style(number)
             x = np.arange(len(curve)) if values is None else values
-            panel.plot(x, curve, label=figure_text(name), color=colour, linestyle=style)
+            panel.plot(x, curve, label=figure_text(name), color=color, linestyle=style)
         panel.set_title(figure_text(label), fontsize=9)
         shown = figure_text(along, 24)
         panel.set_xlabel(f"{shown} (class)" if values is None else shown, fontsize=8)
@@ -116,7 +116,7 @@ def plot_information(information: np.ndarray, factor_names: Sequence[str]) -> "F
     """Returns a heat map of the mutual information of factors and latents.
 
     Args:
-        information: Nats, (latent_dim, n_factors), of `metrics.mutual_information`.
+        information: Nats, (latent_dim, n_factors), from `metrics.mutual_information`.
         factor_names: A name for each factor.
     """
     information = np.asarray(information)
@@ -129,8 +129,8 @@ def plot_information(information: np.ndarray, factor_names: Sequence[str]) -> "F
     axes.set_xticks(range(len(information)), [f"z{j}" for j in range(len(information))])
     bright = 0.6 * max(float(information.max()), 1e-9) < information.T
     for (row, column), value in np.ndenumerate(information.T):
-        colour = "black" if bright[row, column] else "white"
-        axes.text(column, row, f"{value:z.1f}", ha="center", va="center", color=colour, fontsize=8)
+        color = "black" if bright[row, column] else "white"
+        axes.text(column, row, f"{value:z.1f}", ha="center", va="center", color=color, fontsize=8)
     axes.set_title("mutual information")
     figure.colorbar(shown, ax=axes, label="nats")
     return figure
@@ -140,7 +140,7 @@ def plot_histograms(codes: np.ndarray, labels: Sequence[str] | None = None) -> "
     """Returns a histogram of each latent's codes with the density of the prior.
 
     Args:
-        codes: Codes (n, latent_dim), samples of the posterior or its means.
+        codes: Codes (n, latent_dim), posterior samples or means.
         labels: A title for each panel; "z0" and so on by default.
     """
     n = codes.shape[1]
@@ -161,12 +161,12 @@ def plot_histograms(codes: np.ndarray, labels: Sequence[str] | None = None) -> "
 
 
 def plot_pairs(codes: np.ndarray, labels: Sequence[str], *, n: int = 2_000) -> "Figure":
-    """Returns the aggregated posterior's pair plot: histograms, and points of two latents each.
+    """Returns a pair plot of the aggregated posterior: histograms, and scatter plots of pairs.
 
     Args:
-        codes: Codes (n, n_latents) of the latents to show, a few.
-        labels: A name for each.
-        n: Points shown.
+        codes: Codes (n, n_latents) of a few latents.
+        labels: A name for each latent.
+        n: Number of points to show.
     """
     codes, k = np.asarray(codes)[:n], codes.shape[1]
     figure = new_figure((1.6 * k + 0.6, 1.6 * k + 0.6))
@@ -196,18 +196,18 @@ def figure_image(figure: "Figure", *, dpi: int = 100) -> np.ndarray:
 
 
 def line_style(number: int) -> tuple[str, str]:
-    """Returns a line's colour and style; the colour-blind tell the first six apart."""
+    """Returns a line's color and style; the first six are safe for color-blind readers."""
     return _COLOURS[number % len(_COLOURS)], _STYLES[number // len(_COLOURS) % len(_STYLES)]
 
 
 def new_figure(size: tuple[float, float]) -> "Figure":
     """Returns an empty figure of a size in inches."""
-    # pyplot would keep every figure, and choose a window.
+    # pyplot would keep every figure in memory, and open windows.
     from matplotlib.figure import Figure
 
     return Figure(figsize=size, layout="constrained")
 
 
-# Okabe and Ito's colours, which the colour-blind tell apart.
+# Okabe and Ito's colors, which are safe for color-blind readers.
 _COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"]
 _STYLES = ["-", "--", "-.", ":"]

@@ -1,4 +1,4 @@
-"""How latents respond to factors: functions of (factors, codes), as the scores are."""
+"""Responses of latents to factors: functions of (factors, codes), like the scores."""
 
 import numpy as np
 
@@ -6,23 +6,23 @@ from keras_betavae.metrics._samples import binned, check_factors_and_codes
 
 
 def response_map(factors: np.ndarray, codes: np.ndarray, rows: int, columns: int) -> np.ndarray:
-    r"""Returns the mean of each latent over two factors' values (the papers' response maps).
+    r"""Returns the mean of each latent for all values of two factors (a response map).
 
     .. math:: r_j(a, b) = \mathbb{E}\left[\mu_j(x) \mid y_\mathrm{rows} = a,
         y_\mathrm{columns} = b\right]
 
     Args:
-        factors: Integer classes, (n_samples, n_factors); continuous factors, floats, are shown
-            by their quantile bins.
-        codes: Codes of the same images, the posterior's means, (n_samples, latent_dim).
-        rows: Number of the factor of the rows (pos_y, say).
-        columns: Number of the factor of the columns (pos_x).
+        factors: Integer classes, (n_samples, n_factors), or floats of continuous factors, which
+            are put into quantile bins.
+        codes: Posterior means of the same images, (n_samples, latent_dim).
+        rows: Index of the factor of the rows (such as pos_y).
+        columns: Index of the factor of the columns (such as pos_x).
 
     Returns:
-        (latent_dim, n_rows, n_columns), NaN where no image has both values.
+        (latent_dim, n_rows, n_columns), NaN if no image has both values.
 
     Raises:
-        ValueError: If the arrays do not fit each other, a class is negative, or a factor's number
+        ValueError: If the arrays do not fit each other, a class is negative, or a factor's index
             is out of range.
 
     References:
@@ -40,7 +40,7 @@ def response_map(factors: np.ndarray, codes: np.ndarray, rows: int, columns: int
     lowest = factors[:, [rows, columns]].min()
     if lowest < 0:
         raise ValueError(f"factors must be classes from 0, got {lowest}")
-    # In a small type the cells' numbers would wrap around.
+    # In a small integer type the cells' indices would overflow.
     factors = factors.astype(np.intp)
     n_rows, n_columns = (int(factors[:, k].max()) + 1 for k in (rows, columns))
     cells = factors[:, rows] * n_columns + factors[:, columns]
@@ -53,16 +53,16 @@ def response_map(factors: np.ndarray, codes: np.ndarray, rows: int, columns: int
 def response_curves(
     factors: np.ndarray, codes: np.ndarray, along: int, by: int | None = None
 ) -> np.ndarray:
-    """Returns the mean of each latent over a factor's values, a curve for each value of another.
+    """Returns the mean of each latent over a factor's values, with a curve per value of another.
 
     Args:
         factors: As in `response_map`.
         codes: As in `response_map`.
-        along: Number of the factor along the curves (scale or orientation).
-        by: Number of the factor that has a curve for each value (shape); None for one curve.
+        along: Index of the factor along the curves (such as scale or orientation).
+        by: Index of the factor with a curve for each value (such as shape); None for one curve.
 
     Returns:
-        (latent_dim, n_curves, n_values), NaN where no image has both values.
+        (latent_dim, n_curves, n_values), NaN if no image has both values.
 
     Raises:
         ValueError: As `response_map`.

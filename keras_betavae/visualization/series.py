@@ -1,4 +1,4 @@
-"""How data are drawn: images as they are, vectors as bars and signals as lines."""
+"""Drawings of data: images, vectors as bars, and signals as lines."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ _LIMIT = 3.5
 """Bars and lines are drawn within this many standard deviations."""
 _SMALL, _WIDE = (64, 96), (110, 240)
 _MOST_NAMES = 48
-"""Vectors of more columns are drawn without their names."""
+"""Vectors with more columns are drawn without names."""
 _BAR = 13
 """Height of a bar with its name, in pixels."""
 
@@ -28,7 +28,7 @@ class View:
         kind: `"images"`, `"vectors"` or `"signals"`.
         columns: Names of columns or channels.
         mean: The mean of each column or channel; None for images from 0 to 1.
-        std: The standard deviation, likewise.
+        std: The standard deviation of each column or channel, or None.
 
     Example:
         >>> from keras_betavae.datasets import from_arrays
@@ -56,7 +56,7 @@ class View:
         return self.kind != "images"
 
     def standardized(self, values: np.ndarray) -> np.ndarray:
-        """Returns values less their mean, in standard deviations."""
+        """Returns values minus their mean, in standard deviations."""
         return (np.asarray(values) - self.mean) / self.std
 
     def cells(self, values: np.ndarray, *, wide: bool = False) -> np.ndarray:
@@ -64,7 +64,7 @@ class View:
 
         Args:
             values: `(..., *image_shape)`: uint8, or in the units of the data.
-            wide: Whether vectors and signals get large pictures, vectors with names.
+            wide: Whether pictures of vectors and signals are large, and vectors have names.
 
         Returns:
             Floats (..., height, width, channels), 0 to 1.
@@ -92,8 +92,9 @@ class View:
         """Returns a figure of a traversal of vectors or signals, a panel for each latent.
 
         Args:
-            rows: Of `traverse`, (rows, n_steps, columns) or (rows, n_steps, length, channels).
-            values: What the latents ran through, (n_steps,) or (rows, n_steps).
+            rows: Result of `traverse`, (rows, n_steps, columns) or (rows, n_steps, length,
+                channels).
+            values: The values of the latents, (n_steps,) or (rows, n_steps).
             labels: A title for each panel.
         """
         return _plot_traversal(self, np.asarray(rows), np.asarray(values), labels)
@@ -124,7 +125,7 @@ def _lines(signal: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 def _bars(vector: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Draws a vector, values from -1 to 1, as upright bars."""
+    """Draws a vector, values from -1 to 1, as vertical bars."""
     picture, draw = _canvas(size)
     height, width = 2 * size[0], 2 * size[1]
     edges = np.linspace(0, width, len(vector) + 1)
@@ -137,7 +138,7 @@ def _bars(vector: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 def _named_bars(vector: np.ndarray, names: Sequence[str]) -> np.ndarray:
-    """Draws a vector, values from -1 to 1, as lying bars with names."""
+    """Draws a vector, values from -1 to 1, as horizontal bars with names."""
     import os
     from pathlib import Path
 

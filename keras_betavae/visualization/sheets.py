@@ -1,4 +1,4 @@
-"""A data set at a glance: a row for each factor."""
+"""Contact sheets of data sets, with a row for each factor."""
 
 from typing import Any
 
@@ -9,16 +9,16 @@ from keras_betavae.visualization.series import View
 
 
 def factor_sweep(data: Any, n_steps: int = 10) -> np.ndarray:
-    """Returns images in which one factor varies and the others stay at their middle.
+    """Returns images in which one factor varies and the others have their middle value.
 
     Args:
-        data: A `FactorDataset`. Where a combination of factors has no image, one that shares
-            most of them stands in.
-        n_steps: Images per row, evenly over the factor's values; a factor of fewer values
+        data: A `FactorDataset`. If a combination of factors has no image, an image that shares
+            most of them is used.
+        n_steps: Images per row, evenly over the factor's values; a factor with fewer values
             repeats some.
 
     Returns:
-        Images `(n_factors, n_steps, *image_shape)`, as they are in the data.
+        Images `(n_factors, n_steps, *image_shape)`, in the format of the data.
 
     Raises:
         ValueError: If `n_steps` is below 1.
@@ -34,7 +34,7 @@ def factor_sweep(data: Any, n_steps: int = 10) -> np.ndarray:
         indices = data.index_of(wanted)
     else:
         there = data.factors_at(np.arange(len(data)))
-        # The factor that varies counts more than all others together.
+        # The varying factor has more weight than all others together.
         weights = np.eye(len(sizes), dtype=int) * len(sizes) + 1
         indices = np.array(
             [
@@ -49,7 +49,7 @@ def contact_sheet(data: Any, n_steps: int = 10, *, seed: int = 0) -> np.ndarray:
     """Returns a picture of a data set: a row for each factor, with its name and size.
 
     Args:
-        data: A `FactorDataset`; of an `ImageDataset`, five rows of images are drawn.
+        data: A `FactorDataset`; or an `ImageDataset`, of which five rows of images are drawn.
         n_steps: Images per row, as in `factor_sweep`.
         seed: Seed of that draw.
 

@@ -1,4 +1,4 @@
-"""Figures of many runs, or of one run over its training."""
+"""Figures of several runs, or of one run during training."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -21,14 +21,14 @@ def plot_heat_map(
     column_name: str = "",
     title: str = "",
 ) -> "Figure":
-    """Returns a heat map with its values written in.
+    """Returns a heat map annotated with its values.
 
     Args:
         values: (n_rows, n_columns); NaN is left blank.
         rows: A label for each row.
         columns: A label for each column.
-        row_name: What the rows are.
-        column_name: What the columns are.
+        row_name: Label of the vertical axis.
+        column_name: Label of the horizontal axis.
         title: The figure's title.
     """
     values = np.asarray(values, float)
@@ -44,8 +44,8 @@ def plot_heat_map(
     middle = (np.nanmin(values) + np.nanmax(values)) / 2
     for (row, column), value in np.ndenumerate(values):
         if np.isfinite(value):
-            colour = "black" if value > middle else "white"
-            axes.text(column, row, f"{value:.3f}", ha="center", va="center", color=colour)
+            color = "black" if value > middle else "white"
+            axes.text(column, row, f"{value:.3f}", ha="center", va="center", color=color)
     figure.colorbar(shown, ax=axes)
     return figure
 
@@ -57,34 +57,34 @@ def plot_capacity(
     told: np.ndarray,
     factor_names: Sequence[str],
 ) -> "Figure":
-    """Returns what a model's latents carry while its capacity rises, in two panels.
+    """Returns a figure of each latent's KL, and the information on factors, against the capacity.
 
     Args:
         capacity: C in nats, (n,).
         kl: KL of each latent in nats, (n, latent_dim).
-        latents: The latents to tell apart, each with its label; the others are grey.
-        told: What the best latent tells of each factor, as a part of its entropy,
-            (n, n_factors).
+        latents: The latents to draw in color, with their labels; the others are gray.
+        told: Mutual information of each factor with its best latent, as a share of the factor's
+            entropy, (n, n_factors).
         factor_names: A name for each factor.
     """
     figure = new_figure((9.0, 4.0))
     axes: Any = figure.subplots(1, 2)
     for number, (latent, label) in enumerate(latents.items()):
-        colour, style = line_style(number)
+        color, style = line_style(number)
         axes[0].plot(
-            capacity, kl[:, latent], color=colour, linestyle=style, label=figure_text(label)
+            capacity, kl[:, latent], color=color, linestyle=style, label=figure_text(label)
         )
     others = [latent for latent in range(kl.shape[1]) if latent not in latents]
     for number, latent in enumerate(others):
         label = "" if number else "others"
-        axes[0].plot(capacity, kl[:, latent], color="lightgrey", zorder=1, label=label)
+        axes[0].plot(capacity, kl[:, latent], color="lightgray", zorder=1, label=label)
     axes[0].plot(capacity, kl.sum(axis=1), color="black", label="all")
-    axes[0].plot(capacity, capacity, color="grey", linestyle=":", label="C")
+    axes[0].plot(capacity, capacity, color="gray", linestyle=":", label="C")
     axes[0].set_ylabel("KL, nats")
     for number, name in enumerate(factor_names):
-        colour, style = line_style(number)
+        color, style = line_style(number)
         axes[1].plot(
-            capacity, told[:, number], color=colour, linestyle=style, label=figure_text(name)
+            capacity, told[:, number], color=color, linestyle=style, label=figure_text(name)
         )
     axes[1].set_ylabel("mutual information of the best latent / entropy")
     axes[1].set_ylim(0, 1)

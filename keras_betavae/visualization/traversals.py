@@ -1,4 +1,4 @@
-"""Traversals: one latent varies and the others stay."""
+"""Traversals: one latent varies and the others are fixed."""
 
 import os
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from keras_betavae.visualization.images import image_grid, labelled_grid, write_
 Span: TypeAlias = Literal["limit", "range", "quantiles"]
 SPANS = ("limit", "range", "quantiles")
 _LEAST_TOLD = 0.05
-"""Nats; a latent that tells less of a factor does not follow it."""
+"""Nats; a latent with less mutual information with a factor is not labeled with it."""
 
 
 def traverse(
@@ -25,17 +25,16 @@ def traverse(
     n_steps: int = 11,
     values: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Returns what the decoder shows when one latent varies and the others stay.
+    """Returns decoded images in which one latent varies and the others are fixed.
 
     Args:
-        model: Whatever has a method `decode`, from codes (n, latent_dim) to images.
-        code: The code around which one moves, (latent_dim,): an image's, or zeros, the
-            prior's mean.
+        model: Anything with a method `decode`, from codes (n, latent_dim) to images.
+        code: The code to vary, (latent_dim,): an image's, or zeros, the prior mean.
         latents: The latents to vary, one row each; None for all.
-        limit: Each latent runs from -limit to limit, in units of the prior's standard
+        limit: Each latent varies from -limit to limit, in units of the prior's standard
             deviation.
         n_steps: Images per row, at least 2.
-        values: What each latent runs through instead, of `traversal_values`.
+        values: Other values of each latent, from `traversal_values`.
 
     Returns:
         float32 images (rows, n_steps, height, width, channels), from one call of the
@@ -68,14 +67,14 @@ def traversal_values(
     limit: float = 3.0,
     codes: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Returns the values that latents run through in a traversal.
+    """Returns the values of latents in a traversal.
 
     Args:
         span: `"limit"`: evenly from -limit to limit; `"range"`: evenly from each latent's
             smallest to its largest value in `codes`; `"quantiles"`: those of the prior, a
             standard normal, at (i + ½) / n_steps, so that all steps are equally likely.
         n_steps: Number of values, at least 2.
-        limit: In units of the prior's standard deviation.
+        limit: Limit in units of the prior's standard deviation.
         codes: Codes (n, latent_dim), for `"range"`.
 
     Returns:
@@ -111,15 +110,15 @@ def latent_labels(
     *,
     threshold: float = 0.01,
 ) -> list[str]:
-    """Returns a label for each latent: its number, its KL, and the factor that it follows.
+    """Returns a label for each latent: its number, its KL, and the factor that it encodes.
 
     Args:
         kl: The KL of each latent in nats, (latent_dim,).
-        information: Mutual information in nats, (latent_dim, n_factors), of
-            `metrics.mutual_information`; None where no factors are known.
+        information: Mutual information in nats, (latent_dim, n_factors), from
+            `metrics.mutual_information`; None if no factors are known.
         factor_names: A name for each factor.
-        threshold: A latent whose KL is not above this, in nats, follows no factor; nor does one
-            that tells less than 0.05 nats of each, which is within the error of the estimate.
+        threshold: A latent with at most this KL, in nats, gets no factor; nor does a latent whose
+            mutual information with every factor is below 0.05 nats, the error of the estimate.
 
     Returns:
         The labels, in the order of the latents.
@@ -142,12 +141,12 @@ def latent_labels(
 def interpolate(
     model: Decoder, first: np.ndarray, second: np.ndarray, *, n_steps: int = 11
 ) -> np.ndarray:
-    """Returns what the decoder shows on straight lines between codes.
+    """Returns decoded images on straight lines between codes.
 
     Args:
         model: As in `traverse`.
         first: Codes to start from, (n, latent_dim).
-        second: Codes to end at, likewise.
+        second: Codes to end at, of the same shape.
         n_steps: Images per row, both ends included, at least 2.
 
     Returns:
@@ -159,7 +158,8 @@ def interpolate(
     first, second = np.asarray(first, np.float32), np.asarray(second, np.float32)
     if first.ndim != 2 or first.shape != second.shape:
         raise ValueError(
-            f"codes must be two of one shape (n, latent_dim), got {first.shape} and {second.shape}"
+            f"first and second must have the same shape (n, latent_dim), got {first.shape} and "
+            f"{second.shape}"
         )
     if n_steps < 2:
         raise ValueError(f"n_steps must be at least 2, got {n_steps}")
@@ -175,17 +175,17 @@ def write_traversal(
     *,
     zoom: int = 1,
 ) -> None:
-    """Writes a traversal: all steps side by side to a PNG, or one after another to a film.
+    """Writes a traversal as a PNG, with all steps side by side, or as an animation.
 
     Args:
-        path: A file that ends in `.png`, `.gif` or `.webp`; a film runs there and back, with
-            the latents side by side.
-        rows: Images of `traverse`, (rows, n_steps, height, width, channels).
+        path: A file that ends in `.png`, `.gif` or `.webp`; an animation plays forward and
+            backward, with the latents side by side.
+        rows: Images from `traverse`, (rows, n_steps, height, width, channels).
         labels: A label for each row, in a PNG.
         zoom: As in `image_grid`.
 
     Raises:
-        ValueError: If the file's ending is another.
+        ValueError: If the file has another ending.
     """
     suffix = os.path.splitext(path)[1].lower()
     if suffix == ".png":

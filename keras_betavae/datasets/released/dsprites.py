@@ -52,7 +52,7 @@ def load_dsprites(
         path = fetched(FILE, cache_folder(cache_dir) / "dsprites", how)
     path = Path(path)
     if not path.is_file():
-        raise FileNotFoundError(f"there is no file {path}; {how}")
+        raise FileNotFoundError(f"{path} does not exist; {how}")
     shape = (math.prod(FACTORS.values()), *IMAGE_SHAPE[:2])
     with (
         damage_named(

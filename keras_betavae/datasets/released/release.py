@@ -1,4 +1,4 @@
-"""Released files: fetched, checked, and unpacked once into a memory map."""
+"""Released files: downloaded, checked, and unpacked once into a memory map."""
 
 import dataclasses
 import hashlib
@@ -28,15 +28,15 @@ _UNPACKED = "images.npy"
 
 @dataclasses.dataclass(frozen=True)
 class Release:
-    """A data set as its authors released it, a full grid once it is read.
+    """A released data set, which is a full grid.
 
     Attributes:
-        name: Its name here, and that of its folder in the cache.
-        summary: What it is, in a line.
+        name: Its name, and that of its folder in the cache.
+        summary: A one-line description.
         files: Its files.
         factors: Number of values of each factor, by name.
-        image_shape: (height, width, channels) of the images that are returned.
-        read: From the files' paths to the images in the grid's order, uint8, in blocks; may raise
+        image_shape: (height, width, channels) of the returned images.
+        read: Maps the files' paths to blocks of images in the grid's order, uint8; may raise
             anything on files that it cannot read.
     """
 
@@ -66,12 +66,12 @@ class Release:
     def load(
         self, path: str | os.PathLike | None, cache_dir: str | os.PathLike | None
     ) -> FactorDataset:
-        """Returns the data set, from the cache if it is there.
+        """Returns the data set, from the cache if possible.
 
         Args:
-            path: The released file, or the folder that holds the released files; None takes
-                them from the cache, and fetches them first if need be. The released files are
-                not read if the images are already unpacked.
+            path: The released file, or the folder of the released files; None uses the cache, and
+                downloads missing files. The released files are not read if the images are
+                already unpacked.
             cache_dir: Where data sets are kept; None for Keras's own folder.
 
         Raises:
@@ -95,7 +95,7 @@ class Release:
         files = [path / file.name for file in self.files] if several or path.is_dir() else [path]
         for file in files:
             if not file.is_file():
-                raise FileNotFoundError(f"there is no file {file}; {how_to_get(self.files)}")
+                raise FileNotFoundError(f"{file} does not exist; {how_to_get(self.files)}")
         return files
 
     def _check_hashes(self, paths: Sequence[Path]) -> None:
@@ -119,17 +119,17 @@ class Release:
 
 
 def how_to_get(files: Sequence[ReleasedFile]) -> str:
-    """Returns advice for an error's message."""
+    """Returns advice for an error message."""
     urls = " ".join(file.url for file in files)
     which = " (the folder that holds the files)" if len(files) > 1 else ""
     return f"download {urls} and pass its path{which}"
 
 
 def fetched(file: ReleasedFile, folder: Path, how_to_get_it: str) -> Path:
-    """Returns a released file in a folder, fetched if it is not there.
+    """Returns a released file in a folder; downloads it if it is missing.
 
     Raises:
-        FileNotFoundError: If it cannot be fetched, or not as it was released.
+        FileNotFoundError: If it cannot be downloaded, or has another MD5.
         PermissionError: If the folder cannot be written to.
     """
     import keras
@@ -176,6 +176,6 @@ def npy_blocks(member: IO[bytes], shape: Sequence[int], block: int = 4_096) -> B
         if len(content) < n * size:
             raise EOFError(f"it ends after {start} images")
         yield np.frombuffer(content, np.uint8).reshape(n, *shape[1:])
-    # Reading to the end makes zipfile compare the checksum.
+    # Reading to the end makes zipfile check the checksum.
     if member.read(1):
         raise ValueError("there are bytes after the last image")

@@ -1,1 +1,1 @@
-"""Images that are rendered offline: sprites, their variants, blobs."""
+"""Data sets that are rendered offline: sprites, their variants, blobs."""

@@ -2,7 +2,7 @@
 
 dSprites was drawn without anti-aliasing on a canvas of unit size, 64 pixels wide. Its
 images follow from three polygons, from the GPU's snapping of vertices to 1/256 pixel,
-and from its fill rule: a pixel is lit if its centre is inside, or on a left or bottom
+and from its fill rule: a pixel is lit if its center is inside, or on a left or bottom
 edge. The constants were found by fitting frames of the animation that the data set's
 authors publish.
 """
@@ -11,7 +11,7 @@ import numpy as np
 
 IMAGE_SIZE = 64  # Pixels; a row of one image fills one uint64.
 SUBPIXELS = 256  # Vertices are snapped to this fraction of a pixel.
-MARGIN = 0.25  # Canvas left free on either side of the range of the centre.
+MARGIN = 0.25  # Canvas left free on either side of the range of the center.
 RADIUS = 0.15  # Half the side of the square at scale 1, in canvas widths.
 
 ELLIPSE_SEGMENTS = 100
@@ -58,12 +58,12 @@ def outline(shape: str) -> np.ndarray:
 def render_packed(
     shape: str, scale: float, orientation: float, pos_x: np.ndarray, pos_y: np.ndarray
 ) -> np.ndarray:
-    """Renders one sprite at every combination of positions, eight pixels a byte.
+    """Renders one sprite at every combination of positions, with eight pixels per byte.
 
     Args:
         shape: "square", "ellipse" or "heart".
         scale: Factor of size, 0.5 to 1 in dSprites.
-        orientation: Angle in radians, counter-clockwise as seen in the image.
+        orientation: Angle in radians, counterclockwise in the image.
         pos_x: Array (nx,), 0 (left) to 1.
         pos_y: Array (ny,), 0 (top) to 1.
 
@@ -77,8 +77,8 @@ def render_packed(
     vertices = outline(shape) @ np.array([(cos, -sin), (sin, cos)])
 
     def snap(position: np.ndarray, offset: np.ndarray) -> np.ndarray:
-        centre = MARGIN + (1 - 2 * MARGIN) * np.asarray(position, dtype=np.float64)
-        subpixels = (centre[:, None] + offset) * (IMAGE_SIZE * SUBPIXELS)
+        center = MARGIN + (1 - 2 * MARGIN) * np.asarray(position, dtype=np.float64)
+        subpixels = (center[:, None] + offset) * (IMAGE_SIZE * SUBPIXELS)
         return np.rint(subpixels).astype(np.int64)
 
     x1, y1 = snap(pos_x, vertices[:, 0]), snap(pos_y, vertices[:, 1])
@@ -86,14 +86,14 @@ def render_packed(
     rise = np.roll(y1, -1, axis=1) - y1
     run = np.roll(x1, -1, axis=1) - x1
 
-    # Which edges cross the line through the pixel centres of each row.
-    centres = SUBPIXELS * np.arange(IMAGE_SIZE) + SUBPIXELS // 2
-    above = y1[:, None, :] < centres[:, None]  # Strict: a bottom edge is inside.
+    # Which edges cross the line through the pixel centers of each row.
+    centers = SUBPIXELS * np.arange(IMAGE_SIZE) + SUBPIXELS // 2
+    above = y1[:, None, :] < centers[:, None]  # Strict: a bottom edge is inside.
     iy, row, edge = np.nonzero(above != np.roll(above, -1, axis=2))
 
     # The first column at or right of each crossing, in exact integers because
-    # snapped edges do pass through pixel centres: ceil(crossing - 1/2).
-    rise, depth = rise[iy, edge], centres[row] - y1[iy, edge]
+    # snapped edges do pass through pixel centers: ceil(crossing - 1/2).
+    rise, depth = rise[iy, edge], centers[row] - y1[iy, edge]
     depth, rise = depth * np.sign(rise), abs(rise)
     left = (x1[:, edge] - SUBPIXELS // 2) * rise + depth * run[:, edge]
     column = np.clip(-(-left // (SUBPIXELS * rise)), 0, IMAGE_SIZE)

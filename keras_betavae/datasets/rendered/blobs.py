@@ -14,9 +14,9 @@ def load_blobs(pos_x: int = 32, pos_y: int = 32, *, width: float = 6.0) -> Facto
 
     .. math:: x_{ij} = \exp\left(-\frac{(i - c_y)^2 + (j - c_x)^2}{2 \sigma^2}\right)
 
-    rounded to 255 levels. The centres are taken evenly from where a blob lies within the
-    image up to two widths. How much a position moves of an image grows with the width: by
-    linear theory, Bernoulli pixels and β 150 leave a latent to it from 6 pixels on.
+    rounded to 255 levels. The centers are spaced evenly, such that blobs are within the image up
+    to two widths. Wider blobs change more of the image when they move: by linear theory, with
+    Bernoulli pixels and β = 150, a latent encodes the position for widths of 6 pixels or more.
 
     Args:
         pos_x: Number of horizontal positions, at least 1; one is the leftmost.

@@ -18,11 +18,11 @@ def load_sprites(
 ) -> FactorDataset:
     """Renders dSprites' binary 64×64 images for a grid of factor values.
 
-    By default this is the whole grid of 737,280 images, in the order of `load_dsprites`;
-    it takes about a second and 360 MiB, at one bit a pixel. A factor with fewer values
-    takes them evenly from the whole range: scale from 0.5 to 1, orientation from 0 to
-    2π (both included, as released), positions from 0 to 1; shapes are square, ellipse,
-    heart. A factor with one value takes the lowest.
+    The default is the whole grid of 737,280 images, in the order of `load_dsprites`. It takes
+    about a second and 360 MiB, at one bit per pixel. The values of a factor are spaced evenly
+    over its range: scale from 0.5 to 1, orientation from 0 to 2π (both included, as released),
+    positions from 0 to 1. Shapes are square, ellipse and heart. A factor with one value has
+    the lowest.
 
     Args:
         shape: Number of shapes, 1 to 3.
@@ -39,9 +39,9 @@ def load_sprites(
 
     References:
         Matthey, Higgins, Hassabis & Lerchner, dSprites: Disentanglement testing
-        sprites dataset, 2017. Nothing of the data set is in here: the images follow from
-        its polygons and a GPU's rules for filling them, which reproduce every frame of
-        the authors' animation that was compared.
+        sprites dataset, 2017. The package contains no part of the data set: the images
+        follow from its polygons and a GPU's fill rules, which reproduce every frame of the
+        authors' animation that was compared.
 
     Example:
         >>> data = load_sprites(scale=2, orientation=4, pos_x=8, pos_y=8)

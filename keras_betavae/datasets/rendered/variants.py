@@ -1,4 +1,4 @@
-"""Images made harder by random colors, noise and photographs, as studies do with dSprites."""
+"""Harder variants of gray images, with random colors, noise or photographs."""
 
 import operator
 from collections.abc import Callable, Sequence
@@ -19,16 +19,16 @@ Data = TypeVar("Data", bound=ImageDataset)
 def with_colours(data: Data, seed: int = 0) -> Data:
     """Gives each image a random color (Color-dSprites).
 
-    Each channel of an image is multiplied by a number drawn from [0.5, 1]. The draws depend
-    on the seed and the image's index only, so an image is the same whenever it is asked for.
-    Apply this before a split, or images of both parts have the same draws.
+    Each channel of an image is multiplied by a number drawn from [0.5, 1]. The draws depend only
+    on the seed and the image's index, so an image is always the same. Apply this before a
+    split, or images of both parts get the same draws.
 
     Args:
         data: Gray images, such as `load_sprites()`.
         seed: Seed of the colors, at least 0.
 
     Returns:
-        The same data set, with images of three channels.
+        The data set with images of three channels.
 
     Raises:
         ValueError: If the images are not gray, or the seed is negative.
@@ -52,8 +52,8 @@ def with_colours(data: Data, seed: int = 0) -> Data:
 def with_noise(data: Data, seed: int = 0) -> Data:
     """Puts noise behind each image (Noisy-dSprites).
 
-    Each value is the image's plus one drawn evenly from 0 to 255, at most 255, so that white
-    stays white and black becomes noise. Draws as in `with_colours`.
+    A uniform draw from 0 to 255 is added to each value, and the sum is clipped to 255: white
+    stays white and black becomes noise. Draws are as in `with_colours`.
 
     Args:
         data: Gray images, such as `load_sprites()`.
@@ -78,10 +78,10 @@ def with_noise(data: Data, seed: int = 0) -> Data:
 
 
 def with_pictures(data: Data, pictures: Sequence[np.ndarray] | None = None, seed: int = 0) -> Data:
-    """Puts a part of a picture behind each image (as Scream-dSprites does).
+    """Puts a part of a picture behind each image (like Scream-dSprites).
 
-    A random part of a random picture is mixed in equal parts with a random color; where the image
-    is white, the result is inverted. Draws as in `with_colours`.
+    A random part of a random picture is averaged with a random color. Where the image is white,
+    the result is inverted. Draws are as in `with_colours`.
 
     Args:
         data: Gray images, such as `load_sprites()`.
@@ -138,7 +138,7 @@ def _changed(
     def change_all(images: np.ndarray, indices: np.ndarray) -> np.ndarray:
         changed = np.empty((len(images), *shape), np.uint8)
         for number, (image, index) in enumerate(zip(images, indices, strict=True)):
-            # A stream of its own for each image, at the price of a key.
+            # Each image has its own stream, at the cost of a key.
             rng = np.random.Generator(np.random.Philox(key=np.array([seed, index], np.uint64)))
             changed[number] = change(image, rng)
         return changed

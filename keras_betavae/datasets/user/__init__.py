@@ -1,1 +1,1 @@
-"""Data of the user's own: arrays, tables, folders, TensorFlow Datasets."""
+"""Your own data: arrays, tables, folders, TensorFlow Datasets."""

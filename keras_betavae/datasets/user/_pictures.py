@@ -1,4 +1,4 @@
-"""Picture files, opened with care and decoded when they are asked for."""
+"""Picture files, opened safely and decoded on demand."""
 
 import contextlib
 import os
@@ -24,7 +24,7 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", "
 
 
 class Pictures(Source):
-    """Picture files, decoded whenever they are asked for."""
+    """Picture files, decoded on demand."""
 
     def __init__(
         self,
@@ -45,7 +45,7 @@ class Pictures(Source):
     def take(self, indices: np.ndarray) -> np.ndarray:
         """Returns the decoded pictures of valid indices, uint8 `(n, *image_shape)`."""
         images = np.empty((len(indices), *self.image_shape), np.uint8)
-        # A pool of its own for each batch: one that is kept would not outlive a fork.
+        # Each batch has its own pool: a permanent one would not survive a fork.
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             decoded = pool.map(self._decode, [self.paths[index] for index in indices])
             for number, image in enumerate(decoded):
@@ -84,7 +84,7 @@ def _deep_range(path: Path) -> tuple[float, float] | None:
                 values = np.asarray(picture)
                 return float(values.min()), float(values.max())
     except ValueError:
-        pass  # It is named when it is asked for.
+        pass  # An error names it when it is read.
     return None
 
 
@@ -115,12 +115,12 @@ def _picture(path: Path) -> Iterator[Image.Image]:
 
 @contextlib.contextmanager
 def _opened(path: Path) -> Iterator[BinaryIO]:
-    """Opens a regular file, or a link to one: a pipe or device could block for ever.
+    """Opens a regular file, or a link to one: a pipe or device could block forever.
 
     Raises:
         ValueError: If it is another kind of file.
     """
-    # A pipe blocks when it is opened, before anything can be known of it.
+    # Opening a pipe would block before its type could be checked.
     without_waiting = getattr(os, "O_NONBLOCK", 0)
     with open(path, "rb", opener=lambda p, flags: os.open(p, flags | without_waiting)) as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):

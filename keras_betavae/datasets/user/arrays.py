@@ -1,4 +1,4 @@
-"""Images, vectors and signals that a user already holds."""
+"""Data sets from arrays of images, vectors and signals."""
 
 import warnings
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ def from_arrays(
     columns: Sequence[str] = (),
     kind: Literal["images", "signals"] | None = None,
 ) -> ImageDataset:
-    """Makes a data set of arrays.
+    """Makes a data set from arrays.
 
     Args:
         images: One of:
@@ -30,37 +30,38 @@ def from_arrays(
             - Images, (n, height, width, channels) or, except in HDF5, (n, height, width): uint8
               (an array, a memory map or an `h5py.Dataset`, none of which is copied), other
               integers from 0 to 255, booleans (0 and 255), or floats from 0 to 1, which are
-              rounded to 256 levels. Floats of which some are below 0, such as standardized
-              images, (n, height, width, channels), stay as they are, in float32.
-            - Vectors, (n, columns): numbers of any range, which stay as they are, in float32.
-            - Signals, (n, length, channels): floats of any range, likewise.
+              rounded to 256 levels. Floats (n, height, width, channels) of which some are
+              below 0, such as standardized images, are kept as float32.
+            - Vectors, (n, columns): numbers of any range, kept as float32.
+            - Signals, (n, length, channels): floats of any range, kept as float32.
 
-            Vectors, signals and images of real values want `likelihoods.Gaussian` and
+            Vectors, signals and images of real values need `likelihoods.Gaussian` and
             `networks.standardized`, as in the presets "vectors" and "signals".
-        factors: What is known of each image, (n,) or (n, n_factors): integers, floats or
-            strings, one column per factor. The distinct values of a column, sorted, are its
-            classes; a continuous factor has 20 quantile bins for classes, and scores take its
-            values. None if nothing is known.
+        factors: Known factors of each image, (n,) or (n, n_factors): integers, floats or strings,
+            one column per factor. The distinct values of a column, sorted, are its classes. The
+            classes of a continuous factor are 20 quantile bins; scores use its values. None if
+            no factors are known.
         names: A name for each factor; "factor_0" and so on by default.
-        continuous: Names of the factors that are continuous. By default those of floats which
-            take more than 20 values, each for fewer than 10 images on average; () for none.
-        columns: Names of the columns of vectors or channels of signals, for pictures and reports.
-        kind: What three axes are: `"images"` without channels, or `"signals"`. By default, integers
-            and booleans are images, and so are floats from 0 to 1 whose last axis is at least 8
-            long; other floats are signals.
+        continuous: Names of the continuous factors. By default, these are factors of floats with
+            more than 20 values, each for fewer than 10 images on average; () for none.
+        columns: Names of a vector's columns or a signal's channels, for pictures and reports.
+        kind: Meaning of arrays with three axes: `"images"` without channels, or `"signals"`. By
+            default, integers and booleans are images, and so are floats from 0 to 1 whose last
+            axis is at least 8 long; other floats are signals.
 
     Returns:
-        A `FactorDataset` if factors are given, which is a grid if they count through all
-        combinations in order; else an `ImageDataset`.
+        A `FactorDataset` if factors are given, otherwise an `ImageDataset`. The data set is a grid
+        if the factors are all combinations in order.
 
     Raises:
-        ValueError: If the type, range or shape of the images, or the factors, do not fit. Integers
-            of which all are 0 or 1 are refused, since a model would see them as nearly black.
+        ValueError: If the type, range or shape of the images is wrong, or the factors do not fit.
+            Integers that are all 0 or 1 are rejected, because a model would see nearly black
+            images.
 
     Warns:
-        UserWarning: If integers are not all 0, but all below 32: such images may have less than
-            8 bits, and a model would see them as nearly black. Or if a factor of integers has
-            so many values that it may be continuous.
+        UserWarning: If integers are not all 0, but all below 32: such images may have fewer than
+            8 bits, and a model would see nearly black images. Or if a factor of integers has so
+            many values that it may be continuous.
 
     Example:
         >>> images = np.random.default_rng(0).random((6, 8, 8))
@@ -93,7 +94,7 @@ def labelled(
     continuous: Sequence[str] | None = None,
     columns: Sequence[str] = (),
 ) -> FactorDataset:
-    """Returns images with factors of any values as a data set, see `from_arrays`.
+    """Returns a data set of images with factors of any values, see `from_arrays`.
 
     Raises:
         ValueError: If the factors do not fit.
@@ -180,7 +181,7 @@ def _columns(factors: Any) -> list[np.ndarray]:
 
 
 def _is_real(images: np.ndarray, kind: str | None) -> bool:
-    """Returns whether values stay as they are: vectors, signals, and images with some below 0."""
+    """Returns whether values are not rescaled: vectors, signals, and images with values below 0."""
     is_float = images.dtype.kind == "f"
     if images.ndim == 3 and kind is None:
         in_range = is_float and 0 <= images.min() <= images.max() <= 1
@@ -236,7 +237,7 @@ def _as_uint8(images: np.ndarray) -> np.ndarray:
 
 
 def _check_levels(images: Any) -> None:
-    """Finds integers that are not 8-bit pixels: a model would see them as nearly black."""
+    """Detects integers that are not 8-bit pixels, which a model would see as nearly black."""
     highest = 0
     for start in range(0, len(images), _BLOCK):
         highest = max(highest, int(np.max(images[start : start + _BLOCK], initial=0)))
@@ -257,6 +258,6 @@ def _check_levels(images: Any) -> None:
 
 _BLOCK = 1_024
 _FEW_IMAGES = 10
-"""With fewer images of each value on average, a factor of many values may be continuous."""
+"""With fewer images per value on average, a factor with many values may be continuous."""
 _FEW_LEVELS = 32
-"""Below this, the highest of all values is unlikely to be that of 8-bit images."""
+"""A lower maximum is unlikely for 8-bit images."""

@@ -1,4 +1,4 @@
-"""Batches that Keras and TensorFlow Datasets give."""
+"""Data sets from batches of Keras or TensorFlow Datasets."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -10,7 +10,7 @@ from keras_betavae.datasets.user.arrays import from_arrays
 
 
 def from_batches(batches: Iterable, name: str = "class") -> ImageDataset:
-    """Makes a data set of batches, such as `keras.utils.image_dataset_from_directory` gives.
+    """Makes a data set from batches, such as `keras.utils.image_dataset_from_directory` returns.
 
     All images are held in memory, as uint8.
 
@@ -25,8 +25,7 @@ def from_batches(batches: Iterable, name: str = "class") -> ImageDataset:
         A `FactorDataset` if there are labels, else an `ImageDataset`.
 
     Raises:
-        ValueError: If the batches are endless, there are none, or images or labels are of another
-            form.
+        ValueError: If the batches are endless or empty, or images or labels have another format.
 
     Example:
         >>> import tensorflow as tf
@@ -40,13 +39,13 @@ def from_batches(batches: Iterable, name: str = "class") -> ImageDataset:
         isinstance(batches, tf.data.Dataset)
         and batches.cardinality() == tf.data.INFINITE_CARDINALITY
     ):
-        raise ValueError("batches must end, but are repeated for ever; leave out repeat()")
+        raise ValueError("batches must be finite, but are repeated forever; leave out repeat()")
     images, labels, scale = [], [], 0.0
     for batch in batches:
         x, y = _parted(batch)
         if x.dtype.kind == "f":
             highest = float(x.max(initial=0.0))
-            # The first batch that is not black tells.
+            # The first batch that is not black determines the range.
             scale = scale or (0.0 if highest == 0 else 255.0 if highest <= 1 else 1.0)
             if not 0 <= x.min(initial=0.0) <= highest * (scale or 1.0) <= 255:
                 raise ValueError(

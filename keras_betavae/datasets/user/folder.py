@@ -1,4 +1,4 @@
-"""Pictures in a folder: CelebA, chairs, anyone's own."""
+"""Pictures in a folder: CelebA, chairs, or your own."""
 
 import csv
 import hashlib
@@ -27,54 +27,54 @@ def from_folder(
     value_range: tuple[float, float] | None = None,
     cache_dir: str | os.PathLike | None = None,
 ) -> ImageDataset:
-    """Makes a data set of the pictures in a folder and the folders in it.
+    """Makes a data set from the pictures in a folder and its subfolders.
 
-    Pictures are PNG, JPEG, WebP, BMP, GIF, TIFF or PPM files (of several frames the first), in
-    the order of their paths. They are decoded whenever they are asked for, in parallel threads,
-    or, with `cache_dir`, once. Turned photographs are turned upright, transparent pictures get a
-    white background, and grays of more than 8 bits are scaled to 8 bits.
+    Pictures are PNG, JPEG, WebP, BMP, GIF, TIFF or PPM files (the first of several frames), in the
+    order of their paths. They are decoded in parallel threads each time they are needed, or once
+    with `cache_dir`. Photographs are rotated upright, transparent pictures get a white background,
+    and gray pictures with more than 8 bits are scaled to 8 bits.
 
     Args:
         path: The folder. Files and folders whose names begin with a dot, and links to
             folders, are left out.
-        image_size: Side of the images, or their height and width; pictures are scaled to
-            it by Lanczos' filter.
+        image_size: Side of the images, or their height and width, to which pictures are scaled
+            with a Lanczos filter.
         channels: 1 for gray, 3 for RGB.
-        crop: Whether pictures of other proportions are cropped evenly at both ends; otherwise
-            they are stretched.
-        factors: A CSV file: a header with the factors' names, then a row for each picture, its
-            path relative to the folder first and then its factors' values (numbers or text).
+        crop: Whether pictures with another aspect ratio are cropped evenly on both sides;
+            otherwise they are stretched.
+        factors: A CSV file: a header with the factors' names, then a row for each picture: its
+            path relative to the folder, then the values of its factors (numbers or text).
             Pictures that it does not list are left out.
         class_folders: Whether each picture's folder below `path` is its class, the factor
             `class`; the classes are sorted by name.
-        value_range: Of gray pictures of more than 8 bits, the values that become black and white,
-            such as (0, 4095) for 12 bits. By default the lowest and highest value in the folder,
-            for which all pictures are read the first time that such a picture is asked for.
+        value_range: For gray pictures with more than 8 bits, the values that become black and
+            white, such as (0, 4095) for 12 bits. The default is the lowest and highest value in the
+            folder, for which all pictures are read once.
         cache_dir: A folder for the decoded images, one byte per value. If a picture is added,
             removed or changed, all are decoded again.
 
     Returns:
-        A `FactorDataset` if factors are given, else an `ImageDataset`. When a picture is asked
-        for that is damaged, has too many pixels for Pillow or is not a regular file, a
-        ValueError names it; one that cannot be read now raises an OSError. (A stream raises
+        A `FactorDataset` if factors are given, otherwise an `ImageDataset`. Reading a picture that
+        is damaged, has too many pixels for Pillow or is not a regular file raises a ValueError that
+        names it. A picture that cannot be read at the moment raises an OSError. (A stream raises
         TensorFlow's error with the same message.)
 
     Raises:
-        FileNotFoundError: If there is no such folder or CSV file.
-        ValueError: If there are no pictures, an argument is outside its range, the CSV file
-            does not fit, `class_folders` finds fewer than two classes or a picture outside of
-            them or, with `cache_dir`, a picture cannot be decoded.
-        OSError: If a file cannot be read now, or the cache cannot be written.
+        FileNotFoundError: If the folder or the CSV file does not exist.
+        ValueError: If there are no pictures, an argument is outside its range, the CSV file does
+            not fit, `class_folders` finds fewer than two classes or a picture outside of them,
+            or, with `cache_dir`, a picture cannot be decoded.
+        OSError: If a file cannot be read, or the cache cannot be written.
     """
     folder = Path(path)
     height, width = _size(image_size)
     if channels not in (1, 3):
         raise ValueError(f"channels must be 1 or 3, got {channels}")
     if value_range is not None and not -math.inf < value_range[0] < value_range[1] < math.inf:
-        raise ValueError(f"value_range must be two numbers that rise, got {value_range}")
+        raise ValueError(f"value_range must be two increasing numbers, got {value_range}")
     if class_folders and factors is not None:
         raise ValueError(
-            f"class_folders must be left out where a CSV file has the factors, got {factors}"
+            f"class_folders must be left out if a CSV file has the factors, got {factors}"
         )
     names, head = _listed(folder), None
     rows: list[list[float | str]] | None = None
@@ -100,15 +100,15 @@ def from_folder(
 def count_other_proportions(
     path: str | os.PathLike, image_size: int | tuple[int, int], n: int = 100
 ) -> tuple[int, int]:
-    """Returns how many of some pictures in a folder are cropped, or stretched, to a size.
+    """Returns how many of a sample of pictures are cropped, or stretched, to a size.
 
     Args:
         path: The folder.
         image_size: As in `from_folder`.
-        n: Pictures to look at, evenly over the folder.
+        n: Number of pictures to check, evenly over the folder.
 
     Returns:
-        Their number, and that of the pictures looked at.
+        The number of cropped pictures, and of checked pictures.
 
     Raises:
         FileNotFoundError: As `from_folder`.
@@ -121,7 +121,7 @@ def count_other_proportions(
 
 
 def _size(image_size: int | tuple[int, int]) -> tuple[int, int]:
-    """Returns the height and width that `image_size` stands for."""
+    """Returns the height and width of `image_size`."""
     sides = np.asarray(image_size)
     if sides.shape not in ((), (2,)) or sides.dtype.kind not in "iu" or sides.min() < 1:
         raise ValueError(f"image_size must be one or two integers, at least 1, got {image_size}")
@@ -146,11 +146,11 @@ def _listed(folder: Path) -> list[str]:
     """Returns the pictures' paths below the folder, with forward slashes, sorted.
 
     Raises:
-        FileNotFoundError: If there is no such folder.
-        ValueError: If it holds no pictures.
+        FileNotFoundError: If the folder does not exist.
+        ValueError: If it has no pictures.
     """
     if not folder.is_dir():
-        raise FileNotFoundError(f"there is no folder {folder}")
+        raise FileNotFoundError(f"{folder} does not exist or is not a folder")
     names = []
 
     def refuse(error: OSError) -> None:
@@ -171,7 +171,7 @@ def _read_factors(
 ) -> tuple[list[str], list[list[float | str]], list[str]]:
     """Returns the pictures that a CSV file lists, their values, and the factors' names."""
     if not path.is_file():
-        raise FileNotFoundError(f"there is no file {path}")
+        raise FileNotFoundError(f"{path} does not exist")
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             head, *rows = [row for row in csv.reader(file, strict=True) if row]
@@ -204,7 +204,7 @@ def _read_factors(
 
 
 def _numbers(column: list[str]) -> list[float] | list[str]:
-    """Returns a column as numbers if all of it are numbers, so that 10 comes after 9."""
+    """Returns a column as numbers if all values are numbers, so 10 is sorted after 9."""
     if any("_" in value for value in column):  # Python would read 1_0 as 10.
         return column
     try:
@@ -214,7 +214,7 @@ def _numbers(column: list[str]) -> list[float] | list[str]:
 
 
 def _cached(pictures: Pictures, folder: Path, cache_dir: Path, which: str) -> Source:
-    """Returns the decoded pictures as a memory map, which is written the first time."""
+    """Returns a memory map of the decoded pictures, which is written the first time."""
     states = [(path, path.stat()) for path in pictures.paths]
     state = _digest(
         [(str(path.relative_to(folder)), s.st_size, s.st_mtime_ns) for path, s in states]

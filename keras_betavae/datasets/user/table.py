@@ -1,4 +1,4 @@
-"""Tables: a CSV file or a data frame, a vector for each row."""
+"""Data sets from tables: a CSV file or a data frame, with a vector for each row."""
 
 import os
 from collections.abc import Sequence
@@ -17,23 +17,22 @@ def from_table(
     columns: Sequence[str] | None = None,
     continuous: Sequence[str] | None = None,
 ) -> ImageDataset:
-    """Makes a data set of a table: each row is a vector.
+    """Makes a data set from a table: each row is a vector.
 
     Args:
         table: A pandas `DataFrame`, or the path of a CSV file with a header.
-        factors: Columns that are known factors, of numbers or text. They are not part of the
-            vectors.
-        columns: Columns of numbers or booleans that make up the vectors; by default all others.
+        factors: Columns of known factors (numbers or text), which are left out of the vectors.
+        columns: Columns of numbers or booleans for the vectors; by default all other columns.
         continuous: As in `from_arrays`.
 
     Returns:
-        A `FactorDataset` of vectors if there are factors, else an `ImageDataset`. Values stay in
-        their own units; `networks.standardized` brings them to one scale within the model.
+        A `FactorDataset` of vectors if there are factors, otherwise an `ImageDataset`. Values keep
+        their units; `networks.standardized` standardizes them within the model.
 
     Raises:
         ImportError: If pandas is missing.
-        FileNotFoundError: If there is no such file.
-        ValueError: If a column is missing, is not of numbers, or holds missing values.
+        FileNotFoundError: If the file does not exist.
+        ValueError: If a column is missing, is not numeric, or has missing values.
 
     Example:
         >>> import pandas as pd
@@ -46,7 +45,7 @@ def from_table(
     except ImportError as error:
         raise ImportError(
             "from_table needs the package pandas; install the extra: "
-            "pip install 'keras-betavae[table]'"
+            "pip install '.[table]' in a checkout"
         ) from error
     if isinstance(table, str | os.PathLike):
         table = pandas.read_csv(table)

@@ -30,15 +30,14 @@ def from_tfds(
     data_dir: str | os.PathLike | None = None,
     cache_dir: str | os.PathLike | None = None,
 ) -> ImageDataset:
-    """Makes a data set of one of TensorFlow Datasets' (`dsprites`, `shapes3d`, `celeb_a`, ...).
+    """Makes a data set from TensorFlow Datasets (`dsprites`, `shapes3d`, `celeb_a`, ...).
 
-    Its feature `image` gives the images, and its class labels and booleans the factors (without
-    the prefix `label_` in their names). The images are decoded once, into a memory map in the
-    cache.
+    The feature `image` has the images; class labels and booleans become the factors (without the
+    prefix `label_` in their names). The images are decoded once, into a memory map in the cache.
 
     Args:
-        name: As `tfds.builder` takes it, with a configuration or version if needed.
-        split: As `tfds.load` takes it: "train", "test[:1000]", ...
+        name: As in `tfds.builder`, with a configuration or version if needed.
+        split: As in `tfds.load`: "train", "test[:1000]", ...
         image_size: Side of the images, or their height and width, to which they are scaled as
             in `from_folder`; None for the data set's own.
         crop: As in `from_folder`.
@@ -46,8 +45,8 @@ def from_tfds(
         cache_dir: Where the decoded images are kept; None for Keras's own folder.
 
     Returns:
-        A `FactorDataset`, in the order of the files (not that of a grid), or an `ImageDataset`
-        if there are no such labels.
+        A `FactorDataset`, in the order of the files (not a grid), or an `ImageDataset` if there are
+        no such labels.
 
     Raises:
         ImportError: If tensorflow-datasets is not installed.

@@ -1,4 +1,4 @@
-"""One self-contained HTML file that shows runs, or any model."""
+"""Reports: one self-contained HTML file for runs, or for any model."""
 
 import dataclasses
 import os
@@ -29,17 +29,17 @@ def report(
 ) -> Path:
     """Writes a report of a model to an HTML file: scores, traversals, pictures, loss curves.
 
-    The file needs no other file. Vectors and signals are shown as bars and lines with the names of
+    The file is self-contained. Vectors and signals are drawn as bars and lines with the names of
     their columns.
 
     Args:
-        model: A `BetaVAE`, or a `ServedModel`; or anything with its methods. The loss curves are
-            those of its last `fit`.
+        model: A `BetaVAE`, a `ServedModel`, or anything with its methods. The loss curves are those
+            of its last `fit`.
         data: A data set; or an array for `datasets.from_arrays`.
         path: The file, which should end in `.html`; an existing file is replaced.
         name: The report's title; the file's name by default.
         scores: As in `evaluate`; `()` for none.
-        n: Images that are drawn and encoded for the scores.
+        n: Number of images to draw and encode for the scores.
         seed: Seed of the draw and of the scores.
 
     Returns:
@@ -58,8 +58,8 @@ def report(
 def write_report(path: str | os.PathLike, folders: Iterable[str | os.PathLike]) -> Path:
     """Writes a report of one or several runs to an HTML file.
 
-    The file needs no other file: styles, pictures and the script that moves the traversals are
-    in it. A run that has no scores or pictures yet shows what it has.
+    The file includes styles, pictures and the script of the sliders. Runs may be without scores or
+    pictures.
 
     Args:
         path: The file, which should end in `.html`; an existing file is replaced.
@@ -84,7 +84,7 @@ def write_report(path: str | os.PathLike, folders: Iterable[str | os.PathLike]) 
 
 
 def write_page(path: str | os.PathLike, shown: Sequence[Shown]) -> Path:
-    """Writes a report of what was gathered; returns the path."""
+    """Writes a report of models or runs; returns the path."""
     pages = page_environment(__package__)
     page = pages.get_template("page.html").render(
         comparison=comparison(shown) if len(shown) > 1 else None,
@@ -96,7 +96,7 @@ def write_page(path: str | os.PathLike, shown: Sequence[Shown]) -> Path:
 
 
 def page_environment(package: str) -> jinja2.Environment:
-    """Returns what renders the `page.html` of a package, in the style of the reports."""
+    """Returns the Jinja environment of a package's `page.html`, in the style of the reports."""
     return jinja2.Environment(
         loader=jinja2.ChoiceLoader(
             [jinja2.PackageLoader(package, ""), jinja2.PackageLoader(__package__, "")]
@@ -109,7 +109,7 @@ def page_environment(package: str) -> jinja2.Environment:
 
 
 def _distinct(paths: Sequence[Path]) -> list[str]:
-    """Returns the shortest ends of different paths that tell all of them apart."""
+    """Returns the shortest ends of paths that are all different."""
     longest = max(len(path.parts) for path in paths)
     for n in range(1, longest + 1):
         names = [Path(*path.parts[-n:]).as_posix() for path in paths]

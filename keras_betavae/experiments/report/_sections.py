@@ -1,4 +1,4 @@
-"""What the sections of a report show; `page.html` says how."""
+"""The contents of a report's sections; `page.html` has the layout."""
 
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,7 +15,7 @@ from keras_betavae.metrics import SCORES
 
 _CAPTIONS = {
     "reconstructions": "Images and their reconstructions.",
-    "traversal": "One latent varies from -3 to 3, by falling KL; the others are fixed.",
+    "traversal": "One latent varies from -3 to 3, the others are fixed; sorted by KL.",
     "samples": "Images of codes drawn from the prior.",
     "interpolation": "Straight lines between the codes of two images each.",
     "mutual_information": "Mutual information of each latent with each factor, in nats.",

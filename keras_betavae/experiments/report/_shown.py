@@ -1,4 +1,4 @@
-"""What a report shows of a model or a run, gathered."""
+"""The data of a model or a run for a report."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence

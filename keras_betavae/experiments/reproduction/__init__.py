@@ -1,4 +1,4 @@
-"""The papers' tables and figures, each made again by one call."""
+"""Reproductions of the papers' tables and figures."""
 
 import dataclasses
 import os
@@ -14,7 +14,7 @@ from keras_betavae.experiments.reproduction._page import FinishedRun, origin
 from keras_betavae.experiments.reproduction._plans import seeds
 
 BUDGETS = ("smoke", "hour", "day", "paper")
-"""How much an experiment may cost, from a minute to the paper's own steps and seeds."""
+"""The budgets of an experiment, from a minute to the paper's own steps and seeds."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,11 +22,11 @@ class Experiment:
     """A table or figure of a paper.
 
     Attributes:
-        title: What it is.
-        source: Where it was published.
-        sweep: From a budget to the runs that it needs.
-        show: From a folder and its finished runs to the page's text; writes figures and
-            tables there.
+        title: Its title.
+        source: Its publication.
+        sweep: Maps a budget to the necessary runs.
+        show: Maps a folder and its finished runs to the page's text; writes figures and tables
+            to the folder.
     """
 
     title: str
@@ -93,26 +93,26 @@ def reproduce(
     verbose: bool = True,
     **options: str,
 ) -> Path:
-    """Makes a paper's table or figure again.
+    """Reproduces a paper's table or figure.
 
-    Trains what is not trained yet (called again after a kill, it resumes) and writes tables as
-    CSV, figures as PNG, and a page in Markdown with settings, seeds, versions and seconds.
+    Trains the missing runs (if it was killed, a second call resumes) and writes tables as CSV,
+    figures as PNG, and a page in Markdown with settings, seeds, versions and seconds.
 
     Args:
         name: One of `EXPERIMENTS`.
-        folder: Where it goes; the runs are in `runs/`.
-        budget: One of `BUDGETS`: how many steps and seeds.
+        folder: Folder of the page; the runs are in `runs/`.
+        budget: One of `BUDGETS`, which determines steps and seeds.
         jobs: As in `sweeps.run`.
         n_seeds: Seeds of each model, instead of the budget's.
         verbose: As in `sweeps.run`.
-        **options: Of "locatello" `data`, a data set's name, and `objective`, a preset's.
+        **options: For "locatello": `data`, the name of a data set, and `objective`, of a preset.
 
     Returns:
         The page, `index.md`.
 
     Raises:
-        ValueError: If there is no such experiment, budget or option.
-        FileExistsError: If the folder holds something else, or another budget's runs.
+        ValueError: If the experiment, budget or option is unknown.
+        FileExistsError: If the folder has other contents, or the runs of another budget.
         RuntimeError: If runs failed.
     """
     if name not in EXPERIMENTS:

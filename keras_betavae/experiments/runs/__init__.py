@@ -1,4 +1,4 @@
-"""One folder per training run: settings, logs, checkpoints, pictures, models, scores."""
+"""Run folders: settings, logs, checkpoints, pictures, models and scores."""
 
 import keras_betavae._library  # noqa: F401, TensorFlow first, and quietly
 from keras_betavae.experiments.runs._finishing import BRIEF_SCORES, draw, finish

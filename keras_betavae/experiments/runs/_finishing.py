@@ -1,4 +1,4 @@
-"""What a trained run is made into: pictures, a SavedModel, scores."""
+"""The results of a trained run: pictures, a SavedModel, scores."""
 
 import os
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ from keras_betavae.experiments.settings import FOLDER, Settings
 from keras_betavae.models.beta_vae import BetaVAE
 
 BRIEF_SCORES = ("mig_score", "active_units")
-"""The scores of a brief run, as far as the data have the factors for them."""
+"""The scores of a brief run, except those that need more factors than the data have."""
 
 
 def draw(
@@ -32,13 +32,13 @@ def draw(
     data: datasets.ImageDataset,
     inspection: Inspection | None = None,
 ) -> Path:
-    """Draws a run's `pictures/`: those of `Inspection`, and the traversal as GIF.
+    """Draws a run's `pictures/`: all pictures of `Inspection`, and the traversal as GIF.
 
     Args:
         folder: The run.
         vae: Its trained model.
         data: Its data.
-        inspection: The inspection of the model, if it is at hand.
+        inspection: The inspection of the model, if available.
 
     Returns:
         The folder of the pictures.
@@ -68,20 +68,20 @@ def finish(
 ) -> dict[str, ScoreTable]:
     """Draws, exports and scores a trained run.
 
-    Writes `pictures/` and `saved_model/1/`, to TensorBoard's `logs/` the settings and the
-    scores, and codes for its projector, and last `scores.md` and `scores.json`.
+    Writes `pictures/`, `saved_model/1/`, the settings, scores and codes for TensorBoard to `logs/`,
+    and last `scores.md` and `scores.json`.
 
     Args:
         folder: The run.
         vae: Its trained model.
         data: Its data.
-        controls: Whether the controls are scored too, which takes longer than the model.
-        brief: Writes `scores.json` alone, with `BRIEF_SCORES` of the model.
-        verbose: Whether the progress is shown.
+        controls: Whether to score the controls too, which takes longer than the model.
+        brief: Writes only `scores.json`, with `BRIEF_SCORES` of the model.
+        verbose: Whether to show progress.
 
     Returns:
-        The tables of `evaluate_with_controls` for the scores of the group "fast"; without
-        controls only that of the trained model.
+        The tables of `evaluate_with_controls` for the scores of the group "fast"; without controls,
+        only the trained model's table.
 
     Raises:
         InUseError: If another process trains or scores the run.
@@ -106,7 +106,7 @@ def _finish(
     settings = load_settings(folder)
     say = print if verbose else _silently
     say("Drawing the pictures ...", flush=True)
-    # One encoding serves the pictures and the scores.
+    # One encoding for the pictures and the scores.
     inspection = inspect(vae, data, n=settings.n_images, seed=settings.seed)
     draw(folder, vae, data, inspection)
     say("Exporting the SavedModel ...", flush=True)
@@ -139,9 +139,9 @@ def _scored(
     controls: bool,
     verbose: bool,
 ) -> dict[str, ScoreTable]:
-    """Returns the scores of the model that was inspected and, if they are wanted, its controls."""
+    """Returns the scores of the inspected model and, optionally, of its controls."""
     options: dict[str, Any] = {"scores": "fast", "seed": settings.seed, "n_jobs": -1}
-    codes = inspection.codes.astype(np.float32)  # As the model gave them.
+    codes = inspection.codes.astype(np.float32)  # As returned by the model.
     if controls:
         untrained = settings.build_model(data)
         options |= {"n": settings.n_images, "codes": codes, "verbose": verbose}
@@ -152,13 +152,13 @@ def _scored(
 
 
 def _silently(*words: object, **options: object) -> None:
-    """Says nothing."""
+    """Prints nothing."""
 
 
 def hyperparameters(
     settings: Settings, vae: BetaVAE, data: datasets.ImageDataset
 ) -> dict[str, bool | float | str]:
-    """Returns what TensorBoard compares runs by; of a scheduled weight, what it comes to."""
+    """Returns the hyperparameters for TensorBoard, with final values of schedules."""
     recipe, weights = presets.get(settings.preset), settings.weights or {}
     folder_name = Path(settings.data_path or "").name
     found: dict[str, Any] = {
@@ -180,5 +180,5 @@ def hyperparameters(
     for name, weight in objective.items():
         scheduled = isinstance(weight, LearningRateSchedule)
         found[f"objective/{name}"] = float(weight(settings.steps)) if scheduled else weight
-    # A learning rate that is a schedule is a dictionary here.
+    # A scheduled learning rate is a dictionary here.
     return {name: v for name, v in found.items() if isinstance(v, bool | int | float | str)}

@@ -1,4 +1,4 @@
-"""The files of a run's folder that say what it is made from and what came out."""
+"""The settings and scores in a run's folder."""
 
 import json
 import os
@@ -18,7 +18,7 @@ def create(folder: str | os.PathLike, settings: Settings) -> Path:
 
     Args:
         folder: A folder that does not exist yet or is empty.
-        settings: What the run is made from.
+        settings: The settings of the run.
 
     Returns:
         The folder.
@@ -31,7 +31,7 @@ def create(folder: str | os.PathLike, settings: Settings) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder):
         for left in left_aside(folder, "config.json"):
-            left.unlink()  # Of a process that was killed while it made the folder.
+            left.unlink()  # Left by a process that was killed while it made the folder.
         if any(path.name != LOCK_FILE for path in folder.iterdir()):
             raise FileExistsError(
                 f"{folder} is not empty; choose another folder, or resume the run in it with "
@@ -42,7 +42,7 @@ def create(folder: str | os.PathLike, settings: Settings) -> Path:
 
 
 def check_places(folder: Path) -> None:
-    """Checks that a run can write all that it will, into its own folder and nowhere else.
+    """Checks that a run can write its files, and only to its own folder.
 
     Raises:
         FileExistsError: If one of its folders is a link or a file, or one of its files is a
@@ -68,7 +68,7 @@ def load_settings(folder: str | os.PathLike) -> Settings:
     """
     path = Path(folder) / "config.json"
     if not path.is_file():
-        raise FileNotFoundError(f"{folder} is not a run folder: there is no {path}")
+        raise FileNotFoundError(f"{folder} is not a run folder: {path} does not exist")
     try:
         return Settings(**json.loads(path.read_text(encoding="utf-8")))
     except (TypeError, ValueError, RecursionError) as error:
@@ -76,7 +76,7 @@ def load_settings(folder: str | os.PathLike) -> Settings:
 
 
 def is_finished(folder: str | os.PathLike) -> bool:
-    """Returns whether a run is trained and scored: `finish` writes the scores last."""
+    """Returns whether a run is trained and scored; `finish` writes the scores last."""
     return (Path(folder) / "scores.json").is_file()
 
 
@@ -84,8 +84,7 @@ def load_scores(folder: str | os.PathLike) -> dict[str, dict[str, float | None]]
     """Returns the scores of a finished run.
 
     Returns:
-        The scores by name, None where one is not finite, of the model as "trained" and of each
-        control by its name.
+        The scores by name of the model ("trained") and of each control; None if not finite.
 
     Raises:
         FileNotFoundError: If the run is not finished.
@@ -93,7 +92,7 @@ def load_scores(folder: str | os.PathLike) -> dict[str, dict[str, float | None]]
     """
     path = Path(folder) / "scores.json"
     if not path.is_file():
-        raise FileNotFoundError(f"{folder} is not finished: there is no {path}")
+        raise FileNotFoundError(f"{folder} is not finished: {path} does not exist")
     try:
         tables = json.loads(path.read_text(encoding="utf-8"))
         for table in tables.values():

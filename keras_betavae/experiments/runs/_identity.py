@@ -1,4 +1,4 @@
-"""Whether a run is resumed on the data that it was begun on."""
+"""Checks that a run resumes with the same data."""
 
 import json
 from pathlib import Path
@@ -12,19 +12,19 @@ from keras_betavae.datasets import ImageDataset
 
 _N_IMAGES = 1_000
 _TOLERANCE = 1.0
-"""Gray levels by which decoders of other versions may differ in an image's mean."""
+"""Tolerated difference of an image's mean gray level between decoder versions."""
 
 
 def check_data(path: Path, data: ImageDataset) -> None:
-    """Notes what a run is trained on, or compares it with what was noted.
+    """Records the data of a run, or compares it with the record.
 
     Args:
-        path: The note, `data.json`. It holds the factors' names and sizes, and of evenly spaced
-            images the classes and the mean gray levels.
+        path: The record, `data.json`. It has the factors' names and sizes, and the classes and mean
+            gray levels of evenly spaced images.
         data: The data.
 
     Raises:
-        ValueError: If the data are other ones, or the note is damaged.
+        ValueError: If the data differ, or the record is damaged.
     """
     now = _described(data)
     if not path.is_file():
@@ -37,15 +37,15 @@ def check_data(path: Path, data: ImageDataset) -> None:
         factors = [before[name] for name in ("factor_sizes", "factors")]
     except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise ValueError(f"{path} does not describe a run's data: {error}") from error
-    advice = f"start a new run, or delete {path} to train on with them"
+    advice = f"start a new run, or delete {path} to continue with these data"
     if names != now["factor_names"]:
         said = [", ".join(map(one_line, each)) or "none" for each in (now["factor_names"], names)]
         raise ValueError(f"the data's factors are {said[0]}, but were {said[1]}; {advice}")
     if factors != [now["factor_sizes"], now["factors"]]:
-        raise ValueError(f"the factors' values are not those of before; {advice}")
+        raise ValueError(f"the factors' values have changed; {advice}")
     found = np.array(now["mean_levels"])
     if levels.shape != found.shape or (np.abs(levels - found) > _TOLERANCE).any():
-        raise ValueError(f"the images are not those that the run was begun on; {advice}")
+        raise ValueError(f"the images have changed since the run was started; {advice}")
 
 
 def _described(data: ImageDataset) -> dict[str, Any]:

@@ -12,17 +12,15 @@ from keras_betavae._utils.tables import csv_text, read_rows, write_text
 class MetricsFile(keras.callbacks.Callback):
     """Writes each epoch's logs as a row of a CSV file.
 
-    The file is written as a whole and moved into place, so that it holds each epoch once, with
-    all columns of all rows ("NA" where a row has none), and is on the disk before the
-    callbacks that come after this one are called.
+    The whole file is rewritten and moved into place. So it has each epoch once, with the columns
+    of all rows ("NA" for missing values), and is on disk before later callbacks are called.
 
     Args:
         path: The file.
-        n_epochs: The number of epochs that are trained already; the rows of later ones are
-            dropped.
+        n_epochs: The number of epochs already trained; rows of later epochs are dropped.
 
     Raises:
-        ValueError: If the file is there and is not such a table.
+        ValueError: If the file exists and is not such a table.
     """
 
     def __init__(self, path: Path, n_epochs: int = 0):

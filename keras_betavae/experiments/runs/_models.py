@@ -17,7 +17,7 @@ from keras_betavae.models.beta_vae import BetaVAE
 
 
 def load_model(folder: str | os.PathLike) -> BetaVAE:
-    """Returns a run's trained model, or that of its latest checkpoint that is whole.
+    """Returns a run's trained model, or that of its latest intact checkpoint.
 
     Raises:
         FileNotFoundError: If the run has neither.
@@ -36,21 +36,21 @@ def open_model(path: str | os.PathLike) -> Any:
     """Returns the model of a run, of a `.keras` file or of a SavedModel.
 
     Raises:
-        FileNotFoundError: If there is none of the three.
+        FileNotFoundError: If there is none.
         ValueError: If it is damaged.
     """
     path = Path(path)
     if path.suffix == ".keras":
         if not path.is_file():
-            raise FileNotFoundError(f"there is no file {path}")
+            raise FileNotFoundError(f"{path} does not exist")
         return _load(path)
     return ServedModel(path) if (path / "saved_model.pb").is_file() else load_model(path)
 
 
 def newest_whole(folder: Path) -> BetaVAE | None:
-    """Returns the model that a run's training resumes from, None if there is none.
+    """Returns the model from which a run resumes, None if there is none.
 
-    Damaged files are passed over with a warning, and get "damaged-" before their names.
+    Damaged files are skipped with a warning, and renamed to "damaged-...".
 
     Raises:
         ValueError: If there are models, and all are damaged.
@@ -69,15 +69,15 @@ def _load(path: Path) -> BetaVAE:
 
     Raises:
         OSError: If the file cannot be read now.
-        ValueError: If it is damaged, unpacks to far more than it holds, or holds another model.
+        ValueError: If it is damaged, unpacks to far more than its size, or is another model.
     """
     damage = (
-        f"{path} is damaged or not a saved model; `train --resume` makes a run's model again from "
-        "its latest checkpoint that is whole. Code in a file is never run"
+        f"{path} is damaged or not a saved model; `train --resume` restores a run's model from its "
+        "latest intact checkpoint. Code in a file is never run"
     )
     with damage_named(path, damage):
         if not path.is_file():
-            raise ValueError("it is not a regular file")  # A pipe would block for ever.
+            raise ValueError("it is not a regular file")  # A pipe would block forever.
         check_unpacked_size(path)
         vae = keras.saving.load_model(path, safe_mode=True)
     if not isinstance(vae, BetaVAE):
@@ -86,10 +86,10 @@ def _load(path: Path) -> BetaVAE:
 
 
 def _first_whole(paths: Sequence[Path]) -> tuple[BetaVAE | None, list[Path]]:
-    """Returns the model of the first file that is whole, and the damaged ones before it.
+    """Returns the model of the first intact file, and the damaged files before it.
 
     Raises:
-        ValueError: If there are files, and none is whole.
+        ValueError: If there are files, and all are damaged.
     """
     damaged: list[tuple[Path, ValueError]] = []
     for path in paths:
@@ -99,11 +99,11 @@ def _first_whole(paths: Sequence[Path]) -> tuple[BetaVAE | None, list[Path]]:
             damaged.append((path, error))
             continue
         for other, reason in damaged:
-            warnings.warn(f"{reason}; {path} is taken for {other.name}", stacklevel=4)
+            warnings.warn(f"{reason}; {path} is used instead of {other.name}", stacklevel=4)
         return vae, [other for other, _ in damaged]
     if damaged:
         raise ValueError(
-            f"{damaged[0][1]}, and no older one is whole; to start the run again, delete "
+            f"{damaged[0][1]}, and no older one is intact; to start the run again, delete "
             f"{', '.join(str(path) for path, _ in damaged)}"
         )
     return None, []

@@ -9,11 +9,11 @@ _SHOWN = {
     "beta_vae_score": "β-VAE score",
     "mig_score": "MIG",
 }
-"""What the line shows of the logs, and how it is called; `metrics.csv` has all of them."""
+"""The logs in the line, with their labels; `metrics.csv` has all logs."""
 
 
 class ProgressLine(keras.callbacks.ProgbarLogger):
-    """Keras's progress bar with a few of the logs, under the steps of each interval.
+    """Keras's progress bar with a few of the logs, for each interval of steps.
 
     Args:
         steps: Steps of the whole training.
@@ -26,11 +26,11 @@ class ProgressLine(keras.callbacks.ProgbarLogger):
         self.every = every
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
-        """Says which steps the bar is of."""
+        """Prints the steps of the interval."""
         if self.verbose:
             first, last = epoch * self.every + 1, min((epoch + 1) * self.every, self.steps)
             print(f"Steps {first:,} to {last:,} of {self.steps:,}")
-        self.epochs = 1  # Keras's own heading would call an interval an epoch.
+        self.epochs = 1  # Keras would call an interval an epoch.
         super().on_epoch_begin(epoch, logs)
         if self.progbar is not None:
             self.progbar.target = min(self.every, self.steps - epoch * self.every)
@@ -41,7 +41,7 @@ class ProgressLine(keras.callbacks.ProgbarLogger):
         super().on_train_batch_end(batch, _shown(logs))
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        """Completes the bar; the scores are known by now."""
+        """Completes the bar with the scores."""
         super().on_epoch_end(epoch, _shown(logs))
 
 

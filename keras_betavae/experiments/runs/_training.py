@@ -1,4 +1,4 @@
-"""How a run is trained."""
+"""The training of a run."""
 
 import os
 import time
@@ -30,28 +30,27 @@ def train(
     *,
     brief: bool = False,
 ) -> BetaVAE:
-    """Trains a run to its last step, from its model or latest checkpoint if there is one.
+    """Trains a run to its last step, from its latest checkpoint if there is one.
 
     Writes `data.json`, `metrics.csv`, `latents.csv`, TensorBoard's `logs/`, `checkpoints/` and
-    `model.keras`. A file that is damaged is passed over with a warning, and kept with "damaged-"
-    before its name.
+    `model.keras`. A damaged file is skipped with a warning, and renamed to "damaged-...".
 
     Args:
-        folder: A folder that `create` has made.
+        folder: A folder made by `create`.
         data: The data of its settings.
         verbose: As in `keras.Model.fit`.
-        brief: Leaves out the scores and pictures of the training, and `latents.csv`.
+        brief: Leaves out scores and pictures during training, and `latents.csv`.
 
     Returns:
         The trained model.
 
     Raises:
-        FileExistsError: If a folder of the run is a link, or `saved_model/1` holds what no export
-            wrote.
+        FileExistsError: If a folder of the run is a link, or `saved_model/1` has files that no
+            export wrote.
         InUseError: If another process trains or scores the run.
-        OSError: If something could not be written, named in the message.
-        ValueError: If the data are not those that the run was begun on, every model that the
-            training could resume from is damaged, or `metrics.csv` is.
+        OSError: If a file could not be written; the message names it.
+        ValueError: If the data have changed, all checkpoints are damaged, or `metrics.csv` is
+            damaged.
         FloatingPointError: As `BetaVAE.fit`.
     """
     folder, settings = Path(folder), load_settings(folder)
@@ -75,9 +74,9 @@ def train(
 
 
 def _prepare_logs(logs: Path, vae: BetaVAE, data: datasets.ImageDataset, resumes: bool) -> None:
-    """Leaves in TensorBoard's folder what was logged up to the model's step, and the layout."""
+    """Keeps TensorBoard's events up to the model's step, and writes the layout."""
     if resumes:
-        # The training starts with the scores and pictures of the model as it is.
+        # Training starts with the scores and pictures of the current model.
         first_shown = ("disentanglement", "pictures")
         tensorboard.drop_events(logs, training_step(vae), but=first_shown)
     else:
@@ -135,12 +134,12 @@ def _watching(
 
 
 def _half(n_epochs: int) -> int:
-    """Returns the interval of pictures: half of an even number of epochs, all of an odd one."""
+    """Returns the interval of pictures: half of an even number of epochs, or an odd number."""
     return n_epochs // 2 if n_epochs > 2 and n_epochs % 2 == 0 else n_epochs
 
 
 class _Steps(keras.callbacks.Callback):
-    """Ends training at a step, which may lie within an epoch; logs the step and the seconds."""
+    """Ends training at a step, which may be within an epoch; logs the step and the seconds."""
 
     def __init__(self, steps: int):
         super().__init__()

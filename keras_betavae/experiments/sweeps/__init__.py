@@ -1,4 +1,4 @@
-"""Grids of runs, shared out by an Optuna study; each becomes a run's folder."""
+"""Sweeps: grids of runs, assigned by an Optuna study."""
 
 import dataclasses
 import json
@@ -32,11 +32,11 @@ __all__ = ["Axes", "Sweep", "axis", "create", "load", "run", "run_name", "scores
 
 
 def create(folder: str | os.PathLike, sweep: Sweep) -> Path:
-    """Makes a sweep's folder and writes its `sweep.json`; leaves one that is there already.
+    """Makes a sweep's folder with its `sweep.json`, unless it exists.
 
     Args:
-        folder: A folder that does not exist yet, is empty, or holds this sweep.
-        sweep: What is trained.
+        folder: A folder that does not exist yet, is empty, or is of the same sweep.
+        sweep: The sweep.
 
     Returns:
         The folder.
@@ -50,7 +50,7 @@ def create(folder: str | os.PathLike, sweep: Sweep) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     with waiting_for(folder):
         for left in left_aside(folder, "sweep.json"):
-            left.unlink()  # Of a process that was killed while it made the folder.
+            left.unlink()  # Left by a process that was killed while it made the folder.
         if any(not path.name.endswith(LOCK_FILE) for path in folder.iterdir()):
             if not (folder / "sweep.json").is_file() or load(folder) != _as_read(sweep):
                 raise FileExistsError(
@@ -71,7 +71,7 @@ def load(folder: str | os.PathLike) -> Sweep:
     """
     path = Path(folder) / "sweep.json"
     if not path.is_file():
-        raise FileNotFoundError(f"{folder} is not a sweep folder: there is no {path}")
+        raise FileNotFoundError(f"{folder} is not a sweep folder: {path} does not exist")
     try:
         sweep = Sweep(**json.loads(path.read_text(encoding="utf-8")))
         sweep.trials()
@@ -83,22 +83,22 @@ def load(folder: str | os.PathLike) -> Sweep:
 def run(
     folder: str | os.PathLike, *, jobs: int = 1, storage: str | None = None, verbose: bool = True
 ) -> dict[str, Path]:
-    """Trains and scores every run of a sweep that is not finished.
+    """Trains and scores all unfinished runs of a sweep.
 
-    Each run is a folder in `runs/`, as `runs.train` and `runs.finish` make it, without the
-    controls. Which is next stands in an Optuna study, which `optuna-dashboard` shows. Any number of
-    processes, on this machine or on others that share the folder, may call this function at the
-    same time, and share the runs: each trial has a lock that ends with its process, and another
-    process then resumes the run from its latest checkpoint.
+    Each run is a folder in `runs/`, made by `runs.train` and `runs.finish`, without controls. An
+    Optuna study assigns the runs; `optuna-dashboard` shows it. Several processes, on this machine
+    or on others that share the folder, may call this function at the same time and share the runs.
+    Each trial has a lock that is released when its process ends; another process then resumes the
+    run from its latest checkpoint.
 
     Args:
-        folder: A folder that `create` has made.
-        jobs: Runs at a time, at least 1. More than one are processes of this machine, which share
-            its cores evenly; one that dies is started again.
-        storage: The URL of a database that holds the study, as SQLAlchemy takes it; all processes
-            must be given the same. None is the file `study.journal` in the folder.
-        verbose: Whether a line is printed for each run: how many are done, the best, the time
-            left.
+        folder: A folder made by `create`.
+        jobs: Number of runs at a time, at least 1. Above 1, they are processes on this machine that
+            share its cores evenly; a process that dies is restarted.
+        storage: SQLAlchemy URL of a database for the study, the same for all processes. None is the
+            file `study.journal` in the folder.
+        verbose: Whether to print a line for each run: the number of finished runs, the best, the
+            time left.
 
     Returns:
         The runs' folders by name.
@@ -131,13 +131,13 @@ def run(
 
 
 def scores(folder: str | os.PathLike, *, n_images: int = 10_000) -> str:
-    """Writes what a sweep's runs scored to `scores.csv` and returns it as a Markdown table.
+    """Writes the scores of a sweep's runs to `scores.csv` and returns them as a Markdown table.
 
-    Where an axis is called "seed", `udr_score` compares the seeds of each other combination.
+    If an axis is called "seed", `udr_score` compares the seeds of each other combination.
 
     Args:
-        folder: A folder whose runs are finished.
-        n_images: Images that are encoded for UDR.
+        folder: A folder with finished runs.
+        n_images: Number of images to encode for UDR.
 
     Raises:
         FileNotFoundError: If a run is not finished.

@@ -1,4 +1,4 @@
-"""What a sweep is: one run's settings, and what changes along each axis."""
+"""The plan of a sweep: the settings of a run, and the changes along each axis."""
 
 import dataclasses
 import itertools
@@ -13,11 +13,11 @@ Axes = Mapping[str, Mapping[str, Mapping[str, Any]]]
 
 @dataclasses.dataclass(frozen=True)
 class Sweep:
-    """All combinations of some changes to one run's settings.
+    """All combinations of some changes to the settings of a run.
 
     Attributes:
         base: Arguments of `Settings.from_preset`.
-        axes: By the name of an axis and the label of a value the arguments that it changes.
+        axes: The changed arguments, by the name of an axis and the label of a value.
 
     Example:
         >>> base = {"preset": "sprites_quick", "steps": 100}
@@ -89,14 +89,14 @@ def _check_name(part: Any) -> None:
 
 
 def axis(name: str, values: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Returns an axis of values that are given as text.
+    """Returns an axis from values given as text.
 
     Args:
         name: A field of `Settings`, or an argument of the preset's objective or model.
         values: Its values.
 
     Raises:
-        ValueError: If a value is no number where one is needed.
+        ValueError: If a value must be a number and is not.
 
     Example:
         >>> axis("seed", ["0", "1"])

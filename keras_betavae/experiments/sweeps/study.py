@@ -1,4 +1,4 @@
-"""An Optuna study that several processes work on: what is next, who works on it, what came out."""
+"""An Optuna study shared by several processes."""
 
 import contextlib
 import datetime
@@ -13,19 +13,19 @@ from keras_betavae._utils.locks import InUseError, locked
 from keras_betavae._utils.tables import number_text, write_text
 
 JOURNAL = "study.journal"
-"""The study in a folder, unless a database has it."""
+"""The file of a study, unless it is in a database."""
 _SECONDS_TO_WAIT = 1.0
 _SECONDS_TO_WRITE = 0.05
 
 
 class Plan(Protocol):
-    """What a study tries.
+    """The trials of a study.
 
     Attributes:
-        folder: Of the study, its trials' locks and their runs.
+        folder: Folder of the study, the locks of its trials and their runs.
         space: Optuna's distributions by the name of a parameter.
-        n_trials: Trials in all.
-        judged: What the value of a trial is called.
+        n_trials: Total number of trials.
+        judged: Name of a trial's value.
     """
 
     folder: Path
@@ -55,16 +55,16 @@ def check_installed() -> None:
         import optuna  # noqa: F401
     except ImportError as error:
         raise ImportError(
-            "sweeps and tuning need Optuna; run: pip install 'keras-betavae[sweep]'"
+            "sweeps and tuning need Optuna; run: pip install '.[sweep]' in a checkout"
         ) from error
 
 
 def open_study(folder: Path, storage: str | None) -> Any:
-    """Returns the study of a folder, which is made if there is none.
+    """Returns the study of a folder; creates it if necessary.
 
     Args:
-        folder: Where the journal is, and the study's name in a database.
-        storage: The URL of a database, None for the journal.
+        folder: Folder of the journal, and name of the study in a database.
+        storage: The URL of a database; None for the journal.
 
     Raises:
         ValueError: If the database cannot be used.
@@ -100,19 +100,19 @@ def open_study(folder: Path, storage: str | None) -> Any:
 
 
 def work(plan: Plan, study: Any, first: int, verbose: bool, at_most: int | None = None) -> bool:
-    """Works on a study until nothing is left that this process could do.
+    """Works on a study until no work is left for this process.
 
-    A trial whose process has died is taken up: its runs resume from their latest checkpoints.
+    It resumes the trials of dead processes from the latest checkpoints of their runs.
 
     Args:
-        plan: What is tried.
-        study: Of `open_study`.
-        first: Trials of lower numbers that failed are tried again.
-        verbose: Whether a line is printed for each trial.
-        at_most: Trials after which the process gives way, None for all.
+        plan: The trials.
+        study: The study, from `open_study`.
+        first: Failed trials with lower numbers are tried again.
+        verbose: Whether to print a line for each trial.
+        at_most: Number of trials after which the process ends; None for all.
 
     Returns:
-        Whether all is done.
+        Whether all trials are done.
     """
     import optuna
 

@@ -1,4 +1,4 @@
-"""Processes of this machine that work on one study; one that dies is started again."""
+"""Local worker processes of a study, which are restarted if they die."""
 
 import os
 import subprocess
@@ -19,12 +19,12 @@ _STORAGE = "KERAS_BETAVAE_STORAGE"
 def work_in_processes(
     module: str, folder: Path, jobs: int, first: int, verbose: bool, storage: str | None, more: str
 ) -> None:
-    """Starts workers, and a worker again that dies, until none has anything left to do.
+    """Runs workers, and restarts those that die, until all work is done.
 
     Args:
-        module: What is run; it calls `worker`.
-        folder: Of the study.
-        jobs: The number of workers, which share the cores evenly.
+        module: The module to run, which calls `worker`.
+        folder: Folder of the study.
+        jobs: Number of workers, which share the cores evenly.
         first: As in `work`.
         verbose: As in `work`.
         storage: As in `open_study`.
@@ -56,7 +56,7 @@ def work_in_processes(
                     continue
                 if worker.returncode != _GIVES_WAY:
                     restarts[name] += 1
-                    print(f"{name} died ({worker.returncode}) and is started again", flush=True)
+                    print(f"{name} died ({worker.returncode}) and is restarted", flush=True)
                 workers[name] = started(name)
     finally:
         for process in workers.values():

@@ -1,4 +1,4 @@
-"""Choosing a setting without factors: a search that UDR judges, and a page that says why."""
+"""Choosing a setting without factors: a search by UDR, and a page with the reasons."""
 
 import contextlib
 import dataclasses
@@ -39,26 +39,26 @@ def create(
     search_steps: int | None = None,
     trials: int = 12,
 ) -> Path:
-    """Makes a search's folder and writes its `tune.json`; leaves one that is there already.
+    """Makes a search's folder with its `tune.json`, unless it exists.
 
     Args:
         folder: A folder that does not exist yet, is empty, or holds this search.
-        base: Arguments of `Settings.from_preset`, those of the training in full.
+        base: Arguments of `Settings.from_preset` for the full training.
         presets: Presets to choose from, in addition to that of `base`.
-        strength: The least and greatest factor on the objective's β, on its C where it holds a
-            capacity, on FactorVAE's γ, or on DIP's λ_od.
-        latent_dim: The least and greatest number of latents. None is that of `base` if it has
-            one, or else from half of the preset's to twice as many.
+        strength: The smallest and largest factor for the objective's β, its capacity C, FactorVAE's
+            γ, or DIP's λ_od.
+        latent_dim: The smallest and largest number of latents. None means that of `base`, or half
+            to twice the preset's.
         seeds: Runs of each setting, at least 2.
-        search_steps: Training steps of these runs, a third of those in full by default.
-        trials: Settings to try, at most.
+        search_steps: Training steps of these runs; by default a third of the full training.
+        trials: Maximum number of settings to try.
 
     Returns:
         The folder.
 
     Raises:
         FileExistsError: If the folder holds another search, or something else.
-        ValueError: If something is out of range, or a preset has no strength that is constant.
+        ValueError: If an argument is out of range, or a preset has no constant strength.
     """
     folder, recipe = Path(folder), recipes.get(base["preset"])
     size = base.get("latent_dim")
@@ -72,7 +72,7 @@ def create(
     folder.mkdir(parents=True, exist_ok=True)
     with waiting_for(folder):
         for left in left_aside(folder, "tune.json"):
-            left.unlink()  # Of a process that was killed while it made the folder.
+            left.unlink()  # Left by a process that was killed while it made the folder.
         if not any(not path.name.endswith(LOCK_FILE) for path in folder.iterdir()):
             write_json(folder / "tune.json", dataclasses.asdict(search))
         elif not (folder / "tune.json").is_file() or load(folder) != search:
@@ -91,7 +91,7 @@ def load(folder: str | os.PathLike) -> Search:
     """
     path = Path(folder) / "tune.json"
     if not path.is_file():
-        raise FileNotFoundError(f"{folder} does not hold a search: there is no {path}")
+        raise FileNotFoundError(f"{folder} is not a search folder: {path} does not exist")
     try:
         search = Search(**json.loads(path.read_text(encoding="utf-8")))
         search.check()
@@ -113,26 +113,26 @@ def tune(
     """Chooses the objective's strength and the number of latents for a data set without factors.
 
     Optuna's tree-structured Parzen estimator draws settings, and each is trained with several
-    seeds. A setting whose seeds find the same latents has a high UDR, and the highest is chosen
-    among those with at least 2 active latents and 70 % of the best reconstruction's gain over a
-    decoder that knows nothing of the image; a setting that misses one of both is given up after
-    its first seed. The chosen setting is then trained in full. Factors, where they are known, are
-    never used to choose.
+    seeds. A setting whose seeds find the same latents has a high UDR. The setting with the highest
+    UDR is chosen among those with at least 2 active latents and at least 70 % of the best
+    reconstruction's gain over a decoder that ignores the code; other settings are given up after
+    their first seed. The chosen setting is then trained in full. Known factors are never used to
+    choose.
 
-    Any number of processes may call this function at once for one folder, as `sweeps.run`.
+    Several processes may call this function for the same folder, as with `sweeps.run`.
 
     Args:
-        folder: As in `create`, which is called where `base` is given.
-        base: As in `create`; None resumes the search that the folder holds.
-        budget: Minutes. No setting is started that would not end in four fifths of them; the
-            rest is for the training in full, which is not cut short.
+        folder: As in `create`, which is called if `base` is given.
+        base: As in `create`; None resumes the search in the folder.
+        budget: Minutes. Settings that would not end within four fifths of them are not started;
+            the rest is for the full training, which is not cut short.
         jobs: As in `sweeps.run`.
         storage: As in `sweeps.run`.
         verbose: As in `sweeps.run`.
         **search: The options of `create`.
 
     Returns:
-        What was chosen and why, with the path of the page `index.html` in the folder.
+        The choice and the reasons, with the path of the page `index.html` in the folder.
 
     Raises:
         ImportError: If Optuna is not installed.
@@ -172,7 +172,7 @@ def tune(
 
 @contextlib.contextmanager
 def _only(folder: Path, child: str) -> Iterator[None]:
-    """Waits until no other process does this."""
+    """Waits until no other process is here."""
     with contextlib.ExitStack() as held:
         while True:
             try:

@@ -1,4 +1,4 @@
-"""Which setting is chosen, and what is said of it."""
+"""The choice of a setting, and its reasons."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -20,11 +20,11 @@ class Tried:
         parameters: Of the trial.
         udr: The median UDR, None if the setting was given up.
         reconstruction: The mean reconstruction loss in nats.
-        share: Of the best reconstruction's gain.
+        share: Its share of the best reconstruction's gain.
         active: The mean number of active latents.
-        fault: Why it is not chosen whatever its UDR, "" if nothing speaks against it.
-        mig: The mean MIG where factors are known, else None.
-        folder: Of its run with the highest UDR, or of its first.
+        fault: Why it is ruled out, "" if it is not.
+        mig: The mean MIG if factors are known, otherwise None.
+        folder: Folder of its run with the highest UDR, or of its first run.
     """
 
     name: str
@@ -45,7 +45,7 @@ class Choice:
     Attributes:
         chosen: The setting.
         rivals: The next best ones.
-        tried: All settings by falling UDR.
+        tried: All settings, sorted by UDR.
         why: The reason in a few sentences.
         folder: The run that trains the setting in full.
         page: The page that shows it.
@@ -62,7 +62,7 @@ class Choice:
 
 
 def choose(plan: Trials, trials: Sequence[Any]) -> Choice:
-    """Returns the setting of the highest UDR that no guard rules out.
+    """Returns the setting with the highest UDR that is not ruled out.
 
     Raises:
         RuntimeError: If no setting was trained to its end.
@@ -123,8 +123,8 @@ def _why(
     )
     if not sound:
         text = (
-            f"Chosen: {chosen.name}, by its reconstruction: every setting was ruled out. Search "
-            "other strengths."
+            f"Chosen: {chosen.name}, by its reconstruction, because all settings were ruled out. "
+            "Search other strengths."
         )
     ruled_out = [each for each in ended if each.fault and (each.udr or 0) > (chosen.udr or 0)]
     if sound and ruled_out:

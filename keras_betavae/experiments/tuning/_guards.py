@@ -1,4 +1,4 @@
-"""What UDR does not see: whether a model reconstructs, and by how many latents."""
+"""Limits on reconstruction and active latents, which UDR does not measure."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -12,19 +12,19 @@ from keras_betavae.evaluation.inspection import ACTIVE_NATS
 from keras_betavae.models.beta_vae import BetaVAE
 
 MIN_SHARE = 0.7
-"""The least share of the best reconstruction's gain."""
+"""The smallest acceptable share of the best reconstruction's gain."""
 MIN_ACTIVE = 2
-"""The least number of active latents, on average."""
+"""The smallest acceptable mean number of active latents."""
 _BATCH = 500
 
 
 @dataclasses.dataclass(frozen=True)
 class Measured:
-    """What one encoding tells of a model, or the means over the seeds of a setting.
+    """Measurements of a model, or their means over the seeds of a setting.
 
     Attributes:
         reconstruction: The mean of -log p(x|z) at the posterior's mean, in nats.
-        blind: The same at the prior's mean, where the decoder knows nothing of the image.
+        blind: The same at the prior's mean, which is independent of the image.
         active: The number of active latents.
         codes: The posterior's means, (n, latent_dim).
         kl: The mean KL of each latent in nats, (latent_dim,).
@@ -38,7 +38,7 @@ class Measured:
 
     @classmethod
     def of(cls, trial: Any) -> "Measured":
-        """Returns what stands in a trial of the study."""
+        """Returns the measurements in a trial of the study."""
         return cls(*(trial.user_attrs[name] for name in ("reconstruction", "blind", "active")))
 
     @classmethod
@@ -78,7 +78,7 @@ def share(found: Measured, among: Sequence[Measured]) -> float:
 
 
 def fault_of(found: Measured, among: Sequence[Measured]) -> str:
-    """Returns why a setting is not chosen whatever its UDR, "" if nothing speaks against it."""
+    """Returns why a setting is ruled out, "" if it is not."""
     if found.active < MIN_ACTIVE:
         return f"{found.active:.1f} active latents, fewer than {MIN_ACTIVE}"
     part = share(found, among)

@@ -1,4 +1,4 @@
-"""The page that shows what was tried and what was chosen."""
+"""The page of the tried settings and the choice."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What is searched: the settings of `tune.json`, and the trials that they give."""
+"""The search: the settings in `tune.json`, and the trials."""
 
 import dataclasses
 import time
@@ -26,12 +26,12 @@ class Search:
 
     Attributes:
         base: Arguments of `Settings.from_preset` of all runs.
-        presets: Presets to choose from; the first gives the steps.
-        strength: The least and greatest factor on the strength that the preset has.
-        latent_dim: The least and greatest number of latents.
-        seeds: Runs of each setting, at least 2: UDR compares them.
-        steps: Training steps of each of them.
-        trials: Settings to try.
+        presets: Presets to choose from; the first determines the steps.
+        strength: The smallest and largest factor for the preset's strength.
+        latent_dim: The smallest and largest number of latents.
+        seeds: Runs of each setting, at least 2, which UDR compares.
+        steps: Training steps of each run.
+        trials: Number of settings to try.
     """
 
     base: Mapping[str, Any]
@@ -43,7 +43,7 @@ class Search:
     trials: int
 
     def check(self) -> None:
-        """Raises what would fail in every trial.
+        """Checks for errors that every trial would raise.
 
         Raises:
             ValueError: If a number is out of range, a setting is, or a preset has no constant
@@ -71,7 +71,7 @@ class Search:
         weights = {**(self.base.get("weights") or {}), name: value}
         rise = presets.get(parameters["preset"]).objective.get_config().get("n_steps")
         if isinstance(rise, int) and "n_steps" not in weights:
-            # A capacity rises as far in a short training as in a long one.
+            # The capacity reaches its end in a short training too.
             weights["n_steps"] = max(1, rise * steps // self._full_steps(parameters["preset"]))
         return Settings.from_preset(**{**chosen, "weights": weights})
 
