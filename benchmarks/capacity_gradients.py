@@ -131,9 +131,7 @@ def main() -> None:
     """Runs what is asked for and prints the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--objectives", nargs="+", default=["distance", "log"])
-    parser.add_argument(
-        "--network", default="burgess", choices=list(capacity_control.LEARNING_RATES)
-    )
+    parser.add_argument("--network", default="burgess", choices=list(LEARNING_RATES))
     parser.add_argument("--steps", type=int, default=6_000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path("capacity_gradients"))
