@@ -5,11 +5,11 @@
 # of benign tumors as an anomaly score, and a report. The diagnosis is used only to test.
 
 # %%
+import keras_betavae as kbv
+
 import keras
 from sklearn.datasets import load_breast_cancer
 from sklearn.metrics import roc_auc_score
-
-import keras_betavae as kbv
 
 STEPS = 1_000
 

@@ -8,11 +8,11 @@
 # %%
 from functools import partial
 
+import keras_betavae as kbv
+
 import keras
 import numpy as np
 from scipy.stats import spearmanr
-
-import keras_betavae as kbv
 
 BETAS = (4.0, 16.0)
 SEEDS = (0, 1, 2)

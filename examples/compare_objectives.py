@@ -6,11 +6,11 @@
 # scored by `evaluate`; the table has means and standard deviations over the seeds.
 
 # %%
-import keras
-import numpy as np
-
 import keras_betavae as kbv
 from keras_betavae.objectives import DIP, Beta, BetaTC, Capacity, SemiSupervised
+
+import keras
+import numpy as np
 
 SEEDS = (0, 1, 2)
 STEPS = 1_000

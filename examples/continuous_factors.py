@@ -5,9 +5,9 @@
 # position, a log-normal mass, and a class beside them.
 
 # %%
-import numpy as np
-
 from keras_betavae.evaluation import evaluate_codes, side_by_side
+
+import numpy as np
 
 N_SAMPLES = 10_000
 SCORES = ["mig_score", "dcimig_score", "modularity_score", "sap_score", "infomec_scores"]

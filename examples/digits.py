@@ -6,11 +6,11 @@
 # latent does is drawn to `digits.png`.
 
 # %%
+import keras_betavae as kbv
+
 import keras
 import numpy as np
 from sklearn.datasets import load_digits
-
-import keras_betavae as kbv
 
 STEPS = 1_000
 

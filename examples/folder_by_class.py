@@ -8,12 +8,12 @@
 # %%
 from pathlib import Path
 
+import keras_betavae as kbv
+
 import keras
 import numpy as np
 from PIL import Image
 from sklearn.datasets import load_sample_images
-
-import keras_betavae as kbv
 
 STEPS = 1_000
 N_TILES = 2_000

@@ -6,10 +6,10 @@
 # two are the biases of the scores. A minute or two on two cores; no image is needed.
 
 # %%
-import numpy as np
-
 import keras_betavae as kbv
 from keras_betavae.evaluation.score_table import side_by_side
+
+import numpy as np
 
 N_IMAGES = 20_000
 FEW = 1_000

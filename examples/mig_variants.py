@@ -7,10 +7,10 @@
 # %%
 from collections.abc import Callable
 
+import keras_betavae as kbv
+
 import numpy as np
 import tensorflow as tf
-
-import keras_betavae as kbv
 
 PRESET = "sprites_full"
 N_IMAGES = 10_000

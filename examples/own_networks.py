@@ -5,11 +5,11 @@
 # small network learns scikit-learn's 8×8 digits under a controlled capacity.
 
 # %%
+import keras_betavae as kbv
+
 import keras
 import numpy as np
 from sklearn.datasets import load_digits
-
-import keras_betavae as kbv
 
 EPOCHS = 30
 

@@ -6,10 +6,10 @@
 # cores.
 
 # %%
+import keras_betavae as kbv
+
 import keras
 import numpy as np
-
-import keras_betavae as kbv
 
 N_IMAGES = 20_000
 SEEDS = (0, 1, 2)

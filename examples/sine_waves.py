@@ -5,10 +5,10 @@
 # latents encode, how well they are disentangled, and response curves.
 
 # %%
+import keras_betavae as kbv
+
 import keras
 import numpy as np
-
-import keras_betavae as kbv
 
 STEPS = 3_000
 N_SIGNALS = 10_000

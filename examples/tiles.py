@@ -6,11 +6,11 @@
 # above their reconstructions.
 
 # %%
+import keras_betavae as kbv
+
 import keras
 import numpy as np
 from sklearn.datasets import load_sample_images
-
-import keras_betavae as kbv
 
 STEPS = 1_000
 N_TILES = 2_000

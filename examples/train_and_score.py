@@ -6,10 +6,10 @@
 # %%
 from pathlib import Path
 
+import keras_betavae as kbv
+
 import keras
 import numpy as np
-
-import keras_betavae as kbv
 
 STEPS_PER_EPOCH = 200
 EPOCHS = 6
