@@ -32,7 +32,7 @@ def blobs_sweep(budget: str) -> Sweep:
         "paper": ({"every": 5_000}, 5),
     }
     base, n_seeds = budgets[budget]
-    # Under β 150 from the start, all images keep one posterior for long.
+    # Under β 150 from the start, the posterior stays collapsed for long.
     warm_up = {} if budget == "paper" else {"warm_up": 10 if budget == "smoke" else 1_000}
     axes: Axes = {
         "β": {"1": {"beta": 1.0}, "150": {"beta": 150.0, **warm_up}},
@@ -112,7 +112,7 @@ def _verdict(beta: str, rows: Sequence[Sequence[Any]]) -> str:
     which = f" (seeds {', '.join(along)})" if along else ""
     return (
         f"At β {beta}, the positions lie along latents in {len(along)} of {len(all_seeds)} seeds"
-        f"{which}: exactly two latents are on, one within {ALONG:g} degrees of each axis, with a "
+        f"{which}: exactly two latents are active, one within {ALONG:g} degrees of each axis, with a "
         f"coherence of at least {ONE_WAY:g}."
     )
 

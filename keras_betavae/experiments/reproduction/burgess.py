@@ -15,9 +15,9 @@ from keras_betavae.experiments.reproduction._plans import SMOKE, seeds
 from keras_betavae.experiments.sweeps import Axes, Sweep
 
 ON_NATS = 0.5
-"""A latent is on while its KL is above this."""
+"""A latent is active while its KL is above this."""
 FOUND_PART = 0.1
-"""A factor is found while a latent tells this part of its entropy."""
+"""A factor is found while its mutual information with a latent is this share of its entropy."""
 
 
 PUBLISHED, CONTROLLED = "capacity", "controlled"
@@ -62,7 +62,7 @@ def _show_rise(folder: Path, run: FinishedRun) -> list[str]:
     kl = table["kl"].reshape(shape)
     names = [name for name in table if name not in ("step", "latent", "kl")]
     entropies = {n: math.log(s) for n, s in zip(data.factor_names, data.factor_sizes, strict=True)}
-    # A latent that is off has a mean too, and it may tell much, but the decoder hears only noise.
+    # The mean of an inactive latent may be informative too, but the decoder receives only noise.
     heard = kl > ON_NATS
     parts = np.stack([table[n].reshape(shape) / entropies[n] for n in names], axis=-1)
     told = np.where(heard[..., None], parts, 0.0).max(axis=1)
@@ -93,14 +93,21 @@ def _show_rise(folder: Path, run: FinishedRun) -> list[str]:
         picture(
             folder / f"{name}.png",
             figure,
-            "KL of each latent that is on at the end, named by the factor of which it tells most, "
-            "and what the best latent that is on tells of each factor, against C",
+            "KL of each active latent, named by the factor with which it shares most information, "
+            "and the largest mutual information of each factor with an active latent, against C",
         ),
-        f"A latent is on from the step from which its KL stays above {ON_NATS:g} nats:",
+        f"The step from which the KL of a latent stays above {ON_NATS:g} nats:",
         markdown_table(["latent", "step", "C, nats", "KL at the end"], lines),
-        f"A factor is found from where a latent that is on tells {FOUND_PART:.0%} of its entropy:",
-        markdown_table(["factor", "step", "C, nats", "told at the end"], found),
-        picture(folder / f"traversal_{name}.png", grid, "Traversals, rows by falling KL"),
+        (
+            "The step from which the mutual information of a factor with an active latent stays "
+            f"above {FOUND_PART:.0%} of the factor's entropy:"
+        ),
+        markdown_table(["factor", "step", "C, nats", "MI / entropy at the end"], found),
+        picture(
+            folder / f"traversal_{name}.png",
+            grid,
+            "Traversals, one row per latent, by decreasing KL",
+        ),
     ]
 
 

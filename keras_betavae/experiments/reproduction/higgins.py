@@ -229,7 +229,7 @@ def show_figure(folder: Path, found: Sequence[FinishedRun]) -> str:
             ("response_maps", "Each latent's mean over the positions"),
             ("curves_scale", "Each latent's mean over the scale, by shape"),
             ("curves_orientation", "Each latent's mean over the rotation, by shape"),
-            ("traversal", "Traversals from −3 to 3, by falling KL"),
+            ("traversal", "Traversals from −3 to 3, by decreasing KL"),
         )
     ]
     header = ["latent", "kl", *inspection.factor_names]
