@@ -112,8 +112,8 @@ def _verdict(beta: str, rows: Sequence[Sequence[Any]]) -> str:
     which = f" (seeds {', '.join(along)})" if along else ""
     return (
         f"At β {beta}, the positions lie along latents in {len(along)} of {len(all_seeds)} seeds"
-        f"{which}: exactly two latents are active, one within {ALONG:g} degrees of each axis, with a "
-        f"coherence of at least {ONE_WAY:g}."
+        f"{which}: exactly two latents are active, one within {ALONG:g} degrees of each axis, with "
+        f"a coherence of at least {ONE_WAY:g}."
     )
 
 
