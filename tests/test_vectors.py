@@ -35,7 +35,7 @@ def vae():
         optimizer=keras.optimizers.Adam(5e-3),
         seed=0,
     )
-    model.fit(data.to_tf_data(50, seed=0), epochs=60, verbose=0)
+    model.fit(data.to_tf_data(50, seed=0, repeat=True), steps_per_epoch=240, verbose=0)
     return model
 
 
