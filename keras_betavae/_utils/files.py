@@ -6,11 +6,14 @@ import os
 import re
 import secrets
 import shutil
+import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 _ASIDE = "saving-{token}-{name}"
 _IS_ASIDE = re.compile(r"saving-[0-9a-f]{8}-.")
+_LONGEST = 200
+"""Bytes of a name that get others in front of them: file systems take 255."""
 
 
 @contextlib.contextmanager
@@ -29,13 +32,14 @@ def moved_into_place(path: Path, replaces: Sequence[str] = ()) -> Iterator[Path]
         replaces: Patterns (`fnmatch`) of the files that an old folder may hold, relative to it.
 
     Raises:
-        FileExistsError: If `path` is a folder that holds anything else, or a link to a folder.
+        FileExistsError: If `path` is a folder that holds anything else, a link to a folder, a
+            device, a pipe or a socket.
         OSError: What writing raises, with the name `path` if it names no file ("No space left
             on device" does not).
     """
     path = Path(path)
     check_replaceable(path, replaces)
-    aside = path.with_name(_ASIDE.format(token=secrets.token_hex(4), name=path.name))
+    aside = _aside(path)
     try:
         yield aside
         for part in (*aside.rglob("*"), aside):
@@ -53,15 +57,20 @@ def moved_into_place(path: Path, replaces: Sequence[str] = ()) -> Iterator[Path]
         _remove(aside)
 
 
-def check_replaceable(path: Path, replaces: Sequence[str]) -> None:
-    """Checks that nothing would be lost if a folder were moved to `path`.
+def check_replaceable(path: Path, replaces: Sequence[str] = ()) -> None:
+    """Checks that nothing would be lost if a file or folder were moved to `path`.
 
     Raises:
         FileExistsError: If `path` is a folder that holds more than files that match `replaces`,
-            or a link to a folder.
+            a link to a folder, or a device, a pipe or a socket, or a link to one.
     """
     if path.is_symlink() and path.is_dir():
         raise FileExistsError(f"{path} is a symbolic link to a folder; remove the link first")
+    if is_special(path):
+        raise FileExistsError(
+            f"{path} is a device, a pipe or a socket, which a file would replace; choose another "
+            "name"
+        )
     if not path.is_dir():
         return
     for folder, subfolders, files in os.walk(path):
@@ -75,6 +84,40 @@ def check_replaceable(path: Path, replaces: Sequence[str]) -> None:
                     f"{path} holds {what}, which was not written by keras_betavae; move it away "
                     "or choose another folder"
                 )
+
+
+def is_special(path: Path) -> bool:
+    """Returns whether a path is, or a link leads to, a device, a pipe or a socket.
+
+    Links such as /dev/stdout count even while they lead to a regular file.
+    """
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError):
+        return False  # There is nothing that could be lost.
+    if path.is_symlink() and os.readlink(path).startswith("/proc/"):
+        return True
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+
+
+def check_own_places(folder: Path, folders: Sequence[str] = (), files: Sequence[str] = ()) -> None:
+    """Checks that what is written in a folder stays in it, whoever made the folder.
+
+    Args:
+        folder: The folder.
+        folders: Names of folders in it.
+        files: Names of files in it that are written where they are, or waited for.
+
+    Raises:
+        FileExistsError: If one of the folders is a link or a file, or one of the files is a link,
+            a folder, a pipe or a device.
+    """
+    for path in (folder / name for name in folders):
+        if path.is_symlink() or (path.exists() and not path.is_dir()):
+            raise FileExistsError(f"{path} must be a folder, not a link or a file; move it away")
+    for path in (folder / name for name in files):
+        if path.is_symlink() or (path.exists() and not path.is_file()):
+            raise FileExistsError(f"{path} must be a regular file, not a link; move it away")
 
 
 def written_files(folder: Path, pattern: str) -> Iterator[Path]:
@@ -107,10 +150,25 @@ def clear_left_aside(folder: Path) -> None:
                 _remove(Path(parent, name))
 
 
+def short_name(name: str) -> str:
+    """Returns a name, or its end if others could not be put before it.
+
+    Example:
+        >>> short_name("a.csv"), len(short_name("a" * 250 + ".csv"))
+        ('a.csv', 200)
+    """
+    text = os.fsencode(name)
+    return name if len(text) <= _LONGEST else text[-_LONGEST:].decode("utf-8", "ignore")
+
+
+def _aside(path: Path) -> Path:
+    return path.with_name(_ASIDE.format(token=secrets.token_hex(4), name=short_name(path.name)))
+
+
 def _replace_folder(aside: Path, path: Path, replaces: Sequence[str]) -> None:
     # A folder cannot be moved onto one that is not empty.
     check_replaceable(path, replaces)
-    old = path.with_name(_ASIDE.format(token=secrets.token_hex(4), name=path.name))
+    old = _aside(path)
     path.rename(old)
     try:
         aside.rename(path)

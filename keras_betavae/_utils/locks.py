@@ -13,6 +13,8 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
+from keras_betavae._utils.files import short_name
+
 LOCK_FILE = ".keras_betavae.lock"
 """The file in a folder that is in use; it is removed at the end, and harmless if a kill left it."""
 
@@ -50,7 +52,7 @@ def locked(folder: str | os.PathLike, child: str | None = None) -> Iterator[None
         OSError: If the folder is not there or cannot be written to.
     """
     folder = Path(folder)
-    file = folder.resolve() / (LOCK_FILE if child is None else f".{child}{LOCK_FILE}")
+    file = folder.resolve() / (LOCK_FILE if child is None else f".{short_name(child)}{LOCK_FILE}")
     thread = threading.get_ident()
     if file in _held and _held[file][1] == thread:
         yield

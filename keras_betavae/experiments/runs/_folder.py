@@ -4,7 +4,7 @@ import json
 import os
 from pathlib import Path
 
-from keras_betavae._utils.files import left_aside
+from keras_betavae._utils.files import check_own_places, left_aside
 from keras_betavae._utils.locks import LOCK_FILE, locked
 from keras_betavae._utils.tables import write_json
 from keras_betavae.experiments.settings import Settings
@@ -48,12 +48,7 @@ def check_places(folder: Path) -> None:
         FileExistsError: If one of its folders is a link or a file, or one of its files is a
             folder, a pipe or a device.
     """
-    for name in _FOLDERS:
-        path = folder / name
-        if path.is_symlink() or (path.exists() and not path.is_dir()):
-            raise FileExistsError(
-                f"{path} must be a folder of the run's own, not a link or a file; move it away"
-            )
+    check_own_places(folder, _FOLDERS)
     for path in (folder / name for name in _FILES):
         if path.exists() and not path.is_file():
             raise FileExistsError(f"{path} must be a regular file; move it away")

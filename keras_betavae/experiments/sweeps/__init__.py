@@ -22,6 +22,7 @@ from keras_betavae.experiments.sweeps._plan import Axes, Sweep, axis, run_name
 from keras_betavae.experiments.sweeps.grid import Grid
 from keras_betavae.experiments.sweeps.study import (
     check_installed,
+    checked_trials,
     open_study,
     waiting_for,
     work,
@@ -105,7 +106,8 @@ def run(
 
     Raises:
         ImportError: If Optuna is not installed.
-        ValueError: If `jobs` is below 1, or the storage cannot be used.
+        FileExistsError: If a folder or file that is written is a link, or a pipe or device.
+        ValueError: If `jobs` is below 1, or the storage cannot be used or holds another study.
         RuntimeError: If runs failed; the others are finished, and each has its `error.txt`.
     """
     folder, sweep = Path(folder), load(folder)
@@ -115,10 +117,10 @@ def run(
     folders = {name: folder / "runs" / name for name in sweep.trials()}
     waiting = [name for name, each in folders.items() if not runs.is_finished(each)]
     if waiting:
-        study = open_study(folder, storage)
-        first, jobs = len(study.get_trials(deepcopy=False)), min(jobs, len(waiting))
+        plan, study = Grid(folder, sweep), open_study(folder, storage)
+        first, jobs = len(checked_trials(plan, study)), min(jobs, len(waiting))
         if jobs == 1:
-            work(Grid(folder, sweep), study, first, verbose)
+            work(plan, study, first, verbose)
         else:
             work_in_processes(__name__, folder, jobs, first, verbose, storage, "")
     failed = [name for name, each in folders.items() if not runs.is_finished(each)]

@@ -7,6 +7,7 @@ from typing import Any
 
 import keras
 
+from keras_betavae._utils.files import check_own_places
 from keras_betavae._utils.tables import write_text
 from keras_betavae.datasets import ImageDataset
 from keras_betavae.experiments import runs
@@ -82,9 +83,11 @@ def train_run(
         brief: As in `runs.train` and `runs.finish`.
 
     Raises:
+        FileExistsError: If the folder is a link or a file.
         ValueError: If the folder is a run of other settings; further errors as `runs.train`.
     """
     error_file = folder / "error.txt"
+    check_own_places(folder.parent, [folder.name])
     try:
         if not runs.is_finished(folder):
             error_file.unlink(missing_ok=True)

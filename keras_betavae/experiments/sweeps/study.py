@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from keras_betavae._utils.files import check_own_places
 from keras_betavae._utils.locks import InUseError, locked
 from keras_betavae._utils.tables import number_text, write_text
 
@@ -67,23 +68,27 @@ def open_study(folder: Path, storage: str | None) -> Any:
         storage: The URL of a database; None for the journal.
 
     Raises:
-        ValueError: If the database cannot be used.
+        FileExistsError: If the journal or `runs/` is a link, or no file or folder.
+        ValueError: If the database cannot be used, or the journal is damaged or another study's.
     """
     import optuna
     from optuna.storages.journal import JournalFileBackend, JournalStorage
 
+    check_own_places(folder, ["runs"], [JOURNAL])
     where: Any = storage
     with waiting_for(folder):
-        if storage is None:
-            lock: Any = _JournalLock(folder)
-            where = JournalStorage(JournalFileBackend(os.fspath(folder / JOURNAL), lock_obj=lock))
         name = folder / "study.txt"
         if not name.is_file():
             write_text(name, f"{folder.resolve().name}-{uuid.uuid4().hex[:8]}\n")
+        place = folder / JOURNAL if storage is None else "the storage"
         verbosity = optuna.logging.get_verbosity()
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         try:
-            return optuna.create_study(
+            if storage is None:
+                lock: Any = _JournalLock(folder)
+                file = JournalFileBackend(os.fspath(folder / JOURNAL), lock_obj=lock)
+                where = JournalStorage(file)
+            study = optuna.create_study(
                 storage=where,
                 study_name=name.read_text(encoding="utf-8").strip(),
                 direction="maximize",
@@ -92,11 +97,42 @@ def open_study(folder: Path, storage: str | None) -> Any:
         except Exception as error:
             # The URL may hold a password, and so may the error.
             raise ValueError(
-                f"the study cannot be opened in {JOURNAL if storage is None else 'the storage'}: "
-                f"{type(error).__name__}"
+                f"the study cannot be opened in {place}: {type(error).__name__}"
             ) from error
         finally:
             optuna.logging.set_verbosity(verbosity)
+    if [direction.name for direction in study.directions] != ["MAXIMIZE"]:
+        raise ValueError(f"{place} holds another study of this name")
+    return study
+
+
+def checked_trials(plan: Plan, study: Any) -> list[Any]:
+    """Returns a study's trials, which may come from a stranger with the folder.
+
+    Their parameters become parts of names of folders.
+
+    Raises:
+        ValueError: If one has other parameters than the plan.
+    """
+    trials = study.get_trials(deepcopy=False)
+    for trial in trials:
+        enqueued = trial.system_attrs.get("fixed_params")
+        given = {**(enqueued if isinstance(enqueued, dict) else {}), **trial.params}
+        same = all(plan.space.get(name) == each for name, each in trial.distributions.items())
+        if not same or not all(
+            name in plan.space and _holds(plan.space[name], value) for name, value in given.items()
+        ):
+            raise ValueError(
+                f"the study of {plan.folder} holds trial {trial.number}, whose parameters are not "
+                f"those of this folder; move its {JOURNAL} away, or take another storage"
+            )
+    return trials
+
+
+def _holds(distribution: Any, value: Any) -> bool:
+    if hasattr(distribution, "choices"):
+        return value in distribution.choices
+    return isinstance(value, int | float) and distribution.low <= value <= distribution.high
 
 
 def work(plan: Plan, study: Any, first: int, verbose: bool, at_most: int | None = None) -> bool:

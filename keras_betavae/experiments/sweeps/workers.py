@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from keras_betavae._utils.files import check_own_places
 from keras_betavae.experiments.sweeps.study import Plan, open_study, work
 
 _RESTARTS = 5
@@ -29,6 +30,9 @@ def work_in_processes(
         verbose: As in `work`.
         storage: As in `open_study`.
         more: Text for the worker's plan.
+
+    Raises:
+        FileExistsError: If a worker's log is a link, or no file.
     """
     threads = str(max(1, (os.cpu_count() or 1) // jobs))
     threading_variables = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS")
@@ -38,6 +42,7 @@ def work_in_processes(
     command = [sys.executable, "-m", module, str(folder), str(first), str(int(verbose)), more]
 
     def started(name: str) -> subprocess.Popen:
+        check_own_places(folder, files=[f"{name}.log"])
         # They end with the pipe to this process, which a kill closes too.
         with (folder / f"{name}.log").open("ab") as log:
             return subprocess.Popen(command, stdin=subprocess.PIPE, stderr=log, env=environment)

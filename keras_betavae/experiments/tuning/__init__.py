@@ -16,6 +16,7 @@ from keras_betavae._utils.tables import write_json
 from keras_betavae.experiments.sweeps.grid import train_run
 from keras_betavae.experiments.sweeps.study import (
     check_installed,
+    checked_trials,
     open_study,
     waiting_for,
     work,
@@ -155,7 +156,7 @@ def tune(
     folder = Path(folder)
     deadline = None if budget is None else time.time() + 60 * budget
     plan, study = Trials(folder, load(folder), deadline), open_study(folder, storage)
-    first = len(study.get_trials(deepcopy=False))
+    first = len(checked_trials(plan, study))
     if jobs == 1:
         work(plan, study, first, verbose)
     else:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from keras_betavae.experiments.tuning._guards import Measured, fault_of, share
+from keras_betavae.experiments.tuning._guards import Measured, fault_of, number_of, share
 from keras_betavae.experiments.tuning._search import Trials
 
 _N_RIVALS = 2
@@ -67,15 +67,16 @@ def choose(plan: Trials, trials: Sequence[Any]) -> Choice:
     Raises:
         RuntimeError: If no setting was trained to its end.
     """
-    shown = [t for t in trials if t.state.name in ("COMPLETE", "PRUNED")]
-    among = [Measured.of(t) for t in shown]
-    by_name = {
-        plan.name_of(t.params): _tried(plan, t, found, among)
-        for t, found in zip(shown, among, strict=True)
-    }
+    shown = [
+        (t, found)
+        for t in trials
+        if t.state.name in ("COMPLETE", "PRUNED") and (found := Measured.of(t)) is not None
+    ]
+    among = [found for _, found in shown]
+    by_name = {plan.name_of(t.params): _tried(plan, t, found, among) for t, found in shown}
     tried = sorted(by_name.values(), key=lambda each: -1 if each.udr is None else each.udr)[::-1]
     failed = {
-        name: t.user_attrs["error"]
+        name: str(t.user_attrs["error"])
         for t in trials
         if "error" in t.user_attrs and (name := plan.name_of(t.params)) not in by_name
     }
@@ -98,8 +99,12 @@ def choose(plan: Trials, trials: Sequence[Any]) -> Choice:
 
 
 def _tried(plan: Trials, trial: Any, found: Measured, among: Sequence[Measured]) -> Tried:
-    name, udr = plan.name_of(trial.params), trial.user_attrs.get("udr", [0.0])
-    seed = plan.search.base.get("seed", 0) + udr.index(max(udr))
+    name, udr = plan.name_of(trial.params), trial.user_attrs.get("udr")
+    seed = plan.search.base.get("seed", 0)
+    # What a stranger's study holds may be anything.
+    known = udr[: plan.search.seeds] if isinstance(udr, list) else []
+    if known and all(isinstance(value, int | float) for value in known):
+        seed += known.index(max(known))
     return Tried(
         name=name,
         parameters=trial.params,
@@ -107,8 +112,8 @@ def _tried(plan: Trials, trial: Any, found: Measured, among: Sequence[Measured])
         reconstruction=found.reconstruction,
         share=share(found, among),
         active=found.active,
-        fault=fault_of(found, among) or trial.user_attrs.get("fault", ""),
-        mig=trial.user_attrs.get("mig"),
+        fault=fault_of(found, among) or str(trial.user_attrs.get("fault", "")),
+        mig=number_of(trial, "mig"),
         folder=plan.folder / "runs" / f"{name},seed={seed}",
     )
 

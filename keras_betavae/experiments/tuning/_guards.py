@@ -37,15 +37,25 @@ class Measured:
     kl: np.ndarray = dataclasses.field(default_factory=lambda: np.empty(0), repr=False)
 
     @classmethod
-    def of(cls, trial: Any) -> "Measured":
-        """Returns the measurements in a trial of the study."""
-        return cls(*(trial.user_attrs[name] for name in ("reconstruction", "blind", "active")))
+    def of(cls, trial: Any) -> "Measured | None":
+        """Returns the measurements in a trial of the study, None unless all are there."""
+        reconstruction, blind = number_of(trial, "reconstruction"), number_of(trial, "blind")
+        active = number_of(trial, "active")
+        if reconstruction is None or blind is None or active is None:
+            return None
+        return cls(reconstruction, blind, active)
 
     @classmethod
     def mean(cls, found: Sequence["Measured"]) -> "Measured":
         """Returns the means over models."""
         rows = [(each.reconstruction, each.blind, each.active) for each in found]
         return cls(*np.mean(rows, axis=0).tolist())
+
+
+def number_of(trial: Any, name: str) -> float | None:
+    """Returns a number that a trial of the study holds under a name, None if there is none."""
+    value = trial.user_attrs.get(name)
+    return float(value) if isinstance(value, int | float) else None
 
 
 def measure(vae: BetaVAE, data: datasets.ImageDataset, n: int) -> Measured:

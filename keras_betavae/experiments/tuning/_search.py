@@ -179,7 +179,7 @@ class Trials:
 
         settings, name = self.search.settings(trial.params), self.name_of(trial.params)
         found: list[Measured] = []
-        others = [Measured.of(t) for t in trials if "reconstruction" in t.user_attrs]
+        others = [measured for t in trials if (measured := Measured.of(t)) is not None]
         scores: list[Mapping[str, float | None]] = []
         for n in range(self.search.seeds):
             each = settings.model_copy(update={"seed": settings.seed + n})
