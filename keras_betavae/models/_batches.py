@@ -1,21 +1,32 @@
 """Inputs of `fit`, `evaluate` and `predict`."""
 
 import warnings
+from collections.abc import Mapping
 from typing import Any
 
 import keras
 import tensorflow as tf
 
+from keras_betavae.models._changes import ChangeCheck
 from keras_betavae.objectives import Objective
 
+_NO_WEIGHTS = "sample_weight and class_weight are not supported; leave them out"
 
-def check_input(x: Any) -> None:
+def check_input(x: Any, options: Mapping[str, Any]) -> None:
     """Checks the input of `fit`, `evaluate` or `predict`.
 
+    Args:
+        x: The images.
+        options: The keywords of the call.
+
     Raises:
-        ValueError: If `x` is empty, or is a list, tuple or dict, which Keras treats as several
-            inputs.
+        ValueError: If `x` is None or empty, or is a list, tuple or dict, which Keras treats as
+            several inputs, or if there are weights of samples or classes.
     """
+    if any(options.get(name) is not None for name in ("sample_weight", "class_weight")):
+        raise ValueError(_NO_WEIGHTS)
+    if x is None:
+        raise ValueError("x must hold images, got None")
     if isinstance(x, list | tuple | dict):
         raise ValueError(
             f"x must be an array of images or batches of them, got a {type(x).__name__} of "
@@ -39,7 +50,7 @@ def unpacked(data: Any) -> tuple[tf.Tensor, Any]:
     if isinstance(x, dict) and "image" in x:
         x, y = x["image"], x.get("label") if y is None else y
     if sample_weight is not None:
-        raise ValueError("sample_weight and class_weight are not supported; leave them out")
+        raise ValueError(_NO_WEIGHTS)
     if isinstance(x, list | tuple | dict):
         names = f" with {', '.join(map(str, x))}" if isinstance(x, dict) else ""
         raise ValueError(
@@ -83,21 +94,20 @@ class DataCheck(keras.callbacks.Callback):
             )
 
 
-def with_data_check(x: Any, args: tuple, kwargs: dict[str, Any]) -> dict[str, Any]:
-    """Returns `fit`'s keywords with a `DataCheck` among the callbacks.
+def with_checks(x: Any, args: tuple, kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Returns `fit`'s keywords with a `ChangeCheck` and a `DataCheck` among the callbacks.
 
-    It is left out if an epoch is not one pass over the data, or if the callbacks are fixed.
+    The `DataCheck` is left out if an epoch is not one pass over the data, and both if the
+    callbacks are fixed.
     """
     callbacks = kwargs.get("callbacks")
     if len(args) > 4 or isinstance(callbacks, keras.callbacks.CallbackList):
         return kwargs
-    if hasattr(x, "shape"):
-        check = DataCheck(int(x.shape[0]))
-    elif isinstance(x, tf.data.Dataset) and int(x.cardinality()) > 0:
-        check = DataCheck(None)
-    else:
-        return kwargs
-    if kwargs.get("steps_per_epoch") is not None:
-        return kwargs
     given = callbacks if isinstance(callbacks, list | tuple) else [callbacks] if callbacks else []
-    return {**kwargs, "callbacks": [*given, check]}
+    checks: list[keras.callbacks.Callback] = [ChangeCheck()]
+    if kwargs.get("steps_per_epoch") is None:
+        if hasattr(x, "shape"):
+            checks.append(DataCheck(int(x.shape[0])))
+        elif isinstance(x, tf.data.Dataset) and int(x.cardinality()) > 0:
+            checks.append(DataCheck(None))
+    return {**kwargs, "callbacks": [*given, *checks]}

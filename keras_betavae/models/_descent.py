@@ -1,5 +1,6 @@
 """How gradients are applied, and what XLA compiles."""
 
+import warnings
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -51,7 +52,7 @@ def descend(
     *,
     in_xla: bool,
 ) -> None:
-    """Applies gradients, or zeros if the step is not sound.
+    """Applies gradients, or zeros if the step is not sound; warns if there are none.
 
     Args:
         optimizer: The optimizer.
@@ -60,6 +61,9 @@ def descend(
         sound: Whether the step is sound.
         in_xla: Whether XLA compiles this part of the step.
     """
+    if not weights:
+        warnings.warn("all weights are frozen, so training changes nothing", stacklevel=2)
+        return
 
     def apply(gradients, sound):
         kept = [None if g is None else tf.where(sound, g, tf.zeros_like(g)) for g in gradients]

@@ -67,10 +67,12 @@ class ImageInput:
         """Checks the whole input of `fit`, `evaluate` or `predict`.
 
         Raises:
-            ValueError: If its shape is wrong, or it is an array of integers that are all 0 or 1,
-                which the model would see as nearly black.
+            ValueError: If its shape is wrong, it is not of numbers, or it is an array of integers
+                that are all 0 or 1, which the model would see as nearly black.
         """
         self.check_shape(x.shape)
+        if isinstance(x, np.ndarray) and x.dtype.kind not in "biufcV":  # V is bfloat16.
+            raise ValueError(f"images must be numbers, got an array of {x.dtype}")
         if not isinstance(x, np.ndarray) or x.dtype.kind not in "iu":
             return
         highest = 0

@@ -11,11 +11,12 @@ import tensorflow_probability as tfp
 from tensorflow_probability import distributions as tfd
 
 from keras_betavae import export, networks, presets
-from keras_betavae._utils.checks import made_from_config
+from keras_betavae._utils.checks import made_from_config, whole
 from keras_betavae._utils.replicas import Share, reducible
 from keras_betavae.likelihoods import Bernoulli, Likelihood
 from keras_betavae.models import _batches, _saving
 from keras_betavae.models._bounds import sampled_bounds
+from keras_betavae.models._changes import Traced, check_overrides
 from keras_betavae.models._descent import Compilation, descend
 from keras_betavae.models._faults import FaultWatch
 from keras_betavae.models._fitting import check_parts, fitted_to_data
@@ -45,10 +46,11 @@ class BetaVAE(keras.Model):
     The model counts its training steps (`step`) for schedules, and keeps the objective's state
     (`objective_state`). Both are saved with the weights, are the same on every replica, and are
     kept when the model is compiled with another optimizer. `compute_terms(..., training=True)`
-    updates both, in `fit` and in your own training loop.
+    updates both, as `fit` does, in your own training loop.
 
     The networks, the objective and the likelihood cannot be replaced, because a compiled step
-    would not see the change. Make a new model instead.
+    would not see the change. Make a new model instead. Layers may be frozen between two trainings;
+    unfreezing them, or giving them other weights, needs `compile`.
 
     Args:
         encoder: Maps images to `[mean, log_var]`, each (batch, latent_dim).
@@ -118,12 +120,20 @@ class BetaVAE(keras.Model):
         self._input = ImageInput(self.image_shape, self.likelihood)
         self._faults = FaultWatch(self._input)
         self._graphs = Graphs()
+        self._traced = Traced()
         self._compilation = Compilation(whole_step=False, descent=False)
         self.train_function: Callable | None = None
         self.test_function: Callable | None = None
         self.built = True
 
-    _fixed = frozenset({"encoder", "decoder", "objective", "likelihood", "log_var_limit", "seed"})
+    _fixed = frozenset(
+        {"encoder", "decoder", "objective", "likelihood", "log_var_limit", "seed", "image_shape"}
+        | {"latent_dim", "seed_generator", "step_counter"}
+    )
+
+    def __init_subclass__(cls, **options: Any):
+        super().__init_subclass__(**options)
+        check_overrides(cls)
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name in self._fixed and name in self.__dict__:
@@ -473,24 +483,24 @@ class BetaVAE(keras.Model):
             FloatingPointError: If the loss, its gradients or a layer's moving statistics become
                 NaN or infinite.
         """
-        self._check_input(x)
+        self._check_input(x, kwargs)
         if isinstance(x, tf.data.Dataset) and len(args) < 8:  # The eighth is `shuffle`.
             # Keras would warn that it does not shuffle a dataset, although nobody asked for that.
             kwargs.setdefault("shuffle", False)
-        return super().fit(x, *args, **_batches.with_data_check(x, args, kwargs))
+        return super().fit(x, *args, **_batches.with_checks(x, args, kwargs))
 
     def evaluate(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
         """Evaluates as `keras.Model.evaluate` does; raises as `fit`."""
-        self._check_input(x)
+        self._check_input(x, kwargs)
         return super().evaluate(x, *args, **kwargs)
 
     def predict(self, x: Any, *args: Any, **kwargs: Any) -> Any:
         """Returns the reconstructions of many images, as `keras.Model.predict` does."""
-        self._check_input(x)
+        self._check_input(x, kwargs)
         return super().predict(x, *args, **kwargs)
 
-    def _check_input(self, x: Any) -> None:
-        _batches.check_input(x)
+    def _check_input(self, x: Any, options: Mapping[str, Any]) -> None:
+        _batches.check_input(x, options)
         if hasattr(x, "shape"):
             # The compiled step may have been traced for any shape by now.
             self._input.check_array(x)
@@ -503,8 +513,10 @@ class BetaVAE(keras.Model):
         """
 
     def make_train_function(self, force: bool = False) -> None:
-        """Wraps Keras's training function with the check for faults."""
-        if self.train_function is None or force:
+        """Wraps Keras's training function with the check for faults, again after a change."""
+        changed = self._traced.has_changed(self, "train")
+        if self.train_function is None or force or changed:
+            self._check_optimizers()
             super().make_train_function(force=True)
             self.train_function = self._faults.checked(
                 self.train_function, self.distribute_strategy
@@ -512,7 +524,7 @@ class BetaVAE(keras.Model):
 
     def make_test_function(self, force: bool = False) -> None:
         """Wraps Keras's evaluation function with the check for faults."""
-        if self.test_function is None or force:
+        if self._traced.has_changed(self, "test") or self.test_function is None or force:
             super().make_test_function(force=True)
             self.test_function = self._faults.checked(self.test_function, self.distribute_strategy)
 
@@ -540,7 +552,10 @@ class BetaVAE(keras.Model):
 
         Raises:
             TypeError: If a loss, metrics or other arguments are given.
+            ValueError: If there is no optimizer, or `steps_per_execution` is below 1.
         """
+        if optimizer is None:
+            raise ValueError("optimizer must be a Keras optimizer or its name, got None")
         if unsupported:
             raise TypeError(
                 f"compile takes no {', '.join(unsupported)}: the loss is the model's own, given "
@@ -557,13 +572,17 @@ class BetaVAE(keras.Model):
         super().compile(
             optimizer=optimizer,
             run_eagerly=run_eagerly,
-            steps_per_execution=steps_per_execution,
+            steps_per_execution=whole("steps_per_execution", steps_per_execution),
             jit_compile=self._compilation.whole_step,
             auto_scale_loss=auto_scale_loss,
         )
         # So a model that is saved before its first step can be loaded.
         with self.distribute_strategy.scope():
             self.optimizer.build(self._own_weights)
+        self._traced.keep_optimizer(self, "optimizer", self._own_weights)
+
+    def _check_optimizers(self) -> None:
+        self._traced.check_optimizer(self, "optimizer", self._own_weights)
 
     def compile_from_config(self, config: dict) -> None:
         """Compiles as a saved model was; Keras calls this when it loads one."""

@@ -114,6 +114,13 @@ class FactorVAE(BetaVAE):
                 chosen = keras.optimizers.LossScaleOptimizer(chosen)
             chosen.build(self.discriminator.trainable_variables)
         self.discriminator_optimizer = chosen
+        weights = self.discriminator.trainable_variables
+        self._traced.keep_optimizer(self, "discriminator_optimizer", weights)
+
+    def _check_optimizers(self) -> None:
+        super()._check_optimizers()
+        weights = self.discriminator.trainable_variables
+        self._traced.check_optimizer(self, "discriminator_optimizer", weights)
 
     def total_correlation(self, z: tf.Tensor) -> tf.Tensor:
         """Returns the density-ratio estimate of the codes' total correlation, in nats.
