@@ -1,14 +1,22 @@
 """Sweeps, searches, tables and names that a stranger made."""
 
+import csv
+import json
 import os
 
+import numpy as np
 import optuna
 import pytest
+import tensorflow as tf
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
+from keras_betavae import cli
 from keras_betavae._utils.files import moved_into_place
 from keras_betavae._utils.locks import locked
-from keras_betavae.experiments import sweeps, tuning
+from keras_betavae._utils.tables import csv_text, markdown_table, read_table
+from keras_betavae.datasets import from_arrays, from_table
+from keras_betavae.experiments import runs, sweeps, tuning
+from keras_betavae.experiments.report._shown import read_curves, read_latent_kl
 from keras_betavae.experiments.sweeps import Sweep, study
 from keras_betavae.experiments.sweeps.grid import Grid, train_run
 from keras_betavae.experiments.tuning._choice import choose
@@ -172,3 +180,154 @@ def test_what_else_a_trial_holds_may_be_anything(search, attributes, seed):
     chosen = choose(plan, study.checked_trials(plan, opened)).chosen
     assert chosen.folder.name.endswith(f"seed={seed}")
     assert chosen.mig is None
+
+
+# Files.
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[]", "must be an object of JSON, got a list"),
+        ("[" * 100_000, "nested too deeply"),
+        ('{"base": [], "axes": {}}', "base must be numbers or text by name"),
+        ('{"base": {"preset": "vectors"}, "axes": {"a": {"1": 5}}}', "axes.a.1 must be"),
+        ('{"base": {}, "axes": {}, "x": 1}', "unexpected keyword argument 'x'"),
+    ],
+)
+def test_a_sweep_of_other_types_is_named(tmp_path, text, words):
+    (tmp_path / "sweep.json").write_text(text)
+    with pytest.raises(ValueError, match=f"sweep.json does not hold a sweep: .*{words}"):
+        sweeps.load(tmp_path)
+
+
+def test_a_sweep_of_too_many_runs_is_refused_at_once(tmp_path):
+    axes = {f"a{k}": {str(n): {} for n in range(10)} for k in range(12)}
+    (tmp_path / "sweep.json").write_text(json.dumps({"base": BASE, "axes": axes}))
+    with pytest.raises(ValueError, match="at most 10,000 runs, got 1,000,000,000,000"):
+        sweeps.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"strength": [1.0]}, "strength must be two numbers from low to high, got 1.0"),
+        ({"strength": "ab"}, "strength must be a list"),
+        ({"strength": [1.0, float("inf")]}, "strength must be two numbers"),
+        ({"seeds": 2.5}, "seeds must be an integer"),
+        ({"trials": "5"}, "trials must be an integer, got '5'"),
+        ({"presets": []}, "presets must name at least one preset"),
+    ],
+)
+def test_a_search_of_other_types_is_named(search, changed, words):
+    content = json.loads((search / "tune.json").read_text())
+    (search / "tune.json").write_text(json.dumps({**content, **changed}))
+    with pytest.raises(ValueError, match=f"tune.json does not hold a search: {words}"):
+        tuning.load(search)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[]", "must be an object of JSON"),
+        ('{"trained": {"mig_score": ' + "9" * 4_000 + "}}", "trained.mig_score must be"),
+        ('{"trained": {"mig_score": NaN}}', "trained.mig_score must be a finite number"),
+        ('{"trained": {"mig_score": true}}', "trained.mig_score must be a number"),
+        ('{"trained": []}', "trained must be numbers or text by name"),
+    ],
+)
+def test_scores_of_other_types_are_named(tmp_path, text, words):
+    (tmp_path / "scores.json").write_text(text)
+    with pytest.raises(ValueError, match=f"scores.json does not hold a run's scores: .*{words}"):
+        runs.load_scores(tmp_path)
+
+
+def test_a_byte_order_mark_changes_nothing(tmp_path):
+    (tmp_path / "scores.json").write_text('{"trained": {"mig_score": 1}}', "utf-8-sig")
+    assert runs.load_scores(tmp_path) == {"trained": {"mig_score": 1.0}}
+    (tmp_path / "metrics.csv").write_text("epoch,step,loss\n0,1,2\n", "utf-8-sig")
+    assert read_curves(tmp_path / "metrics.csv")["loss"][1].tolist() == [2.0]
+
+
+def test_events_that_are_none_are_named(tmp_path):
+    file = tmp_path / "events.out.tfevents.1"
+    os.mkfifo(file)
+    with pytest.raises(ValueError, match=r"tfevents\.1 must be a regular file"):
+        read_latent_kl(tmp_path)
+    file.unlink()
+    with tf.summary.create_file_writer(str(tmp_path)).as_default():
+        tf.summary.text("kl/latent_0", "text", 1)
+    with pytest.raises(ValueError, match="must hold numbers as kl/latent_0"):
+        read_latent_kl(tmp_path)
+
+
+# Tables.
+
+
+def test_no_cell_is_a_formula(tmp_path):
+    texts = ["=1+2", "@SUM(A1)", "+a", "-a", "'=1", "''@", "'a", "a=1", "1"]
+    numbers = [-1.5, "-1.5", "+2e-3", None]
+    path = tmp_path / "table.csv"
+    path.write_text(csv_text(texts, [texts, numbers]), newline="")
+    raw = list(csv.reader(path.read_text().splitlines()))
+    assert not [cell for row in raw[:2] for cell in row if cell[0] in "=+-@\t"]
+    assert raw[2] == ["-1.5", "-1.5", "+2e-3", ""]
+    assert read_table(path) == [texts, texts, raw[2]]
+
+
+def test_a_table_does_nothing_to_a_terminal():
+    assert "\x1b" not in markdown_table(["score"], [["\x1b[31mred\n"]])
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "t.csv is not a CSV file"),
+        (b"\x89PNG\r\n", "t.csv is not a CSV file"),
+        (b"a,b\n", "row"),
+    ],
+)
+def test_a_table_that_is_none_is_named(tmp_path, content, words):
+    (tmp_path / "t.csv").write_bytes(content)
+    with pytest.raises(ValueError, match=words):
+        from_table(tmp_path / "t.csv")
+
+
+def test_a_table_is_a_file(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", "/dev/zero", "http://localhost/t.csv"):
+        with pytest.raises(FileNotFoundError, match="there is no file"):
+            from_table(path)
+
+
+def test_factors_have_names():
+    with pytest.raises(ValueError, match="names must not be empty"):
+        from_arrays(np.zeros((2, 8, 8), bool), [[0], [1]], [" "])
+
+
+# The terminal.
+
+
+def error_of(function):
+    with pytest.raises((TypeError, ValueError), match=".") as caught:
+        function()
+    return caught.value
+
+
+def test_the_command_line_knows_whose_error_it_is():
+    ours = error_of(lambda: from_arrays([]))
+    theirs = error_of(lambda: csv_text(["a"], [5]))
+    assert cli._is_raised_here(ours)
+    assert not cli._is_raised_here(theirs)
+    assert cli._one_line(ours) == str(ours)
+    assert cli._one_line(theirs).startswith("TypeError: ")
+
+
+def test_an_error_is_one_line_that_does_nothing_to_a_terminal():
+    def fail():
+        raise ValueError("a\nb\x1b[31m" + "k" * 100_000)
+
+    line = cli._one_line(error_of(fail))
+    assert line.startswith("ValueError: a b [31mkkk")
+    assert line.isprintable()
+    assert len(line) < 2_100

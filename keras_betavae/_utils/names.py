@@ -31,6 +31,16 @@ def file_names(names: Iterable[str], most_bytes: int = 80) -> dict[str, str]:
     return found
 
 
+def printable(text: str) -> str:
+    r"""Returns a text with a space for each character that would do something to a terminal.
+
+    Example:
+        >>> printable("a\x1b[31mb\n")
+        'a [31mb '
+    """
+    return "".join(c if c.isprintable() else " " for c in text)
+
+
 def one_line(name: str, width: int = 40) -> str:
     r"""Returns a name as a label shows it: one line of printable text, cut in its middle.
 
@@ -38,7 +48,7 @@ def one_line(name: str, width: int = 40) -> str:
         >>> one_line("two\nlines"), one_line("first, second and last", 11)
         ('two lines', 'first,…last')
     """
-    text = "".join(c if c.isprintable() else " " for c in str(name)).strip()
+    text = printable(str(name)).strip()
     if len(text) <= width:
         return text
     tail = width // 3 + 1

@@ -1,13 +1,12 @@
 """A callback that writes the information in each latent to a CSV file."""
 
-import csv
 import os
 from pathlib import Path
 
 import numpy as np
 
 from keras_betavae._utils.replicas import is_chief
-from keras_betavae._utils.tables import csv_text, write_text
+from keras_betavae._utils.tables import csv_text, read_table, write_text
 from keras_betavae.callbacks._summary import SummaryCallback
 from keras_betavae.datasets import ImageDataset
 from keras_betavae.evaluation.inspection import Inspection, inspect
@@ -68,8 +67,7 @@ class LatentTable(SummaryCallback):
             self._add(inspect(self.model, self.data, n=self.n_images))
 
     def _earlier_lines(self, found: Inspection) -> list[list]:
-        with self.path.open(encoding="utf-8", newline="") as file:
-            rows = list(csv.reader(file))
+        rows = read_table(self.path)
         if rows and rows[0] != _header(found):
             raise ValueError(
                 f"{self.path} has the columns {', '.join(rows[0])}, but this training's are "
@@ -91,4 +89,5 @@ class LatentTable(SummaryCallback):
 
 
 def _header(found: Inspection) -> list[str]:
-    return ["step", "latent", "kl", *found.factor_names]
+    own = ["step", "latent", "kl"]
+    return own + [f"{name} (factor)" if name in own else name for name in found.factor_names]

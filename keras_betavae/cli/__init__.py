@@ -4,6 +4,7 @@ Help, lists and wrong arguments are answered without importing TensorFlow.
 """
 
 import argparse
+import dis
 import os
 import sys
 import traceback
@@ -36,6 +37,8 @@ _COMMANDS = (
     datasets,
     doctor,
 )
+_LONGEST = 2_000
+"""Characters of an error's message."""
 _EPILOG = """\
 exit status: 0 success; 1 failure, and the last line says why; 2 wrong arguments;
 130 interrupted (`train --resume` continues a training)
@@ -111,13 +114,28 @@ def _is_expected(error: Exception) -> bool:
 
 
 def _one_line(error: Exception) -> str:
-    """Returns the message; one that the package did not write names its kind and `--debug`."""
-    frame = traceback.extract_tb(error.__traceback__)[-1]
-    ours = os.path.dirname(os.path.dirname(__file__))
-    is_raised_here = frame.filename.startswith(ours) and (frame.line or "").startswith("raise")
-    if is_raised_here or isinstance(error, OSError):
-        return str(error)
-    return f"{type(error).__name__}: {error} (keras-betavae --debug shows where)"
+    """Returns the message; one that the package did not write names its kind and `--debug`.
+
+    Names and files of others may be part of it, and must do nothing to the terminal.
+    """
+    from keras_betavae._utils.names import one_line
+
+    text = one_line(" ".join(str(error).split()), _LONGEST)
+    if isinstance(error, OSError) or _is_raised_here(error):
+        return text
+    return f"{type(error).__name__}: {text} (keras-betavae --debug shows where)"
+
+
+def _is_raised_here(error: Exception) -> bool:
+    """Whether a `raise` of this package made an error, and not what the package called."""
+    where = error.__traceback__
+    while where is not None and where.tb_next is not None:
+        where = where.tb_next
+    if where is None:
+        return False
+    package = (where.tb_frame.f_globals.get("__name__") or "").partition(".")[0]
+    code = where.tb_frame.f_code.co_code
+    return package == "keras_betavae" and code[where.tb_lasti] == dis.opmap["RAISE_VARARGS"]
 
 
 def _interrupted(options: argparse.Namespace) -> str:

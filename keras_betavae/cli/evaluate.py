@@ -54,9 +54,14 @@ def run(options: argparse.Namespace) -> None:
     """Scores a model."""
     from keras_betavae import evaluation
     from keras_betavae.evaluation import score_table
+    from keras_betavae.experiments.settings import MAX_IMAGES
 
     if options.out is not None:
         score_table.check_path(options.out)
+    if options.n_images is not None and not 1 <= options.n_images <= MAX_IMAGES:
+        raise ValueError(f"--n-images must be from 1 to {MAX_IMAGES:,}, got {options.n_images}")
+    if options.seed is not None and options.seed < 0:
+        raise ValueError(f"--seed must be at least 0, got {options.seed}")
     subject = open_subject(options.model, options)
     made, n, seed = subject.settings, 20_000, 0
     if made is not None:

@@ -1,5 +1,6 @@
 """Traversals: one latent varies and the others are fixed."""
 
+import math
 import os
 from collections.abc import Sequence
 from typing import Literal, TypeAlias
@@ -81,7 +82,8 @@ def traversal_values(
         (n_steps,), or (latent_dim, n_steps) for `"range"`.
 
     Raises:
-        ValueError: If `span` is unknown, `n_steps` below 2, or codes are missing.
+        ValueError: If `span` is unknown, `n_steps` below 2, `limit` not above 0, or codes are
+            missing.
 
     Example:
         >>> traversal_values("quantiles", 3).round(2)
@@ -90,6 +92,8 @@ def traversal_values(
     if n_steps < 2:
         raise ValueError(f"n_steps must be at least 2, got {n_steps}")
     if span == "limit":
+        if not 0.0 < limit < math.inf:
+            raise ValueError(f"limit must be a finite number above 0, got {limit}")
         return np.linspace(-limit, limit, n_steps)
     if span == "quantiles":
         from scipy.stats import norm

@@ -104,6 +104,8 @@ def labelled(
         names = [f"factor_{k}" for k in range(len(known))]
     if len(names) != len(known) or len(set(names)) != len(names):
         raise ValueError(f"names must be {len(known)} different ones, got {list(names)}")
+    if not all(str(name).strip() for name in names):
+        raise ValueError(f"names must not be empty, got {list(names)}")
     if len(known[0]) != len(images):
         raise ValueError(f"there are factors for {len(known[0])} images, but {len(images)}")
     measured = _measured(dict(zip(names, known, strict=True)), continuous)

@@ -1,5 +1,6 @@
 """Pictures in a folder: CelebA, chairs, or your own."""
 
+import contextlib
 import csv
 import hashlib
 import math
@@ -231,7 +232,8 @@ def _cached(pictures: Pictures, folder: Path, cache_dir: Path, which: str) -> So
         fill(target, shape, blocks())
         for former in cache_dir.glob(f"*-{which}-*.npy"):
             if former != target:
-                former.unlink(missing_ok=True)
+                with contextlib.suppress(OSError):  # On Windows another process may use it.
+                    former.unlink()
     return source_of(mapped(target, shape))
 
 

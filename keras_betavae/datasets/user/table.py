@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_betavae._utils.reading import damage_named
 from keras_betavae.datasets.images import ImageDataset
 from keras_betavae.datasets.user.arrays import from_arrays
 
@@ -32,7 +33,8 @@ def from_table(
     Raises:
         ImportError: If pandas is missing.
         FileNotFoundError: If the file does not exist.
-        ValueError: If a column is missing, is not numeric, or has missing values.
+        ValueError: If the file is not a CSV file or has no rows, or if a column is missing, is not
+            numeric, or has missing values.
 
     Example:
         >>> import pandas as pd
@@ -48,7 +50,12 @@ def from_table(
             "pip install '.[table]' in a checkout"
         ) from error
     if isinstance(table, str | os.PathLike):
-        table = pandas.read_csv(table)
+        if not os.path.isfile(table):  # pandas would wait for a pipe, and fetch an address.
+            raise FileNotFoundError(f"there is no file {table}")
+        with damage_named(table, f"{table} is not a CSV file with a header"):
+            table = pandas.read_csv(table)
+    if not len(table):
+        raise ValueError("table must have rows, got none")
     for name, given in (("factors", factors), ("columns", columns or ())):
         missing = [each for each in given if each not in table.columns]
         if missing or isinstance(given, str):

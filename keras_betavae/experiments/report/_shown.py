@@ -152,11 +152,17 @@ def read_latent_kl(logs: Path) -> dict[str, Curve]:
     curves: dict[str, Curve] = {}
     if not logs.is_dir():
         return curves
+    for file in logs.iterdir():
+        if "tfevents" in file.name and not file.is_file():
+            raise ValueError(f"{file} must be a regular file; move it away")
     events = EventAccumulator(str(logs), size_guidance={"tensors": 0})
     events.Reload()
     latent = 0
     while (tag := f"kl/latent_{latent}") in events.Tags()["tensors"]:
-        points = [(e.step, float(tf.make_ndarray(e.tensor_proto))) for e in events.Tensors(tag)]
+        found = [(e.step, tf.make_ndarray(e.tensor_proto)) for e in events.Tensors(tag)]
+        if any(value.shape or value.dtype.kind != "f" for _, value in found):
+            raise ValueError(f"{logs} must hold numbers as {tag}")
+        points = [(step, float(value)) for step, value in found]
         steps, values = np.array(points).T
         curves[f"z{latent}"] = (steps, values)
         latent += 1

@@ -4,11 +4,16 @@ import json
 import os
 from pathlib import Path
 
+import pydantic
+
 from keras_betavae._utils.files import check_own_places, left_aside
 from keras_betavae._utils.locks import LOCK_FILE, locked
-from keras_betavae._utils.tables import write_json
+from keras_betavae._utils.tables import read_object, write_json
+from keras_betavae.experiments._plain_words import first_fault
 from keras_betavae.experiments.settings import Settings
 
+_TABLES = pydantic.TypeAdapter(dict[str, dict[str, pydantic.FiniteFloat | None]])
+"""What `scores.json` holds."""
 _FOLDERS = ("checkpoints", "logs", "pictures", "saved_model")
 _FILES = ("data.json", "metrics.csv", "latents.csv", "model.keras", "scores.json", "scores.md")
 
@@ -65,8 +70,8 @@ def load_settings(folder: str | os.PathLike) -> Settings:
     if not path.is_file():
         raise FileNotFoundError(f"{folder} is not a run folder: {path} does not exist")
     try:
-        return Settings(**json.loads(path.read_text(encoding="utf-8")))
-    except (TypeError, ValueError, RecursionError) as error:
+        return Settings(**read_object(path))
+    except (TypeError, ValueError) as error:
         raise ValueError(f"{path} does not hold a run's settings: {error}") from error
 
 
@@ -89,12 +94,12 @@ def load_scores(folder: str | os.PathLike) -> dict[str, dict[str, float | None]]
     if not path.is_file():
         raise FileNotFoundError(f"{folder} is not finished: {path} does not exist")
     try:
-        tables = json.loads(path.read_text(encoding="utf-8"))
-        for table in tables.values():
-            for score, value in table.items():
-                if not isinstance(value, float | int | None):
-                    raise TypeError(f"{score} must be a number, got {value!r}")
-        tables["trained"]
-    except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
+        tables = _TABLES.validate_json(json.dumps(read_object(path)), strict=True)
+        if "trained" not in tables:
+            raise ValueError("trained is missing")
+    except pydantic.ValidationError as error:
+        fault = first_fault(error, ())
+        raise ValueError(f"{path} does not hold a run's scores: {fault}") from None
+    except ValueError as error:
         raise ValueError(f"{path} does not hold a run's scores: {error}") from error
     return tables

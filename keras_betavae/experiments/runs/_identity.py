@@ -1,13 +1,12 @@
 """Checks that a run resumes with the same data."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from keras_betavae._utils.names import one_line
-from keras_betavae._utils.tables import write_json
+from keras_betavae._utils.tables import read_object, write_json
 from keras_betavae.datasets import ImageDataset
 
 _N_IMAGES = 1_000
@@ -31,11 +30,11 @@ def check_data(path: Path, data: ImageDataset) -> None:
         write_json(path, now)
         return
     try:
-        before = json.loads(path.read_text(encoding="utf-8"))
+        before = read_object(path)
         levels = np.array(before["mean_levels"], float)
         names = [str(name) for name in before["factor_names"]]
         factors = [before[name] for name in ("factor_sizes", "factors")]
-    except (KeyError, TypeError, ValueError, RecursionError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path} does not describe a run's data: {error}") from error
     advice = f"start a new run, or delete {path} to continue with these data"
     if names != now["factor_names"]:

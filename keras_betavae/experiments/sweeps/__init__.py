@@ -18,6 +18,7 @@ from keras_betavae._utils.tables import (
 )
 from keras_betavae.evaluation.inspection import inspect
 from keras_betavae.experiments import runs
+from keras_betavae.experiments._plain_words import read_dataclass
 from keras_betavae.experiments.sweeps._plan import Axes, Sweep, axis, run_name
 from keras_betavae.experiments.sweeps.grid import Grid
 from keras_betavae.experiments.sweeps.study import (
@@ -74,9 +75,9 @@ def load(folder: str | os.PathLike) -> Sweep:
     if not path.is_file():
         raise FileNotFoundError(f"{folder} is not a sweep folder: {path} does not exist")
     try:
-        sweep = Sweep(**json.loads(path.read_text(encoding="utf-8")))
+        sweep = read_dataclass(Sweep, path)
         sweep.trials()
-    except (AttributeError, TypeError, ValueError, RecursionError) as error:
+    except (TypeError, ValueError) as error:
         raise ValueError(f"{path} does not hold a sweep: {error}") from error
     return sweep
 

@@ -2,12 +2,15 @@
 
 import dataclasses
 import itertools
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from keras_betavae._utils.names import file_names, one_line
 from keras_betavae.experiments.settings import Settings
 
+MAX_RUNS = 10_000
+"""The most runs of a sweep."""
 Axes = Mapping[str, Mapping[str, Mapping[str, Any]]]
 
 
@@ -33,14 +36,16 @@ class Sweep:
         """Returns the settings of each run by its name, the last axis varying fastest.
 
         Raises:
-            ValueError: If an axis is empty, settings are unknown or out of range, or the name of
-                an axis or a value cannot be part of a folder's name.
+            ValueError: If an axis is empty, there are too many runs, settings are unknown or out
+                of range, or the name of an axis or a value cannot be part of a folder's name.
         """
         for name, values in self.axes.items():
             if not values:
                 raise ValueError(f"the axis {name} has no values")
             for part in (name, *values):
                 _check_name(part)
+        if (n_runs := math.prod(map(len, self.axes.values()))) > MAX_RUNS:
+            raise ValueError(f"the axes must make at most {MAX_RUNS:,} runs, got {n_runs:,}")
         # A file system may hold 255 bytes, of which locks and temporary files take some.
         for name, safe in file_names(map(run_name, self.labels()), most_bytes=200).items():
             if name != safe:

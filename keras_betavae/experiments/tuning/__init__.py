@@ -13,6 +13,7 @@ from keras_betavae import presets as recipes
 from keras_betavae._utils.files import left_aside
 from keras_betavae._utils.locks import LOCK_FILE, InUseError, locked
 from keras_betavae._utils.tables import write_json
+from keras_betavae.experiments._plain_words import read_dataclass
 from keras_betavae.experiments.sweeps.grid import train_run
 from keras_betavae.experiments.sweeps.study import (
     check_installed,
@@ -94,9 +95,9 @@ def load(folder: str | os.PathLike) -> Search:
     if not path.is_file():
         raise FileNotFoundError(f"{folder} is not a search folder: {path} does not exist")
     try:
-        search = Search(**json.loads(path.read_text(encoding="utf-8")))
+        search = read_dataclass(Search, path)
         search.check()
-    except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path} does not hold a search: {error}") from error
     return search
 

@@ -1,6 +1,7 @@
 """The search: the settings in `tune.json`, and the trials."""
 
 import dataclasses
+import math
 import time
 import warnings
 from collections.abc import Mapping, Sequence
@@ -53,9 +54,12 @@ class Search:
             if getattr(self, name) < least:
                 raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)}")
         for name, least in (("strength", 0), ("latent_dim", 1)):
-            low, high = getattr(self, name)
-            if not least <= low <= high or not low:
-                raise ValueError(f"{name} must be two numbers from low to high, got {low}, {high}")
+            low, high = pair if len(pair := getattr(self, name)) == 2 else (0, 0)
+            if not least <= low <= high < math.inf or not low:
+                given = ", ".join(map(str, pair))
+                raise ValueError(f"{name} must be two numbers from low to high, got {given}")
+        if not self.presets:
+            raise ValueError("presets must name at least one preset, got none")
         for preset in self.presets:
             self.settings({"preset": preset, "strength": 1.0, "latent_dim": self.latent_dim[0]})
 
