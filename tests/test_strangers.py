@@ -9,14 +9,17 @@ import optuna
 import pytest
 import tensorflow as tf
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+from PIL import Image
 
 from keras_betavae import cli
 from keras_betavae._utils.files import moved_into_place
 from keras_betavae._utils.locks import locked
 from keras_betavae._utils.tables import csv_text, markdown_table, read_table
-from keras_betavae.datasets import from_arrays, from_table
+from keras_betavae.datasets import from_arrays, from_folder, from_table
 from keras_betavae.experiments import runs, sweeps, tuning
 from keras_betavae.experiments.report._shown import read_curves, read_latent_kl
+from keras_betavae.experiments.runs._folder import check_places
+from keras_betavae.experiments.runs._models import _first_whole
 from keras_betavae.experiments.sweeps import Sweep, study
 from keras_betavae.experiments.sweeps.grid import Grid, train_run
 from keras_betavae.experiments.tuning._choice import choose
@@ -60,6 +63,35 @@ def test_a_run_of_a_sweep_is_no_link(folder, outside):
     os.symlink(outside, folder / "runs" / "seed=0")
     with pytest.raises(FileExistsError, match="seed=0 must be a folder, not a link"):
         train_run(folder / "runs" / "seed=0", Sweep(BASE, SEEDS).trials()["seed=0"])
+
+
+def test_the_logs_of_a_run_hold_no_links(tmp_path, outside):
+    (tmp_path / "logs").mkdir()
+    check_places(tmp_path)
+    os.symlink(outside, tmp_path / "logs" / "loss")
+    with pytest.raises(FileExistsError, match="loss must be a folder, not a link"):
+        check_places(tmp_path)
+
+
+def test_a_checkpoint_that_the_training_has_deleted_is_not_damaged(tmp_path):
+    assert _first_whole([tmp_path / "step-1.keras"]) == (None, [])
+
+
+def test_a_copy_of_pictures_that_another_process_uses_stays(tmp_path, monkeypatch):
+    unlink = type(tmp_path).unlink
+
+    def refuse(path, missing_ok=False):
+        if path.suffix == ".npy" and path.is_file():
+            raise PermissionError(13, "The process cannot access the file", str(path))
+        unlink(path, missing_ok)
+
+    (tmp_path / "pictures").mkdir()
+    for n, width in enumerate((8, 9), 1):
+        Image.new("L", (width, 8)).save(tmp_path / "pictures" / "a.png")
+        if n == 2:
+            monkeypatch.setattr(type(tmp_path), "unlink", refuse)
+        from_folder(tmp_path / "pictures", 8, 1, cache_dir=tmp_path / "cache")
+        assert len(list((tmp_path / "cache").iterdir())) == n
 
 
 @pytest.mark.parametrize("name", ["study.journal", "worker0.log"])
@@ -309,7 +341,7 @@ def test_factors_have_names():
 
 
 def error_of(function):
-    with pytest.raises((TypeError, ValueError), match=".") as caught:
+    with pytest.raises((TypeError, ValueError), match=r".") as caught:
         function()
     return caught.value
 

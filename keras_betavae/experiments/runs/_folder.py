@@ -50,10 +50,14 @@ def check_places(folder: Path) -> None:
     """Checks that a run can write its files, and only to its own folder.
 
     Raises:
-        FileExistsError: If one of its folders is a link or a file, or one of its files is a
-            folder, a pipe or a device.
+        FileExistsError: If one of its folders is a link or a file, `logs/` holds a link, or one of
+            its files is a folder, a pipe or a device.
     """
     check_own_places(folder, _FOLDERS)
+    logs = folder / "logs"
+    if logs.is_dir():
+        # TensorBoard's writers follow links.
+        check_own_places(logs, [path.name for path in logs.iterdir() if path.is_symlink()])
     for path in (folder / name for name in _FILES):
         if path.exists() and not path.is_file():
             raise FileExistsError(f"{path} must be a regular file; move it away")

@@ -96,7 +96,8 @@ def _first_whole(paths: Sequence[Path]) -> tuple[BetaVAE | None, list[Path]]:
         try:
             vae = _load(path)
         except ValueError as error:
-            damaged.append((path, error))
+            if path.exists():  # Or else the training has deleted it meanwhile.
+                damaged.append((path, error))
             continue
         for other, reason in damaged:
             warnings.warn(f"{reason}; {path} is used instead of {other.name}", stacklevel=4)
