@@ -528,9 +528,9 @@ class BetaVAE(keras.Model):
             super().make_test_function(force=True)
             self.test_function = self._faults.checked(self.test_function, self.distribute_strategy)
 
-    def make_predict_function(self, force: bool = False) -> Callable:
+    def make_predict_function(self, force: bool = False) -> None:
         """Makes Keras's function for `predict`, again after a change."""
-        return super().make_predict_function(force or self._traced.has_changed(self, "predict"))
+        super().make_predict_function(force or self._traced.has_changed(self, "predict"))
 
     def compile(
         self,
