@@ -24,7 +24,7 @@ FLOORS = [
 FLOOR_OF = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 MAX_LINES_OF_FILE, MAX_LINES_OF_FUNCTION, MAX_ROOMS = 320, 65, 12
 # What is longer today, and how long it may be; take an entry out when its file is parted.
-LONGER_FILES = {"models/beta_vae.py": 660}
+LONGER_FILES = {"models/beta_vae.py": 655}
 LONGER_FUNCTIONS: dict[str, int] = {}
 
 TREES = {path: ast.parse(path.read_text("utf-8")) for path in sorted(PACKAGE.rglob("*.py"))}

@@ -12,6 +12,7 @@ from keras_betavae.objectives import Objective
 
 _NO_WEIGHTS = "sample_weight and class_weight are not supported; leave them out"
 
+
 def check_input(x: Any, options: Mapping[str, Any]) -> None:
     """Checks the input of `fit`, `evaluate` or `predict`.
 
