@@ -66,7 +66,7 @@ def test_keras_batches_of_a_folder_become_a_data_set(tmp_path):
         ([(IMAGES, np.zeros((6, 2, 2)))], r"labels must be \(batch,\).* got \(6, 2, 2\)"),
         ([IMAGES / 255.0, IMAGES * 1.0], "all from 0 to 1 or all from 0 to 255"),
         ([IMAGES - 200.0], "got floats from -2"),
-        (tf.data.Dataset.from_tensors(IMAGES).repeat(), "must end"),
+        (tf.data.Dataset.from_tensors(IMAGES).repeat(), "must be finite"),
     ],
 )
 def test_other_batches_are_refused(batches, words):

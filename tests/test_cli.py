@@ -203,7 +203,7 @@ def test_scores_lists_them(capsys):
 
 
 def test_evaluate_refuses_to_encode_no_images(trained, capsys):
-    assert "at least 1" in failed(capsys, "evaluate", trained[0], "--n-images", 0)
+    assert "--n-images must be from 1 to" in failed(capsys, "evaluate", trained[0], "--n-images", 0)
 
 
 def test_a_traversal_is_the_same_from_a_run_a_file_and_a_saved_model(

@@ -402,7 +402,7 @@ def test_sizes_beyond_the_samples_are_left_out():
 @pytest.mark.parametrize(
     ("factors", "options", "words"),
     [
-        (CLASSES[:, :1], {}, r"needs (two|2), got 1"),
+        (CLASSES[:, :1], {}, r"needs at least (two|2), got 1"),
         (CLASSES[:2], {}, "samples to fit to and to test on, got 2"),
         (CLASSES, {"n_train": 0}, "n_train must be at least 1, got 0"),
         (CLASSES, {"n_test": -1}, "n_test must be at least 1, got -1"),

@@ -240,7 +240,7 @@ ALONE = np.array([[0, 0], [0, 1], [1, 0], [1, 1], [2, 0], [2, 2]])  # One image 
         (CLASSES[[0, 0, 0]], GOOD[:3], {}, "factor 0 has one value"),
         (ALONE, GOOD, {}, "factor 1 has a value of (one|1) "),
         (ALONE[:, ::-1], GOOD, {}, "factor 0 has a value of (one|1) "),
-        (CLASSES[:, :1], GOOD, {}, "needs (two|2), got 1"),
+        (CLASSES[:, :1], GOOD, {}, "needs at least (two|2), got 1"),
         (CLASSES, GOOD, {"n_per_vote": 1}, "n_per_vote must be at least"),
         (CLASSES, GOOD, {"n_per_vote": 0}, "n_per_vote must be at least"),
         (CLASSES, GOOD, {"n_train": 0}, "n_train must be at least 1, got 0"),

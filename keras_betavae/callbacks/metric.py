@@ -31,6 +31,7 @@ class DisentanglementMetric(SummaryCallback):
         every_n_steps: Also evaluates after every n-th training step.
         n_images: Images that are drawn and encoded.
         seed: Seed of the draw and of the scores.
+        n_jobs: As in `evaluate`: scores that are computed at a time, -1 for all cores.
 
     Raises:
         ValueError: If a number is below 1, or a score is unknown.
@@ -53,6 +54,7 @@ class DisentanglementMetric(SummaryCallback):
         every_n_steps: int | None = None,
         n_images: int = 20_000,
         seed: int = 0,
+        n_jobs: int | None = None,
     ):
         super().__init__(log_dir, every_n_epochs)
         for name, value in (("every_n_steps", every_n_steps), ("n_images", n_images)):
@@ -64,6 +66,7 @@ class DisentanglementMetric(SummaryCallback):
         self.every_n_steps = every_n_steps
         self.n_images = n_images
         self.seed = seed
+        self.n_jobs = n_jobs
         self._latest: dict[str, float] = {}
         self._latest_step = -1
         self._next_step = 0
@@ -95,7 +98,12 @@ class DisentanglementMetric(SummaryCallback):
             return  # Due by epochs and by steps.
         self._latest_step = self.step
         table = evaluate(
-            self._encode, self.data, scores=self.scores, n=self.n_images, seed=self.seed
+            self._encode,
+            self.data,
+            scores=self.scores,
+            n=self.n_images,
+            seed=self.seed,
+            n_jobs=self.n_jobs,
         )
         self._latest = dict(table)
         self.write({f"disentanglement/{name}": value for name, value in table.items()})

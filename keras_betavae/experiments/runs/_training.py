@@ -126,7 +126,7 @@ def _watching(
 ) -> list[keras.callbacks.Callback]:
     logs, n, seed = folder / "logs", settings.n_images, settings.seed
     return [
-        callbacks.DisentanglementMetric(data, logs, n_images=n, seed=seed),
+        callbacks.DisentanglementMetric(data, logs, n_images=n, seed=seed, n_jobs=-1),
         # Pictures take longer than scores: at the start, halfway and at the end.
         callbacks.LatentPictures(data, logs, every_n_epochs=_half(n_epochs)),
         callbacks.LatentTable(data, folder / "latents.csv"),
