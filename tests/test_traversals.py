@@ -219,6 +219,9 @@ def test_a_label_names_the_factor_that_the_latent_tells_most_of():
 
 
 def test_the_threshold_is_ones_own():
+    # z1 shares 0.15 nats with a, less than a fifth of what z0 does.
+    labels = visualization.latent_labels([2.5, 0.5], [[1.0, 0.1], [0.15, 0.1]], ("a", "b"))
+    assert [label.split("  ")[-1] for label in labels] == ["a", "no factor"]
     labels = visualization.latent_labels([2.5, 0.5], np.eye(2), ("a", "b"), threshold=1)
     assert labels == ["z0  2.5 nats  a", "z1  0.5 nats  no factor"]
 

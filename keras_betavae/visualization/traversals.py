@@ -15,6 +15,8 @@ Span: TypeAlias = Literal["limit", "range", "quantiles"]
 SPANS = ("limit", "range", "quantiles")
 _LEAST_TOLD = 0.05
 """Nats; a latent with less mutual information with a factor is not labeled with it."""
+_LEAST_SHARE = 0.2
+"""Of the mutual information of a factor's most informative latent."""
 
 
 def traverse(
@@ -122,7 +124,8 @@ def latent_labels(
             `metrics.mutual_information`; None if no factors are known.
         factor_names: A name for each factor.
         threshold: A latent with at most this KL, in nats, gets no factor; nor does a latent whose
-            mutual information with every factor is below 0.05 nats, the error of the estimate.
+            mutual information with its factor is below 0.05 nats, the error of the estimate, or
+            below a fifth of that of the factor's most informative latent.
 
     Returns:
         The labels, in the order of the latents.
@@ -135,9 +138,11 @@ def latent_labels(
     for latent, value in enumerate(np.asarray(kl)):
         label = f"z{latent}  {value:z.1f} nats"
         if information is not None:
-            told = np.asarray(information)[latent]
-            follows = value > threshold and told.max() >= _LEAST_TOLD
-            label += f"  {one_line(factor_names[told.argmax()]) if follows else 'no factor'}"
+            known = np.asarray(information)
+            factor = known[latent].argmax()
+            least = max(_LEAST_TOLD, _LEAST_SHARE * known[:, factor].max())
+            follows = value > threshold and known[latent, factor] >= least
+            label += f"  {one_line(factor_names[factor]) if follows else 'no factor'}"
         labels.append(label)
     return labels
 
