@@ -32,35 +32,42 @@ def objectives(steps: int) -> dict:
     }
 
 
-def run(network: str, objective: str, steps: int, seed: int, out: Path) -> None:
-    """Trains one model and writes what it logged to `out`."""
+def new_model(network: str, objective: str, steps: int, seed: int, kind: type | None = None):
+    """Returns a compiled model, a `BetaVAE` unless `kind` is given."""
     import keras
 
     import keras_betavae as kbv
 
-    data = kbv.datasets.load_sprites()
     keras.utils.set_random_seed(seed)
-    encoder = getattr(kbv.networks, f"{network}_encoder")
-    decoder = getattr(kbv.networks, f"{network}_decoder")
-    vae = kbv.BetaVAE(
-        encoder(data.image_shape, 10),
-        decoder(10, data.image_shape),
+    encoder, decoder = (getattr(kbv.networks, f"{network}_{p}") for p in ("encoder", "decoder"))
+    vae = (kind or kbv.BetaVAE)(
+        encoder((64, 64, 1), 10),
+        decoder(10, (64, 64, 1)),
         objectives(steps)[objective](),
         seed=seed,
     )
     vae.compile(keras.optimizers.Adam(LEARNING_RATES[network]))
+    return vae
+
+
+def train(vae, columns: tuple[str, ...], steps: int, seed: int, out: Path) -> None:
+    """Trains a model and writes what it logged to `out`."""
+    import keras
+
+    import keras_betavae as kbv
+
     part = out.with_suffix(".part")
     with part.open("w", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(COLUMNS)
+        writer.writerow(columns)
 
         def write(epoch: int, logs: dict) -> None:
             row = {"step": (epoch + 1) * EVERY, "beta": "", **logs}
-            writer.writerow([row[name] for name in COLUMNS])
+            writer.writerow([row[name] for name in columns])
             file.flush()
 
         vae.fit(
-            data.to_tf_data(BATCH, seed=seed, repeat=True),
+            kbv.datasets.load_sprites().to_tf_data(BATCH, seed=seed, repeat=True),
             epochs=steps // EVERY,
             steps_per_epoch=EVERY,
             verbose=0,
@@ -97,7 +104,8 @@ def main() -> None:
             name = f"{network}-{objective}-{arguments.steps}-{arguments.seed}"
             out = arguments.out / f"{name}.csv"
             if not out.exists():
-                run(network, objective, arguments.steps, arguments.seed, out)
+                vae = new_model(network, objective, arguments.steps, arguments.seed)
+                train(vae, COLUMNS, arguments.steps, arguments.seed, out)
             print(f"{name}: {summary(out)}", flush=True)
 
 

@@ -4,17 +4,16 @@
         [--steps 6000] [--seed 0] [--out FOLDER]
 
 Objectives and training are those of capacity_control.py. Every row of a CSV in FOLDER has means
-over `EVERY` steps, of the encoder's weights: the norms of the gradients of the reconstruction term
+over `capacity_control.EVERY` steps, of the encoder's weights: the norms of the gradients of the reconstruction term
 and of the rest of the loss, their cosine, the cosine of Adam's step with the descent of each of
 the two, and the share of steps after which KL − C has changed its sign.
 """
 
 import argparse
 import csv
-import os
 from pathlib import Path
 
-from capacity_control import BATCH, EVERY, LEARNING_RATES, objectives
+from capacity_control import LEARNING_RATES, new_model, train
 
 COLUMNS = (
     *("step", "capacity", "kl", "reconstruction", "norm_reconstruction", "norm_rest", "cosine"),
@@ -22,8 +21,8 @@ COLUMNS = (
 )
 
 
-def probed(network: str, objective: str, steps: int, seed: int):
-    """Returns a compiled model whose training step measures its gradients too."""
+def probed() -> type:
+    """Returns a `BetaVAE` whose training step measures its gradients too."""
     import keras
     import tensorflow as tf
 
@@ -76,42 +75,7 @@ def probed(network: str, objective: str, steps: int, seed: int):
                 self.seen[name].update_state(value)
             return {name: mean.result() for name, mean in self.seen.items()}
 
-    keras.utils.set_random_seed(seed)
-    shape = (64, 64, 1)
-    encoder, decoder = (getattr(kbv.networks, f"{network}_{p}") for p in ("encoder", "decoder"))
-    model = Probed(
-        encoder(shape, 10), decoder(10, shape), objectives(steps)[objective](), seed=seed
-    )
-    model.compile(keras.optimizers.Adam(LEARNING_RATES[network]), jit_compile=False)
-    return model
-
-
-def run(network: str, objective: str, steps: int, seed: int, out: Path) -> None:
-    """Trains one model and writes its rows."""
-    import keras
-
-    import keras_betavae as kbv
-
-    model = probed(network, objective, steps, seed)
-    part = out.with_suffix(".part")
-    with part.open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(COLUMNS)
-
-        def write(epoch: int, logs: dict) -> None:
-            row = [f"{float(logs[name]):.5g}" for name in COLUMNS[1:]]
-            writer.writerow([(epoch + 1) * EVERY, *row])
-            file.flush()
-
-        keras.Model.fit(
-            model,
-            kbv.datasets.load_sprites().to_tf_data(BATCH, seed=seed, repeat=True),
-            epochs=steps // EVERY,
-            steps_per_epoch=EVERY,
-            verbose=0,
-            callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=write)],
-        )
-    os.replace(part, out)
+    return Probed
 
 
 def tenths(path: Path) -> str:
@@ -141,7 +105,8 @@ def main() -> None:
         name = f"{options.network}-{objective}-{options.steps}-{options.seed}"
         out = options.out / f"{name}.csv"
         if not out.exists():
-            run(options.network, objective, options.steps, options.seed, out)
+            vae = new_model(options.network, objective, options.steps, options.seed, probed())
+            train(vae, COLUMNS, options.steps, options.seed, out)
         print(f"{name}\n\n{tenths(out)}\n", flush=True)
 
 

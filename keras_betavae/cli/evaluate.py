@@ -92,7 +92,7 @@ def _untrained(subject: Subject) -> Any:
     if subject.settings is not None:
         return subject.settings.build_model(subject.data)
     if not hasattr(subject.model, "get_config"):
-        print("A SavedModel cannot be rebuilt untrained, so there are no controls.\n")
+        print("A SavedModel cannot be rebuilt untrained; controls are left out.\n")
         return None
     return type(subject.model).from_config(subject.model.get_config())
 

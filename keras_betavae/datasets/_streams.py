@@ -15,7 +15,7 @@ def entropy_of(seed: int | None) -> Any:
     """Returns the seed, or draws one.
 
     Raises:
-        ValueError: If there is no seed with several workers, which must draw the same batches.
+        ValueError: If several workers have no seed; they must draw the same batches.
     """
     if seed is None:
         import tensorflow as tf

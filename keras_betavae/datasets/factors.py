@@ -299,7 +299,7 @@ class FactorDataset(ImageDataset):
             int32 (batch, n_factors), with -1 for missing labels.
 
         Raises:
-            ValueError: If a number is outside its range, or there is no seed with several workers.
+            ValueError: If a number is outside its range, or several workers have no seed.
 
         References:
             Locatello et al., Disentangling Factors of Variation Using Few Labels, ICLR 2020.

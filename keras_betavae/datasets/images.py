@@ -223,8 +223,8 @@ class ImageDataset:
 
         Raises:
             ValueError: If `batch_size` is below 1, or above the number of images while the
-                remainder is dropped; if `start_step` is given without `repeat`; or if there
-                is no seed with several workers.
+                remainder is dropped; if `start_step` is given without `repeat`; or if
+                several workers have no seed.
         """
         import tensorflow as tf
 

@@ -5,6 +5,8 @@ from typing import Any
 
 import keras
 
+from keras_betavae.models._graphs import same_objects
+
 _NEVER_CALLED = ("compute_terms", "compute_loss")
 
 
@@ -40,9 +42,7 @@ class Traced:
         parts = [model.run_eagerly, *model.trainable_variables, None, *variables]
         before = self._parts.get(function, parts)
         self._parts[function] = parts
-        return len(parts) != len(before) or any(
-            now is not then for now, then in zip(parts, before, strict=True)
-        )
+        return not same_objects(parts, before)
 
     def keep_optimizer(self, model: Any, name: str, weights: Sequence[keras.Variable]) -> None:
         """Keeps the optimizer that is an attribute of a model, and what it was built to train."""

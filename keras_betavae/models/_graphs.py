@@ -1,11 +1,17 @@
 """Graphs of a model's methods, retraced when its networks change."""
 
-from collections.abc import Callable
+import operator
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
 import keras
 import tensorflow as tf
+
+
+def same_objects(first: Sequence[Any], second: Sequence[Any]) -> bool:
+    """Returns whether two sequences hold the same objects in the same order."""
+    return len(first) == len(second) and all(map(operator.is_, first, second))
 
 
 class Graphs:
@@ -22,10 +28,7 @@ class Graphs:
     def of(self, method: Callable, *networks: keras.Model) -> Callable:
         """Returns the graph of a bound method that calls the networks."""
         variables: list[Any] = [variable for network in networks for variable in network.variables]
-        same = len(variables) == len(self._variables) and all(
-            ours is theirs for ours, theirs in zip(variables, self._variables, strict=True)
-        )
-        if not same:
+        if not same_objects(variables, self._variables):
             self.clear()
             self._variables = variables
         name = method.__name__
