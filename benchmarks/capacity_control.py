@@ -40,12 +40,8 @@ def new_model(network: str, objective: str, steps: int, seed: int, kind: type | 
 
     keras.utils.set_random_seed(seed)
     encoder, decoder = (getattr(kbv.networks, f"{network}_{p}") for p in ("encoder", "decoder"))
-    vae = (kind or kbv.BetaVAE)(
-        encoder((64, 64, 1), 10),
-        decoder(10, (64, 64, 1)),
-        objectives(steps)[objective](),
-        seed=seed,
-    )
+    shape, cost = (64, 64, 1), objectives(steps)[objective]()
+    vae = (kind or kbv.BetaVAE)(encoder(shape, 10), decoder(10, shape), cost, seed=seed)
     vae.compile(keras.optimizers.Adam(LEARNING_RATES[network]))
     return vae
 

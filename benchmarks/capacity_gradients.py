@@ -3,10 +3,10 @@
     python benchmarks/capacity_gradients.py [--objectives distance log] [--network burgess]
         [--steps 6000] [--seed 0] [--out FOLDER]
 
-Objectives and training are those of capacity_control.py. Every row of a CSV in FOLDER has means
-over `capacity_control.EVERY` steps, of the encoder's weights: the norms of the gradients of the reconstruction term
-and of the rest of the loss, their cosine, the cosine of Adam's step with the descent of each of
-the two, and the share of steps after which KL − C has changed its sign.
+Objectives and training are those of capacity_control.py. Each row of a CSV in FOLDER has
+means over `capacity_control.EVERY` steps, for the encoder's weights: the norms of the gradients of
+the reconstruction term and of the rest of the loss, their cosine, the cosine of Adam's step with
+the descent direction of each, and the share of steps after which KL − C has changed its sign.
 """
 
 import argparse
