@@ -48,6 +48,21 @@ def pytest_ignore_collect(collection_path, config):
     return None
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection(session):
+    """Gives TensorFlow two logical CPUs, for tests/test_replicas.py, before a test module uses it.
+
+    The process that only hands out tests to others does without TensorFlow.
+    """
+    if not session.config.pluginmanager.hasplugin("dsession"):
+        import tensorflow as tf
+
+        cpu = tf.config.list_physical_devices("CPU")[0]
+        tf.config.set_logical_device_configuration(
+            cpu, [tf.config.LogicalDeviceConfiguration()] * 2
+        )
+
+
 def pytest_collection_modifyitems(items):
     for item in items:
         stem = item.path.stem

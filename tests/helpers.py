@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import functools
-import json
 import os
 import subprocess
 import sys
@@ -218,21 +217,3 @@ def run_python(script, *arguments, **environment):
         timeout=600,
         check=False,
     )
-
-
-def on_two_replicas(script):
-    """Runs a script on two logical CPUs, `two` being their strategy; returns the JSON it prints."""
-    process = run_python(TWO_REPLICAS + script)
-    assert process.returncode == 0, process.stderr
-    return json.loads(process.stdout.splitlines()[-1])
-
-
-TWO_REPLICAS = """
-import json
-import tensorflow as tf
-cpu = tf.config.list_physical_devices("CPU")[0]
-tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
-two = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
-assert two.num_replicas_in_sync == 2
-"""

@@ -28,7 +28,7 @@ def test_four_patterns_need_at_least_what_tells_them_apart_and_less_if_a_code_is
     assert estimate_capacity(model(), batches(), beta=10.0, steps=200) < capacity
 
 
-def test_images_without_factors_will_do():
+def test_a_preset_and_images_without_factors_will_do():
     data = ImageDataset(patterns(64, dtype="uint8"))
     with narrow_networks():
         assert estimate_capacity("higgins_quick", data, steps=10, batch_size=8) > 0.0
@@ -41,14 +41,6 @@ def test_the_model_stays_as_it_is_and_a_seed_repeats():
     assert first == again
     for weight, other in zip(before, weights_of(vae), strict=True):
         np.testing.assert_array_equal(weight, other)
-
-
-def test_a_preset_will_do():
-    images = np.zeros((32, 64, 64, 1), "uint8")
-    images[::2, 16:48] = 255
-    data = tf.data.Dataset.from_tensor_slices(images).batch(8)
-    with narrow_networks():
-        assert estimate_capacity("sprites_quick", data, steps=10) > 0.0
 
 
 @pytest.mark.parametrize(

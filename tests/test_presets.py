@@ -172,7 +172,21 @@ def test_presets_build_a_compiled_model(name):
     assert vae.seed == 3
 
 
-@pytest.mark.parametrize("name", presets.names())
+# Presets with the objectives and the models that the others have too.
+ALIKE = set(presets.names()) - {
+    "burgess_controlled",
+    "higgins_celeba",
+    "locatello_dip_i",
+    "locatello_factor",
+    "sprites_full",
+    "vectors",
+}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=[pytest.mark.slow] if n in ALIKE else []) for n in presets.names()],
+)
 def test_two_models_of_a_preset_share_nothing_and_leave_the_recipe_as_it_is(small_networks, name):
     recipe = presets.get(name)
     assert recipe.source
@@ -269,7 +283,11 @@ def test_a_preset_is_fitted_to_the_data(capsys):
     )
 
 
-@pytest.mark.parametrize("name", presets.names())
+def knows_its_number_of_images(name):
+    return "737280" in json.dumps(presets.get(name).objective.get_config())
+
+
+@pytest.mark.parametrize("name", [n for n in presets.names() if knows_its_number_of_images(n)])
 def test_no_preset_keeps_the_number_of_other_images(name):
     with narrow_networks():
         vae = BetaVAE.from_preset(name, data_of(50, (8, 8, 1)), verbose=False)
