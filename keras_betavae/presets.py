@@ -8,6 +8,7 @@ from typing import Any
 import keras
 
 from keras_betavae import likelihoods, networks, objectives
+from keras_betavae._utils.checks import whole
 from keras_betavae.objectives import schedules
 
 
@@ -56,20 +57,21 @@ class Preset:
         }
 
 
-def _late_decay(start: int, end: int) -> keras.optimizers.Optimizer:
-    """Returns Adam with a rate of 1e-3 that falls to 0 along a cosine between two steps."""
+def _decaying_adam(decay: int, warm_up: int, highest: float = 1e-3) -> keras.optimizers.Optimizer:
+    """Returns Adam with a rate that goes from 1e-3 to the highest, and falls along a cosine."""
     rate = keras.optimizers.schedules.CosineDecay(
-        1e-3, decay_steps=end - start, warmup_target=1e-3, warmup_steps=start
+        1e-3, decay, warmup_target=highest, warmup_steps=warm_up
     )
     return keras.optimizers.Adam(rate)
 
 
-def _quick_adam() -> keras.optimizers.Optimizer:
-    """Returns Adam with a rate that rises until the positions are found, and then falls."""
-    rate = keras.optimizers.schedules.CosineDecay(
-        1e-3, decay_steps=2_100, warmup_target=3e-3, warmup_steps=400
-    )
-    return keras.optimizers.Adam(rate)
+def _stretched(optimizer: keras.optimizers.Optimizer, share: float) -> keras.optimizers.Optimizer:
+    """Returns the optimizer, with a schedule of the rate that is `share` times as long."""
+    config = optimizer.get_config()
+    if isinstance(rate := config["learning_rate"], dict):
+        for name in ("decay_steps", "warmup_steps"):
+            rate["config"][name] = max(1, round(share * rate["config"][name]))
+    return type(optimizer).from_config(config)
 
 
 _HIGGINS = "Higgins et al. 2017, Table 1; batch and steps are not in the paper"
@@ -110,7 +112,7 @@ _PRESETS = {
         decoder=networks.patch_decoder,
         latent_dim=10,
         objective=objectives.BetaTC(beta=8.0, n_data=_DSPRITES_SIZE),
-        optimizer=partial(_late_decay, 1_250, 2_000),
+        optimizer=partial(_decaying_adam, 750, 1_250),
         batch_size=32,
         steps=2_000,
         source="ours, for minutes on a CPU: the objective of Chen et al. 2018 on networks that "
@@ -127,7 +129,7 @@ _PRESETS = {
             opening=[(2_000, 6)],
             beta=schedules.Linear(0.0, 1.0, n_steps=1_000, delay=1_500),
         ),
-        optimizer=partial(_late_decay, 5_500, 10_000),
+        optimizer=partial(_decaying_adam, 4_500, 5_500),
         batch_size=32,
         steps=10_000,
         source="ours, for a quarter of an hour on a CPU: ten latents under the objective of Chen "
@@ -138,7 +140,7 @@ _PRESETS = {
         decoder=networks.dense_decoder,
         latent_dim=10,
         objective=objectives.Beta(16.0),
-        optimizer=_quick_adam,
+        optimizer=partial(_decaying_adam, 2_100, 400, 3e-3),
         batch_size=256,
         steps=2_500,
         source="the dense networks of Higgins et al. 2017; the rest is ours, for minutes on a CPU",
@@ -148,7 +150,7 @@ _PRESETS = {
         decoder=networks.patch_decoder,
         latent_dim=10,
         objective=objectives.ControlledCapacity(schedules.Linear(0.5, 18.0, n_steps=8_000)),
-        optimizer=partial(_late_decay, 8_000, 10_000),
+        optimizer=partial(_decaying_adam, 2_000, 8_000),
         batch_size=32,
         steps=10_000,
         source="ours, for a quarter of an hour on a CPU: the capacity of Burgess et al. 2017, held "
@@ -305,7 +307,8 @@ def model_of(
         if name in given
     }
     recipe = dataclasses.replace(recipe, **replaced)
-    optimizer = given.pop("optimizer", None) or recipe.optimizer()
+    share = whole("steps", given.pop("steps", recipe.steps)) / recipe.steps
+    optimizer = given.pop("optimizer", None) or _stretched(recipe.optimizer(), share)
     model = keras.saving.get_registered_object(f"keras_betavae>{recipe.model}")
     if not issubclass(model, kind):
         model, recipe = kind, dataclasses.replace(recipe, options={})

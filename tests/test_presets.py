@@ -215,6 +215,19 @@ def test_the_quick_dense_recipes_learning_rate_has_fallen_to_0_when_its_steps_ar
     assert rates[-1] == pytest.approx(0, abs=1e-9)
 
 
+def test_a_longer_training_has_a_longer_schedule_of_the_learning_rate(small_networks):
+    shorter, longer = (
+        BetaVAE.from_preset("sprites_quick", steps=steps).optimizer._learning_rate
+        for steps in (2_000, 5_000)
+    )
+    for step in (0, 900, 1_250, 1_500, 1_999, 2_000):
+        assert float(longer(2.5 * step)) == pytest.approx(float(shorter(step)), abs=1e-9)
+    constant = BetaVAE.from_preset("locatello_beta", steps=10).optimizer
+    assert float(constant.learning_rate) == pytest.approx(1e-4)
+    with pytest.raises(ValueError, match="steps must be a whole number of at least 1, got 0"):
+        BetaVAE.from_preset("sprites_quick", steps=0)
+
+
 @pytest.mark.parametrize("name", ["burgess_dsprites", "locatello_factor"])
 def test_overrides_replace_the_recipe(name):
     objective, likelihood = Beta(7.0), likelihoods.Gaussian(0.5)

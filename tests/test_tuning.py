@@ -119,20 +119,22 @@ def test_a_model_is_measured_as_by_hand():
     kl = 0.5 * (mean**2 + np.exp(log_var) - 1 - log_var).mean(axis=0)
     np.testing.assert_allclose(np.sort(found.kl), np.sort(kl), rtol=1e-4)
     assert found.active == (kl > 0.01).sum()
-    for z, cost in ((mean, found.reconstruction), (np.zeros_like(mean), found.blind)):
-        logits = np.asarray(vae.decoder(tf.constant(z, tf.float32)))
-        entropy = tf.nn.sigmoid_cross_entropy_with_logits(images / np.float32(255), logits)
-        assert cost == pytest.approx(float(np.sum(entropy) / 64), rel=1e-4)
+    x, logits = images / np.float32(255), np.asarray(vae.decoder(tf.constant(mean, tf.float32)))
+    entropy = tf.nn.sigmoid_cross_entropy_with_logits(x, logits)
+    assert found.reconstruction == pytest.approx(float(np.sum(entropy) / 64), rel=1e-4)
+    errors = np.sum((x - 1 / (1 + np.exp(-logits))) ** 2)
+    assert found.explained == pytest.approx(1 - errors / (64 * np.var(x, axis=0).sum()), abs=1e-4)
 
 
-def test_guards_are_the_share_of_the_gain_and_the_active_latents():
-    best, other = Measured(100.0, 300.0, 5.0), Measured(150.0, 310.0, 5.0)
-    assert share(other, [best, other]) == 0.75
+def test_guards_are_the_explained_variance_and_the_active_latents():
+    best, other = Measured(100.0, 0.9, 5.0), Measured(150.0, 0.765, 5.0)
+    assert share(other, [best, other]) == pytest.approx(0.85)
     assert share(best, [best, other]) == 1.0
     assert fault_of(other, [best, other]) == ""
-    worse = dataclasses.replace(other, reconstruction=170.0)
-    assert fault_of(worse, [best, worse]) == "65% of the best reconstruction's gain, less than 70%"
-    dead = Measured(100.0, 100.0, 1.0)
+    worse = dataclasses.replace(other, explained=0.63)
+    told = "70% of the best setting's explained variance, less than 80%"
+    assert fault_of(worse, [best, worse]) == told
+    dead = Measured(100.0, 0.0, 1.0)
     assert fault_of(dead, [dead]) == "1.0 active latents, fewer than 2"
 
 
@@ -158,7 +160,7 @@ class Runs:
         beta, seed = self.current.weights["beta"], self.current.seed
         noise = np.random.default_rng(seed).normal(size=(3, 3))
         codes = self.sources @ (np.eye(3) + noise / beta)
-        return Measured(100 + 4 * beta, 300.0, 3.0, codes, np.ones(3))
+        return Measured(100 + 4 * beta, 1 - beta / 100, 3.0, codes, np.ones(3))
 
 
 @pytest.fixture
@@ -179,8 +181,9 @@ def test_the_highest_udr_that_reconstructs_is_chosen(stand_in, tmp_path, capsys)
     ruled_out = [each for each in choice.tried if each.fault]
     assert choice.chosen.udr == max(each.udr for each in sound)
     assert len(choice.tried) == 8
-    # β = 64 reconstructs at 356 nats, more than a blind decoder: UDR without guards takes it.
-    assert all(each.share < 0.7 for each in ruled_out)
+    # UDR without guards takes the largest β.
+    best = max(each.explained for each in choice.tried)
+    assert all(each.explained < 0.8 * best for each in ruled_out)
     assert ruled_out
     assert len(choice.rivals) == 2
     assert f"Chosen: {choice.chosen.name}" in choice.why

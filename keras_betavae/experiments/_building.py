@@ -15,7 +15,8 @@ from keras_betavae.objectives.schedules import Linear
 def build_model(settings: Any, data: datasets.ImageDataset, verbose: bool) -> BetaVAE:
     """Returns the untrained model of a run's `Settings`, see `Settings.build_model`."""
     keras.utils.set_random_seed(settings.seed)
-    overrides: dict[str, Any] = {"seed": settings.seed, **_chosen_weights(settings, data)}
+    overrides: dict[str, Any] = {"seed": settings.seed, "steps": settings.steps}
+    overrides |= _chosen_weights(settings, data)
     if settings.latent_dim is not None:
         overrides["latent_dim"] = settings.latent_dim
     if settings.learning_rate is not None:

@@ -66,7 +66,7 @@ class Settings(pydantic.BaseModel):
     batch_size: int = Field(ge=1, le=_MOST)
     """Images per step, instead of the preset's."""
     steps: int = Field(ge=1, le=_MOST)
-    """Training steps, instead of the preset's."""
+    """Training steps, instead of the preset's; a schedule of the learning rate is stretched."""
     every: int = Field(ge=1, le=_MOST)
     """Steps between checkpoints and scores, instead of a tenth of all steps (at least 200)."""
     data: str = Field("sprites", json_schema_extra={"enum": _CHOICES["data"]})

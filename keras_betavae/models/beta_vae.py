@@ -163,8 +163,9 @@ class BetaVAE(keras.Model):
             data: A data set to whose shape and size the preset is adapted.
             verbose: Whether to print one line with the changes for `data`.
             **overrides: `input_shape`, `latent_dim`, `objective`, `likelihood` and `optimizer`
-                replace the preset's; `standardization=data.mean_and_std()` is passed to
-                `networks.standardized` and `Gaussian`; all others to the constructor.
+                replace the preset's; `steps`, if training takes other than the preset's, stretches
+                its schedule of the learning rate; `standardization=data.mean_and_std()` is passed
+                to `networks.standardized` and `Gaussian`; all others to the constructor.
 
         Raises:
             ValueError: If the preset is unknown, or has no `Gaussian` to standardize.

@@ -116,10 +116,9 @@ def tune(
 
     Optuna's tree-structured Parzen estimator draws settings, and each is trained with several
     seeds. A setting whose seeds find the same latents has a high UDR. The setting with the highest
-    UDR is chosen among those with at least 2 active latents and at least 70 % of the best
-    reconstruction's gain over a decoder that ignores the code; other settings are given up after
-    their first seed. The chosen setting is then trained in full. Known factors are never used to
-    choose.
+    UDR is chosen among those with at least 2 active latents whose reconstructions explain at least
+    80 % of the variance that the best setting's explain; other settings are given up after their
+    first seed. The chosen setting is then trained in full. Known factors are never used to choose.
 
     Several processes may call this function for the same folder, as with `sweeps.run`.
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from keras_betavae.experiments.tuning._guards import Measured, fault_of, number_of, share
+from keras_betavae.experiments.tuning._guards import Measured, fault_of, number_of
 from keras_betavae.experiments.tuning._search import Trials
 
 _N_RIVALS = 2
@@ -20,7 +20,7 @@ class Tried:
         parameters: Of the trial.
         udr: The median UDR, None if the setting was given up.
         reconstruction: The mean reconstruction loss in nats.
-        share: Its share of the best reconstruction's gain.
+        explained: The share of the variance that reconstructions explain.
         active: The mean number of active latents.
         fault: Why it is ruled out, "" if it is not.
         mig: The mean MIG if factors are known, otherwise None.
@@ -31,7 +31,7 @@ class Tried:
     parameters: Mapping[str, Any]
     udr: float | None
     reconstruction: float
-    share: float
+    explained: float
     active: float
     fault: str
     mig: float | None
@@ -85,7 +85,7 @@ def choose(plan: Trials, trials: Sequence[Any]) -> Choice:
         told = "; ".join(f"{name}: {error}" for name, error in failed.items())
         raise RuntimeError(f"no setting was trained to its end {told}".strip())
     sound = [each for each in ended if not each.fault]
-    ranked = sound or sorted(ended, key=lambda each: -each.share)
+    ranked = sound or sorted(ended, key=lambda each: -each.explained)
     chosen, rivals = ranked[0], ranked[1 : 1 + _N_RIVALS]
     return Choice(
         chosen=chosen,
@@ -110,7 +110,7 @@ def _tried(plan: Trials, trial: Any, found: Measured, among: Sequence[Measured])
         parameters=trial.params,
         udr=trial.value,
         reconstruction=found.reconstruction,
-        share=share(found, among),
+        explained=found.explained,
         active=found.active,
         fault=fault_of(found, among) or str(trial.user_attrs.get("fault", "")),
         mig=number_of(trial, "mig"),
@@ -124,7 +124,7 @@ def _why(
     text = (
         f"Chosen: {chosen.name}. Its UDR is {chosen.udr:.3f}, the highest of {len(sound)} settings "
         f"that reconstruct well enough, of {len(tried)} tried; it has {chosen.active:.1f} active "
-        f"latents and {chosen.share:.0%} of the best reconstruction's gain."
+        f"latents and its reconstructions explain {chosen.explained:.0%} of the variance."
     )
     if not sound:
         text = (

@@ -14,7 +14,7 @@ from keras_betavae.datasets import ImageDataset
 from keras_betavae.experiments import runs
 from keras_betavae.experiments.settings import Settings
 from keras_betavae.experiments.sweeps.grid import train_run
-from keras_betavae.experiments.tuning._guards import Measured, fault_of, measure
+from keras_betavae.experiments.tuning._guards import NUMBERS, Measured, fault_of, measure
 
 _STRENGTHS = ("capacity", "max_capacity", "beta", "lambda_od")
 _FOR_SEARCH = 0.8
@@ -191,9 +191,8 @@ class Trials:
             scores.append(train_run(folder, each, data=self.data, brief=True))
             found.append(measure(runs.load_model(folder), self.data, each.n_images))
             so_far = Measured.mean(found)
-            for key, value in dataclasses.asdict(so_far).items():
-                if key not in ("codes", "kl"):
-                    trial.set_user_attr(key, value)
+            for number in NUMBERS:
+                trial.set_user_attr(number, getattr(so_far, number))
             fault = fault_of(so_far, [*others, so_far])
             if fault and n + 1 < self.search.seeds:
                 trial.set_user_attr("fault", fault)
