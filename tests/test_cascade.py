@@ -4,7 +4,7 @@ import pytest
 import tensorflow as tf
 
 from keras_betavae.objectives import Beta, BetaTC, Cascade, Linear, SemiSupervised
-from tests.helpers import cost, gaussians, normal, patterns, tiny_vae
+from tests.helpers import EAGER, cost, gaussians, no_graphs, normal, patterns, tiny_vae
 
 N_LATENTS = 3
 
@@ -28,8 +28,14 @@ def test_groups_pay_by_their_age_and_the_first_latents_as_they_did():
         assert found.logs["total_correlation"] == first.logs["total_correlation"]
 
 
+def cascade(opens):
+    """A model whose last latent opens at a step."""
+    return tiny_vae(Cascade(Beta(0.1), [(opens, 1)]), optimizer="sgd", compile=EAGER)
+
+
+@no_graphs()
 def test_closed_latents_are_the_prior_and_0_to_the_decoder_until_they_open():
-    vae = tiny_vae(Cascade(Beta(0.1), [(2, 1)]), optimizer=keras.optimizers.Adam(1e-2))
+    vae = cascade(opens=2)
     images = patterns(16)
     z = np.random.default_rng(0).normal(size=(4, N_LATENTS)).astype("float32")
 
@@ -45,7 +51,7 @@ def test_closed_latents_are_the_prior_and_0_to_the_decoder_until_they_open():
     assert np.any(mean[:, -1] != 0.0)
     np.testing.assert_array_equal(last_weights(), fresh)
 
-    closed = tiny_vae(Cascade(Beta(0.1), [(2, 1)]))
+    closed = cascade(opens=2)
     mean, log_var = map(np.asarray, closed.encode(images))
     assert not mean[:, -1].any()
     assert not log_var[:, -1].any()
@@ -53,12 +59,13 @@ def test_closed_latents_are_the_prior_and_0_to_the_decoder_until_they_open():
     moved = z + np.float32([0.0, 0.0, 5.0])
     np.testing.assert_array_equal(closed.decode(z), closed.decode(moved))
     assert np.any(vae.decode(z) != vae.decode(moved))
-    vae.fit(images, batch_size=8, verbose=0)
+    vae.fit(images, batch_size=16, verbose=0)
     assert np.any(last_weights() != fresh)
 
 
+@no_graphs()
 def test_a_saved_model_knows_which_latents_are_open(tmp_path):
-    vae = tiny_vae(Cascade(Beta(0.1), [(3, 1)]), optimizer=keras.optimizers.SGD(1e-2))
+    vae = cascade(opens=3)
     images, path = patterns(16), tmp_path / "half.keras"
     vae.fit(images, batch_size=8, verbose=0)
     vae.save(path)
@@ -71,7 +78,7 @@ def test_a_saved_model_knows_which_latents_are_open(tmp_path):
 
 
 def test_an_exported_model_has_the_latents_that_were_open(tmp_path):
-    vae = tiny_vae(Cascade(Beta(0.1), [(2, 1)]), optimizer=keras.optimizers.SGD(1e-2))
+    vae = cascade(opens=2)
     images = patterns(16)
     for name in ("closed", "open"):
         vae.export(tmp_path / name, verbose=False)
@@ -79,7 +86,8 @@ def test_an_exported_model_has_the_latents_that_were_open(tmp_path):
         mean = served.signatures["encode"](x=tf.constant(images))["mean"]
         assert np.any(mean[:, -1]) == (name == "open")
         np.testing.assert_allclose(mean, vae.encode(images)[0], rtol=1e-5, atol=1e-6)
-        vae.fit(images, batch_size=8, verbose=0)
+        if name == "closed":
+            vae.fit(images, batch_size=8, verbose=0)
 
 
 def test_what_it_wraps_keeps_its_say():
