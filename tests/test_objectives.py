@@ -29,7 +29,9 @@ def paid(objective, posterior, prior, step=0):
 def test_objectives_are_pure_functions_of_finite_scalar_value(objective):
     _, _, posterior, prior = gaussians()
     (loss, logs, state), again = (cost(objective, posterior, prior, step=3) for _ in range(2))
-    compiled = tf.function(partial(cost, objective), jit_compile=True)
+    # XLA takes longest, so it compiles one example of each kind.
+    in_xla = any(objective is examples[0] for examples in OBJECTIVES.values())
+    compiled = tf.function(partial(cost, objective), jit_compile=in_xla)
     assert loss.shape == ()
     assert np.isfinite(loss)
     assert loss == again.loss
@@ -116,10 +118,10 @@ def test_kl_is_nonnegative_and_exact_everywhere(mean, log_std):
 def test_beta_is_linear_in_beta(beta, factor):
     mean, std, posterior, prior = gaussians()
     kl = closed_form_kl(mean, std).sum(axis=1).mean()
-    assert paid(Beta(beta), posterior, prior) == pytest.approx(beta * kl, rel=1e-5)
-    assert paid(Beta(beta * factor), posterior, prior) == pytest.approx(
-        factor * paid(Beta(beta), posterior, prior), rel=1e-5
-    )
+    z = tf.zeros(mean.shape)
+    once, again = (float(cost(Beta(b), posterior, prior, z).loss) for b in (beta, beta * factor))
+    assert once == pytest.approx(beta * kl, rel=1e-5)
+    assert again == pytest.approx(factor * once, rel=1e-5)
 
 
 @few
@@ -155,7 +157,7 @@ def test_beta_of_one_is_the_negative_evidence_lower_bound_in_expectation():
     terms = tf.function(vae.compute_terms)
     losses = np.array([terms(images)["loss"] for _ in range(n)])
     standard_error = np.std(losses) / np.sqrt(n)
-    bound = float(tf.reduce_mean(tf.function(vae.elbo)(images, n_samples=2_000, seed=0)))
+    bound = float(tf.reduce_mean(tf.function(vae.elbo)(images, n_samples=1_000, seed=0)))
     assert abs(np.mean(losses) + bound) < 5.0 * standard_error
 
 
@@ -190,7 +192,7 @@ class Reporting(Beta):
 
 
 def test_an_objectives_logs_are_of_what_it_sees_and_are_reported_with_the_loss():
-    vae = tiny_vae(Reporting(2.0), optimizer="sgd")
+    vae = tiny_vae(Reporting(2.0), optimizer="sgd", compile=EAGER)
     vae.optimizer.learning_rate = 0.0
     images = patterns(32)
     history = vae.fit(images, batch_size=8, epochs=2, verbose=0, shuffle=False).history

@@ -7,7 +7,7 @@ from tensorflow_probability import distributions as tfd
 
 from keras_betavae import AdaGVAE, BetaVAE, GroupVAE
 from keras_betavae.objectives import Beta, SemiSupervised
-from tests.helpers import EAGER, SHAPE, patterns, reused, tiny_networks
+from tests.helpers import EAGER, SHAPE, no_graphs, patterns, reused, tiny_networks
 
 averages = pytest.mark.parametrize("average", ["arithmetic", "product"])
 models = pytest.mark.parametrize("kind", [AdaGVAE, GroupVAE])
@@ -22,14 +22,14 @@ def pair_vae(kind=AdaGVAE, *, seed=0, compiled=EAGER, **options):
     vae = kind(**tiny_networks(latent_dim=N_LATENTS), seed=seed, **options)
     log_var = vae.encoder.get_layer("log_var")
     log_var.set_weights([np.random.normal(size=w.shape) * 0.3 for w in log_var.get_weights()])
-    vae.compile(optimizer=keras.optimizers.Adam(2e-2), **compiled)
+    vae.compile(optimizer=keras.optimizers.SGD(3e-2, momentum=0.9), **compiled)
     return vae
 
 
 def plain_vae(vae):
     """A BetaVAE of the same networks."""
     plain = BetaVAE(vae.encoder, vae.decoder, seed=vae.seed)
-    plain.compile(optimizer="adam", **EAGER)
+    plain.compile(optimizer="sgd", **EAGER)
     return plain
 
 
@@ -57,6 +57,7 @@ def own_moments(vae, x, y):
     return np.stack(mean), np.stack(variance)
 
 
+@no_graphs()
 def moments_of_images(vae, images):
     mean, log_var = (np.asarray(part, "float64") for part in vae.encode(images))
     return mean, np.exp(log_var)
@@ -160,6 +161,7 @@ def test_the_product_posterior_is_proportional_to_the_product_of_the_densities()
 
 
 @models
+@no_graphs()
 def test_a_pair_of_equal_images_costs_what_the_image_does_under_arithmetic(kind):
     vae, (x, _) = reused(pair_vae, kind, average="arithmetic"), pairs()
     terms, plain = vae.compute_terms(x, x), plain_vae(vae).compute_terms(x)
@@ -207,7 +209,7 @@ def test_uint8_pairs_count_as_their_255ths():
         np.testing.assert_allclose(part, other, rtol=1e-5, atol=1e-6)
 
 
-def test_fit_learns_from_streams_of_uint8_pairs():
+def test_fit_learns_from_streams_of_uint8_pairs_and_then_refuses_partners_of_another_shape():
     # tests/test_family.py has arrays of floats.
     x = patterns(80, "uint8")
     data = tf.data.Dataset.from_tensor_slices((x, noisy_partners(x))).batch(8)
@@ -215,12 +217,14 @@ def test_fit_learns_from_streams_of_uint8_pairs():
     loss = vae.fit(data, epochs=3, verbose=0).history["loss"]
     assert np.all(np.isfinite(loss))
     assert loss[-1] < 0.95 * loss[0]
+    with pytest.raises(ValueError, match="shape"):
+        vae.fit(x, np.zeros((80, 4, 8, 1), "uint8"), verbose=0)
 
 
 @models
 def test_single_images_are_validated_as_by_a_plain_vae(kind):
     vae, x = reused(pair_vae, kind), patterns(16)
-    single = tf.data.Dataset.from_tensor_slices(patterns(24, seed=1)).batch(8)
+    single = tf.data.Dataset.from_tensor_slices(patterns(12, seed=1)).batch(8)
     history = vae.fit(x, noisy_partners(x), validation_data=single, verbose=0).history
     plain = plain_vae(vae).evaluate(single, verbose=0, return_dict=True)
     for name, value in plain.items():
@@ -267,14 +271,6 @@ def test_fit_refuses_partners_of_another_shape(shape, form):
         data = (tf.data.Dataset.from_tensor_slices(data).batch(8),)
     with pytest.raises(ValueError, match="shape"):
         vae.fit(*data, verbose=0)
-
-
-def test_fit_refuses_partners_of_another_shape_when_it_has_trained_before():
-    vae = pair_vae(compiled={"jit_compile": False})
-    for n in (16, 12):
-        vae.fit(*pairs(n), batch_size=n, verbose=0)
-    with pytest.raises(ValueError, match="shape"):
-        vae.fit(patterns(16), np.zeros((16, 4, 8, 1)), verbose=0)
 
 
 def test_a_posterior_of_fewer_partners_than_images_is_refused():

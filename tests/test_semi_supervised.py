@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from scipy.special import expit
 
 from keras_betavae.objectives import Beta, BetaTC, Capacity, Sample, SemiSupervised
-from tests.helpers import EAGER, cost, gaussians, normal, patterns, tiny_vae, weights_of
+from tests.helpers import EAGER, cost, gaussians, normal, patterns, reused, tiny_vae, weights_of
 
 SIZES = (3, 6)
 LABELS = np.array([[0, 5], [2, -1], [-1, -1], [-1, 3], [1, 0]])
@@ -118,11 +118,15 @@ def test_logs_charts_and_the_fit_to_data_are_those_of_the_wrapped_objective():
     assert far.for_data(64).objective.n_data == 64
 
 
+def semi_supervised(gamma=1.0):
+    return tiny_vae(SemiSupervised(Beta(), SIZES, gamma=gamma), optimizer="sgd", compile=EAGER)
+
+
 @pytest.mark.parametrize("wrong", [3, -2, 10**6, 0.5])
 def test_labels_out_of_range_stop_a_fit_and_leave_the_weights(wrong):
     labels = np.full((8, 2), 1.0)
     labels[5, 0] = wrong  # Of three classes.
-    vae = tiny_vae(SemiSupervised(Beta(), SIZES), compile=EAGER)
+    vae = reused(semi_supervised)
     before = weights_of(vae.encoder)
     with pytest.raises(ValueError, match=r"labels of step 1 are out of range: each must be"):
         vae.fit(patterns(8), labels, verbose=0)
@@ -180,8 +184,8 @@ def test_values_out_of_range_are_refused(arguments, message):
 def test_fit_takes_labels_and_lowers_their_loss():
     images = patterns(32)
     labels = np.stack([images[:, 0, 0, 0] * 2, np.full(32, -1)], axis=1).astype("int64")
-    vae = tiny_vae(SemiSupervised(Beta(), SIZES, gamma=100.0))
-    history = vae.fit(images, labels, batch_size=8, epochs=5, verbose=0).history
+    vae = semi_supervised(gamma=100.0)
+    history = vae.fit(images, labels, batch_size=32, epochs=3, verbose=0).history
     assert history["supervised_loss"][-1] < history["supervised_loss"][0]
     with pytest.raises(ValueError, match="labels must come as"):
-        tiny_vae(SemiSupervised(Beta(), SIZES)).fit(images, verbose=0)
+        vae.fit(images, verbose=0)

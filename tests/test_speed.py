@@ -11,7 +11,7 @@ from tensorflow_probability import distributions as tfd
 
 import keras_betavae as kbv
 from keras_betavae import likelihoods, networks
-from tests.helpers import plain_decoder, reused
+from tests.helpers import plain_decoder, reused, tiny_networks
 
 ROOT = Path(__file__).parents[1]
 specification = importlib.util.spec_from_file_location("systems", ROOT / "benchmarks/systems.py")
@@ -120,8 +120,8 @@ def test_auto_compiles_nothing_under_a_strategy_or_eagerly():
 
 @pytest.mark.parametrize("choice", ["auto", False, True])
 def test_a_saved_model_keeps_the_choice_that_was_made(tmp_path, choice):
-    vae = kbv.BetaVAE(*networks_of("dense"))
-    vae.compile(jit_compile=choice)
+    vae = kbv.BetaVAE(**tiny_networks())
+    vae.compile("sgd", jit_compile=choice)
     vae.save(tmp_path / "vae.keras")
     again = keras.saving.load_model(tmp_path / "vae.keras")
     assert again.get_compile_config()["jit_compile"] == choice
