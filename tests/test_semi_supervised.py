@@ -11,7 +11,7 @@ from tests.helpers import EAGER, cost, gaussians, normal, patterns, reused, tiny
 SIZES = (3, 6)
 LABELS = np.array([[0, 5], [2, -1], [-1, -1], [-1, 3], [1, 0]])
 losses = pytest.mark.parametrize("loss", ["xent", "l2"])
-few = settings(max_examples=30, deadline=None)
+few = settings(max_examples=20, deadline=None)
 
 
 def supervised_by_loop(mean, labels, loss, latents=(0, 1)):
