@@ -18,7 +18,7 @@ specification = importlib.util.spec_from_file_location("systems", ROOT / "benchm
 systems = importlib.util.module_from_spec(specification)
 specification.loader.exec_module(systems)
 
-SHAPE, LATENTS, BETA, BATCH, N_STEPS = (32, 32, 1), 4, 4.0, 8, 10
+SHAPE, LATENTS, BETA, BATCH, N_STEPS = (16, 16, 1), 4, 4.0, 8, 10
 
 
 def networks_of(family):
