@@ -190,7 +190,7 @@ def test_an_n_data_of_another_data_set_is_warned_of_once_and_for_data_sets_it(as
     fitted = far.for_data(64)
     assert fitted.get_config() == {**far.get_config(), "n_data": 64}
     # A warning would be an error.
-    tiny_vae(fitted, optimizer="sgd", compile=EAGER).fit(images, **options)
+    tiny_vae(fitted, optimizer="sgd", compile=EAGER).fit(images, **options | {"epochs": 1})
 
 
 @pytest.mark.parametrize(
