@@ -3,8 +3,8 @@
 The children are forked before TensorFlow has started anything, which saves each its imports.
 The plan says: `moved`, names of files whose move into place kills the process, one after the
 other; `kills`, how often it is killed at random moments drawn by `seed`; `steps` and `every`; and
-`unbroken`, a run of these settings that was never killed, made by `train_quickly`. Without that
-one is trained, and the runs have all their pictures and graphs.
+`quickly`, whether to train by `train_quickly` and to leave it killed. Otherwise the runs have all
+their pictures and graphs, and the last resumption must end as a training that was never killed.
 """
 
 import csv
@@ -38,19 +38,19 @@ def main():
             check_whole(run, plan["every"])
         if kill_before:
             die_before_moving(kill_before)
-        if plan["unbroken"]:
+        if plan["quickly"]:
             return train_quickly(run, *numbers)
         with quick_scores():
             return resume_or_train(run, "--deterministic", *numbers)
 
-    killed, found = folder / "killed", []
-    unbroken, length = Path(plan["unbroken"] or folder / "unbroken"), 0.0
-    if not plan["unbroken"]:
-        start = time.monotonic()
-        assert wait(fork(train, unbroken)) == 0
-        length = time.monotonic() - start
+    killed, unbroken, found = folder / "killed", folder / "unbroken", []
     for name in plan["moved"]:
         assert wait(fork(train, killed, name)) == -signal.SIGKILL, name
+    if plan["quickly"]:
+        return
+    start = time.monotonic()
+    assert wait(fork(train, unbroken)) == 0
+    length = time.monotonic() - start
     moments = random.Random(plan["seed"])
     for _ in range(plan["kills"]):
         # A part of the run's length, so that it takes many kills to get through.

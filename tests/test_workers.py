@@ -1,5 +1,6 @@
 """Two processes on loopback that train one model, on TensorFlow's own engine."""
 
+import contextlib
 import json
 import os
 import re
@@ -7,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -18,6 +20,7 @@ import tensorflow as tf
 from keras_betavae import callbacks, metrics
 from keras_betavae.datasets import FactorDataset
 from keras_betavae.models import BetaVAE, beta_vae
+from tests import killing
 from tests.helpers import SHAPE, Integral, patterns, tiny_vae, weights_of
 
 ROOT = Path(__file__).parents[1]
@@ -132,13 +135,34 @@ def go_on(strategy, folder):
     return {"begun": begun, "weights": [w.tolist() for w in weights_of(vae)]}
 
 
-WORKER = """
+def main(task, ports, folders):
+    """Runs two workers, forked before TensorFlow has started, which saves each its imports.
+
+    Prints their process ids, and what each returns.
+    """
+    workers = {"worker": [f"127.0.0.1:{port}" for port in ports]}
+    results = [tempfile.TemporaryFile("w+") for _ in folders]
+
+    def work(index):
+        role = {"type": "worker", "index": index}
+        os.environ["TF_CONFIG"] = json.dumps({"cluster": workers, "task": role})
+        strategy = tf.distribute.MultiWorkerMirroredStrategy()
+        json.dump(globals()[task](strategy, folders[index]), results[index])
+        results[index].flush()
+
+    children = [killing.fork(work, index) for index in range(len(folders))]
+    print(json.dumps(children), flush=True)
+    statuses = [killing.wait(child) for child in children]
+    for result in results:
+        result.seek(0)
+        print(result.read())
+    return max(map(abs, statuses))
+
+
+WORKERS = """
 import json, sys
-import keras_betavae
-import tensorflow as tf
-strategy = tf.distribute.MultiWorkerMirroredStrategy()
 from tests import test_workers
-print(json.dumps(getattr(test_workers, sys.argv[1])(strategy, sys.argv[2])))
+sys.exit(test_workers.main(sys.argv[1], *map(json.loads, sys.argv[2:])))
 """
 
 
@@ -153,32 +177,33 @@ def free_ports(n):
 
 
 def start_workers(task, folders):
-    """Starts two processes that run a function of this module, each with a folder."""
-    addresses = [f"127.0.0.1:{port}" for port in free_ports(2)]
-    started = []
-    for index, folder in enumerate(folders):
-        config = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
-        process = subprocess.Popen(
-            [sys.executable, "-c", WORKER, task, str(folder)],
-            cwd=ROOT,
-            env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "TF_CONFIG": json.dumps(config)},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        started.append(process)
-    return started
+    """Starts two workers that run a function of this module, each with a folder."""
+    arguments = [task, json.dumps(free_ports(2)), json.dumps([str(folder) for folder in folders])]
+    return subprocess.Popen(
+        [sys.executable, "-c", WORKERS, *arguments],
+        cwd=ROOT,
+        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        process_group=0,
+    )
 
 
-def results_of(processes, timeout=240):
+def end(workers):
+    """Ends the workers, if they are there, and the process that started them."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(workers.pid, signal.SIGKILL)
+    workers.communicate()
+
+
+def results_of(workers, timeout=240):
     try:
-        outputs = [process.communicate(timeout=timeout) for process in processes]
+        printed, errors = workers.communicate(timeout=timeout)
     finally:
-        for process in processes:
-            process.kill()
-    for process, (_, errors) in zip(processes, outputs, strict=True):
-        assert process.returncode == 0, errors[-3000:]
-    return [json.loads(printed.splitlines()[-1]) for printed, _ in outputs]
+        end(workers)
+    assert workers.returncode == 0, errors[-3000:]
+    return [json.loads(line) for line in printed.splitlines()[-2:]]
 
 
 @pytest.fixture(scope="module")
@@ -262,17 +287,16 @@ def test_keras_still_cannot_reduce_scalar_logs(two_workers):
 @pytest.mark.slow
 def test_two_workers_go_on_after_one_was_killed(tmp_path):
     killed = start_workers("go_on", [tmp_path] * 2)
+    _, second = json.loads(killed.stdout.readline())
     limit = time.monotonic() + 200
     while len(list(tmp_path.glob("step-*.keras"))) < 2 and time.monotonic() < limit:
         time.sleep(0.05)
-    killed[1].send_signal(signal.SIGKILL)
+    os.kill(second, signal.SIGKILL)
     try:
         # The other does not wait for ever.
-        assert killed[0].wait(timeout=120) != 0
+        assert killed.wait(timeout=120) != 0
     finally:
-        for process in killed:
-            process.kill()
-            process.communicate()
+        end(killed)
     first, second = results_of(start_workers("go_on", [tmp_path] * 2))
     assert 0 < first["begun"] == second["begun"] < 60
     assert first["weights"] == second["weights"]

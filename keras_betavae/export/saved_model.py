@@ -53,11 +53,11 @@ def write_saved_model(
         ("reconstruct", vae.reconstruct, [x]),
         ("sample", vae.sample, [n, seed]),
     ):
-        endpoint = tf.function(function, input_signature=inputs)
+        endpoint = tf.function(function, input_signature=inputs, autograph=False)
         setattr(served, name, endpoint)
         # What a signature returns has a name; what the endpoint returns is as plain as the model's.
         outputs = endpoint if name == "encode" else named(endpoint, "images")
-        signatures[name] = tf.function(outputs, input_signature=inputs)
+        signatures[name] = tf.function(outputs, input_signature=inputs, autograph=False)
     served.serve = served.reconstruct
     signatures["serve"] = signatures["serving_default"] = signatures["reconstruct"]
     with _in_its_place(path) as aside, tempfile.TemporaryDirectory() as folder:

@@ -71,5 +71,5 @@ def descend(
 
     if in_xla and not tf.distribute.has_strategy():
         # Keras's optimizers pass over the weights a dozen times, XLA only three.
-        apply = tf.function(apply, jit_compile=True)
+        apply = tf.function(apply, jit_compile=True, autograph=False)
     apply(gradients, sound)

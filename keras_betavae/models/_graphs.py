@@ -34,7 +34,9 @@ class Graphs:
         name = method.__name__
         if name not in self._graphs:
             # TensorFlow counts the traces of a bare method over all models, and would warn of them.
-            self._graphs[name] = tf.function(partial(method), reduce_retracing=True)
+            self._graphs[name] = tf.function(
+                partial(method), reduce_retracing=True, autograph=False
+            )
         return self._graphs[name]
 
     def clear(self) -> None:

@@ -228,7 +228,7 @@ def _deconvolved(x, kernel):
     return _overlap_add(x, kernel), gradient
 
 
-@tf.function(jit_compile=True)
+@tf.function(jit_compile=True, autograph=False)
 def _overlap_add(x, kernel):
     batch, height, width = tf.shape(x)[0], x.shape[1], x.shape[2]
     filters, channels = kernel.shape[2:]
