@@ -141,21 +141,20 @@ def main(task, ports, folders):
     Prints their process ids, and what each returns.
     """
     workers = {"worker": [f"127.0.0.1:{port}" for port in ports]}
-    results = [tempfile.TemporaryFile("w+") for _ in folders]
+    results = [Path(tempfile.mkstemp()[1]) for _ in folders]
 
     def work(index):
         role = {"type": "worker", "index": index}
         os.environ["TF_CONFIG"] = json.dumps({"cluster": workers, "task": role})
         strategy = tf.distribute.MultiWorkerMirroredStrategy()
-        json.dump(globals()[task](strategy, folders[index]), results[index])
-        results[index].flush()
+        results[index].write_text(json.dumps(globals()[task](strategy, folders[index])))
 
     children = [killing.fork(work, index) for index in range(len(folders))]
     print(json.dumps(children), flush=True)
     statuses = [killing.wait(child) for child in children]
     for result in results:
-        result.seek(0)
-        print(result.read())
+        print(result.read_text())
+        result.unlink()
     return max(map(abs, statuses))
 
 
