@@ -90,13 +90,15 @@ def quick_tests_are_quick(request, monkeypatch):
         monkeypatch.setattr(subprocess.Popen, "__init__", refuse)
 
 
-@pytest.fixture(autouse=True)
-def compile_nothing(request, monkeypatch):
+@pytest.fixture(scope="module", autouse=True)
+def compile_nothing(request):
     """Lets XLA compile only what a test asks for: that takes longer than most of them train."""
     package = sys.modules.get("keras_betavae")
-    if package is not None and request.path.stem != "test_speed":
-        defaults = {**package.BetaVAE.compile.__kwdefaults__, "jit_compile": False}
-        monkeypatch.setattr(package.BetaVAE.compile, "__kwdefaults__", defaults)
+    with pytest.MonkeyPatch.context() as patch:
+        if package is not None and request.path.stem != "test_speed":
+            defaults = {**package.BetaVAE.compile.__kwdefaults__, "jit_compile": False}
+            patch.setattr(package.BetaVAE.compile, "__kwdefaults__", defaults)
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)

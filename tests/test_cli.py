@@ -300,7 +300,8 @@ def test_datasets_show_draws_a_row_for_each_factor(tmp_path, monkeypatch):
 
 
 OWN = ["--data=folder", "--data-path=mine", "--image-size=32", "--channels=1"]
-FEW = ["--preset=locatello_beta", "--batch-size=4", "--steps=1", "--no-controls", "--verbose=0"]
+FEW = ["--preset=locatello_beta", "--latent-dim=2", "--batch-size=4", "--steps=1"]
+FEW += ["--no-controls", "--verbose=0"]
 
 
 @pytest.fixture
