@@ -127,12 +127,12 @@ def draw_quickly():
 def finished_run(tmp_path_factory):
     """A finished run of few steps, with pictures and controls; copy it to change it."""
     from keras_betavae.experiments import runs
-    from tests.helpers import no_graphs, quick_scores
+    from tests.helpers import narrow_networks, no_graphs, quick_scores
 
     settings = runs.Settings.from_preset(
         "burgess_dsprites",
         grid=(3, 2, 2, 4, 4),
-        latent_dim=3,
+        latent_dim=2,
         batch_size=16,
         n_images=200,
         steps=5,
@@ -140,7 +140,7 @@ def finished_run(tmp_path_factory):
     )
     folder = runs.create(tmp_path_factory.mktemp("finished") / "one", settings)
     data = settings.load_data()
-    with quick_scores(), no_graphs():
+    with quick_scores(), narrow_networks(), no_graphs():
         runs.finish(folder, runs.train(folder, data, verbose=0), data)
     return folder
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from keras_betavae import cli
+from keras_betavae.evaluation.inspection import Inspection
 from keras_betavae.experiments import report
 from keras_betavae.experiments.report._drawing import chart
 from keras_betavae.experiments.report._shown import read_curves
@@ -16,6 +17,20 @@ CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 
 # In few steps the KL does not reach the capacity.
 pytestmark = pytest.mark.filterwarnings("ignore:by step .* from the capacity")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def draw_once():
+    """All reports here are of one model; its pictures take most of their time."""
+    pictures, drawn = Inspection.pictures, []
+
+    def once(inspection, model, images):
+        drawn[:] = drawn or [pictures(inspection, model, images)]
+        return dict(drawn[0])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Inspection, "pictures", once)
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -245,7 +245,7 @@ def test_a_run_is_compared_by_its_settings_and_its_scores(run):
         "batch_size": 16,
         "steps": 5,
         "seed": 0,
-        "latent_dim": 3,
+        "latent_dim": 2,
         "learning_rate": pytest.approx(5e-4),
         "model": "BetaVAE",
         "objective": "Capacity",
@@ -386,7 +386,7 @@ def test_large_images_become_thumbnails(tmp_path, shape, size):
 def test_a_runs_projector_has_its_codes(run):
     codes, (header, *rows), sprite, size = projector_of(run / "logs")
     assert header.split("\t") == ["image", "shape", "scale", "orientation", "pos_x", "pos_y"]
-    assert codes.shape == (len(rows), 3) == (192, 3)
+    assert codes.shape == (len(rows), 2) == (192, 2)
     assert size == (64, 64)
     assert sprite.shape == (14 * 64, 14 * 64, 3)
 
@@ -549,7 +549,7 @@ def test_tensorboard_shows_the_layout(board):
     (pattern,) = tabs[1]["chart"][0]["multiline"]["tag"]
     found = board("custom_scalars/scalars", run="one/logs/latents", tag=pattern)
     assert found["regex_valid"]
-    assert set(found["tag_to_events"]) == {f"kl/latent_{latent}" for latent in range(3)}
+    assert set(found["tag_to_events"]) == {f"kl/latent_{latent}" for latent in range(2)}
 
 
 def test_tensorboard_shows_the_pictures_and_histograms(board, run):
@@ -602,10 +602,10 @@ def test_tensorboard_shows_the_projector(board, run):
     assert board("projector/runs") == ["one/logs/projector"]
     place = {"run": "one/logs/projector"}
     (embedding,) = board("projector/info", **place)["embeddings"]
-    assert embedding["tensorShape"] == [192, 3]
+    assert embedding["tensorShape"] == [192, 2]
     place["name"] = embedding["tensorName"]
     codes, rows, sprite, _ = projector_of(run / "logs")
-    tensor = np.frombuffer(board.raw("projector/tensor", **place), "float32").reshape(192, 3)
+    tensor = np.frombuffer(board.raw("projector/tensor", **place), "float32").reshape(192, 2)
     np.testing.assert_allclose(tensor, codes, rtol=1e-5)
     assert board.raw("projector/metadata", **place).decode().splitlines() == rows
     with Image.open(io.BytesIO(board.raw("projector/sprite_image", **place))) as image:
@@ -631,11 +631,11 @@ def browser(tmp_path_factory):
                 ("scalars", ["disentanglement/beta_vae_score"]),
                 ("images", ["pictures/traversal", "pictures/response_maps", "step 5"]),
                 ("histograms", ["kl/latents", "posterior/latent_"]),
+                ("hparams", ["one/logs/hparams", "two/logs/hparams", "Capacity", "mig_score"]),
+                ("projector", ["Points: 192", "Dimension: 2", "images.tsv", "pos_x"]),
             )
         ),
         ("custom_scalars", ["KL of each latent, nats", "KL and capacity, nats"]),
-        ("hparams", ["one/logs/hparams", "two/logs/hparams", "Capacity", "mig_score"]),
-        ("projector", ["Points: 192", "Dimension: 3", "images.tsv", "pos_x"]),
     ],
 )
 def test_every_tab_shows_the_run_in_a_browser(board, browser, tab, words):
