@@ -188,6 +188,14 @@ def quick_runs():
 
 
 @contextlib.contextmanager
+def no_exports():
+    """Runs without a SavedModel, which other tests look at."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(BetaVAE, "export", lambda *_, **__: None)
+        yield
+
+
+@contextlib.contextmanager
 def no_graphs():
     """TensorFlow without graphs, whose making few steps do not repay."""
     tf.config.run_functions_eagerly(True)

@@ -21,6 +21,7 @@ from keras_betavae.experiments import reproduction, runs
 from keras_betavae.experiments._choices import PRESETS
 from tests.helpers import (
     narrow_networks,
+    no_exports,
     no_graphs,
     quick_runs,
     quick_scores,
@@ -43,8 +44,8 @@ def quick():
 
 @pytest.fixture
 def undrawn():
-    """No pictures, which the run of the module has."""
-    with quick_runs():
+    """No pictures and no SavedModel, which the run of the module has."""
+    with quick_runs(), no_exports():
         yield
 
 
@@ -347,14 +348,14 @@ def test_data_that_is_not_there_leaves_no_run(options, words, tmp_path, monkeypa
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.usefixtures("undrawn")
 def test_one_label_is_enough_for_every_command(own_pictures, capsys):
     for number in range(12):
         place = own_pictures / "classes" / "ab"[number % 2]
         place.mkdir(parents=True, exist_ok=True)
         (own_pictures / "mine" / f"{number}.png").rename(place / f"{number}.png")
     own = ["--data=folder", "--data-path=classes", "--class-folders", "--image-size=16x24"]
-    assert cli.main(["train", "--out", "run", *own, *FEW]) == 0
+    with quick_runs(), no_exports():
+        assert cli.main(["train", "--out", "run", *own, *FEW]) == 0
     printed = capsys.readouterr().out
     assert "locatello_beta for this data: input_shape (16, 24, 3) instead of" in printed
     assert "12 of the 12 pictures looked at do not have the proportions of 16×24" in printed

@@ -17,7 +17,7 @@ from keras_betavae.experiments.reproduction import burgess, claim, higgins, loca
 from keras_betavae.experiments.reproduction._page import mean_and_spread, write_csv
 from keras_betavae.experiments.sweeps import Sweep
 from keras_betavae.visualization import plot_capacity, plot_heat_map
-from tests.helpers import no_graphs, quick_runs
+from tests.helpers import no_exports, no_graphs, quick_runs
 
 # In few steps the KL does not reach the capacity.
 pytestmark = pytest.mark.filterwarnings("ignore:by step .* from the capacity")
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:by step .* from the capacity")
 
 @pytest.fixture(scope="module", autouse=True)
 def quick():
-    with quick_runs(), no_graphs():
+    with quick_runs(), no_exports(), no_graphs():
         yield
 
 

@@ -16,6 +16,7 @@ from keras_betavae.objectives import Beta, Capacity
 from tests.helpers import (
     SHAPE,
     narrow_networks,
+    no_exports,
     no_graphs,
     quick_runs,
     quick_scores,
@@ -38,7 +39,7 @@ def quick():
 
 @pytest.fixture
 def few_steps():
-    with quick_runs(), no_graphs():
+    with quick_runs(), no_exports(), no_graphs():
         yield
 
 
