@@ -42,11 +42,11 @@ def kill(folder, **plan):
 
 def test_a_run_survives_kills_at_the_hard_places(tmp_path, unbroken):
     killed = tmp_path / "killed"
-    moved = ["step-000000004.keras", "1", "scores.json"]
-    kill(tmp_path, steps=4, every=2, moved=moved, quickly=True)
+    moved = ["step-000000002.keras", "1", "scores.json"]
+    kill(tmp_path, steps=2, every=1, moved=moved, quickly=True)
     assert (killed / "saved_model" / "1").is_dir()
     assert not (killed / "scores.json").exists()
-    killing.check_whole(killed, every=2)
+    killing.check_whole(killed, every=1)
     assert train(killed) == 0
     killing.compare(killed, unbroken)
 
@@ -72,7 +72,7 @@ def unbroken(tmp_path_factory):
 
 def train(folder):
     """Trains in this process, or resumes."""
-    return killing.train_quickly(folder, "--steps=4", "--every=2")
+    return killing.train_quickly(folder, "--steps=2", "--every=1")
 
 
 def test_a_disk_that_is_full_in_between_stops_it_and_nothing_is_lost(
@@ -82,16 +82,16 @@ def test_a_disk_that_is_full_in_between_stops_it_and_nothing_is_lost(
 
     def save_or_fill(vae, path):
         save(vae, path)
-        if "step-000000004" in str(path):
+        if "step-000000002" in str(path):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(BetaVAE, "save", save_or_fill)
     assert train(tmp_path / "run") == 1
     said = capsys.readouterr().err
     assert "No space left on device" in said
-    assert "step-000000004.keras" in said
-    killing.check_whole(tmp_path / "run", every=2)
-    assert killing.newest(tmp_path / "run") == "step-000000002.keras"
+    assert "step-000000002.keras" in said
+    killing.check_whole(tmp_path / "run", every=1)
+    assert killing.newest(tmp_path / "run") == "step-000000001.keras"
     monkeypatch.undo()
     assert train(tmp_path / "run") == 0
     killing.compare(tmp_path / "run", unbroken)
@@ -105,15 +105,15 @@ def test_a_batch_of_nan_stops_it_at_its_step_and_nothing_is_lost(
     def with_nan(data, *arguments, **options):
         def spoilt(number, images):
             scaled = tf.cast(images, "float32") / 255.0
-            return tf.where(number == 2, tf.fill(tf.shape(scaled), np.nan), scaled)
+            return tf.where(number == 1, tf.fill(tf.shape(scaled), np.nan), scaled)
 
         return stream(data, *arguments, **options).enumerate().map(spoilt)
 
     monkeypatch.setattr(FactorDataset, "to_tf_data", with_nan)
     assert train(tmp_path / "run") == 1
-    assert "those of step 3 hold other values or NaN" in capsys.readouterr().err
-    killing.check_whole(tmp_path / "run", every=2)
-    assert killing.newest(tmp_path / "run") == "step-000000002.keras"
+    assert "those of step 2 hold other values or NaN" in capsys.readouterr().err
+    killing.check_whole(tmp_path / "run", every=1)
+    assert killing.newest(tmp_path / "run") == "step-000000001.keras"
     monkeypatch.undo()
     assert train(tmp_path / "run") == 0
     killing.compare(tmp_path / "run", unbroken)
