@@ -13,7 +13,7 @@ demo: $(VENV)/installed
 	fi
 
 test: lint types docs
-	$(BIN)/pytest -n 2 --dist loadgroup
+	$(BIN)/pytest -n 2 --dist loadfile
 
 quick: lint types
 	$(BIN)/pytest -m "quick and not slow" tests

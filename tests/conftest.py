@@ -19,6 +19,14 @@ for variable in (
 # keras_betavae sets it where it is imported before TensorFlow, as in the processes that tests
 # start; with other convolutions the last digits differ.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+# XLA compiles for few steps: a third of the time goes into optimizing what they do not repay.
+os.environ.setdefault(
+    "XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
+)
+
+# It looks again and again through all that is imported, which stays; pytest_collection_finish
+# turns it on.
+gc.disable()
 
 QUICK = {
     "test_controls",
@@ -34,10 +42,6 @@ QUICK = {
     "test_visualization",
 }
 """The files whose tests train nothing and start no process: those of `make quick`."""
-
-
-SHARED = {"test_report": "finished_run", "test_tensorboard": "finished_run"}
-"""The files that one worker runs, since they share what takes long to make."""
 
 
 def pytest_ignore_collect(collection_path, config):
@@ -65,16 +69,15 @@ def pytest_collection(session):
 
 def pytest_collection_modifyitems(items):
     for item in items:
-        stem = item.path.stem
-        if stem in QUICK:
+        if item.path.stem in QUICK:
             item.add_marker("quick")
-        item.add_marker(pytest.mark.xdist_group(SHARED.get(stem, str(item.path))))
 
 
 def pytest_collection_finish():
-    """Keeps the garbage collector from looking through all that is imported, a second a time."""
+    """Lets the garbage collector look at what is made from here on."""
     gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(autouse=True)

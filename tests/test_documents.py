@@ -190,14 +190,16 @@ def test_the_benchmark_of_the_scores_runs(capsys):
     assert all(float(row[-2]) < 1e-6 for row in exact)
 
 
-# What these do, other tests do with less.
+# What these do, other tests and the blocks of docs/your_data.md do with less.
 SLOW = (
+    "a_table",
     "choose_without_factors",
     "compare_objectives",
     "known_codes",
     "mig_variants",
     "reproduce_blobs",
     "score_protocols",
+    "sine_waves",
     "train_and_score",
 )
 

@@ -14,13 +14,12 @@ import pytest
 from keras_betavae._utils import locks
 from keras_betavae._utils.locks import LOCK_FILE, InUseError, locked
 
-# Without the package's __init__, which imports TensorFlow.
+# The process of the command imports no TensorFlow for this.
 HOLD = """
-import importlib.util, sys, time
-spec = importlib.util.spec_from_file_location("locks", sys.argv[1])
-locks = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(locks)
-with locks.locked(sys.argv[2]):
+import sys, time
+sys.argv[0] = "keras-betavae"
+from keras_betavae._utils import locks
+with locks.locked(sys.argv[1]):
     print("held", flush=True)
     time.sleep(60)
 """
@@ -29,7 +28,7 @@ with locks.locked(sys.argv[2]):
 @pytest.fixture
 def holder(tmp_path):
     """Another process that holds the folder."""
-    command = [sys.executable, "-c", HOLD, locks.__file__, str(tmp_path)]
+    command = [sys.executable, "-c", HOLD, str(tmp_path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout.readline() == "held\n"
         yield process

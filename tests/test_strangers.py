@@ -190,7 +190,7 @@ SPACE = {
     "strength": (1.0, FloatDistribution(0.5, 2.0, log=True)),
     "latent_dim": (3, IntDistribution(2, 4)),
 }
-FOUND = {"reconstruction": 1.0, "blind": 2.0, "active": 3.0, "udr": [0.4, 0.5]}
+FOUND = {"reconstruction": 1.0, "explained": 2.0, "active": 3.0, "udr": [0.4, 0.5]}
 
 
 @pytest.mark.parametrize("name", ["reconstruction", "active"])
