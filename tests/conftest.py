@@ -52,6 +52,19 @@ def pytest_ignore_collect(collection_path, config):
     return None
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Gives the files that share `finished_run` to one process."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class ByFile(LoadFileScheduling):
+        def _split_scope(self, nodeid):
+            file = super()._split_scope(nodeid)
+            return file.replace("test_tensorboard", "test_report")
+
+    return ByFile(config, log) if config.option.dist == "loadfile" else None
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection(session):
     """Gives TensorFlow two logical CPUs, for tests/test_replicas.py, before a test module uses it.

@@ -23,9 +23,9 @@ def test_four_patterns_need_at_least_what_tells_them_apart_and_less_if_a_code_is
     # the entropy of four patterns for all to be reconstructed.
     counts = np.unique(patterns(64).reshape(64, -1), axis=0, return_counts=True)[1]
     entropy = -np.sum(counts / 64 * np.log(counts / 64))
-    capacity = estimate_capacity(model(), batches(), beta=0.1, steps=200)
+    capacity = estimate_capacity(model(), batches(), beta=0.1, steps=100)
     assert entropy < capacity < 100.0
-    assert estimate_capacity(model(), batches(), beta=10.0, steps=200) < capacity
+    assert estimate_capacity(model(), batches(), beta=10.0, steps=100) < capacity
 
 
 def test_a_preset_and_images_without_factors_will_do():

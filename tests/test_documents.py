@@ -195,6 +195,7 @@ SLOW = (
     "a_table",
     "choose_without_factors",
     "compare_objectives",
+    "digits",
     "known_codes",
     "mig_variants",
     "reproduce_blobs",

@@ -1,5 +1,7 @@
 import inspect
 
+import pytest
+
 import keras_betavae
 from tests.helpers import run_python
 
@@ -66,6 +68,7 @@ def test_it_is_imported_first_of_all_and_names_a_missing_requirement_with_its_re
     assert '"KERAS_BACKEND"] = "tensorflow"' in other_backend
 
 
+@pytest.mark.slow
 def test_importing_keeps_global_state_and_brings_little_and_streams_leave_malloc_as_it_is():
     process = run_python(KEEPS_STATE, TF_CPP_MIN_LOG_LEVEL="0", TF_ENABLE_ONEDNN_OPTS="0")
     assert process.returncode == 0, process.stderr

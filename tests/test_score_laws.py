@@ -20,7 +20,7 @@ from keras_betavae.metrics._samples import split_sizes
 
 SIZES = (4, 5, 6)
 FOREST = RandomForestClassifier(5)
-POINTS = {"n_train": 300, "n_test": 300}
+POINTS = {"n_train": 200, "n_test": 200}
 
 
 @dataclasses.dataclass(frozen=True)

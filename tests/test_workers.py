@@ -234,6 +234,8 @@ def written(folders):
     return [sorted(f.name for f in folder.rglob("*") if f.is_dir()) for folder in folders]
 
 
+# tests/test_replicas.py holds the same reductions to one process.
+@pytest.mark.slow
 def test_two_workers_train_as_one_process_on_the_global_batch_and_the_chief_writes(tmp_path):
     folders = [tmp_path / "chief", tmp_path / "other"]
     for folder in folders:
