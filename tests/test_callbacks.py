@@ -214,7 +214,10 @@ def test_epochs_between_two_evaluations_carry_the_last_scores_on(tmp_path, every
 
 @pytest.mark.parametrize(
     ("steps_per_execution", "expected"),
-    [(1, [0, 4, 8, 12, 16]), (4, [0, 4, 10, 12, 16])],
+    [
+        pytest.param(1, [0, 4, 8, 12, 16], marks=pytest.mark.slow),
+        (4, [0, 4, 10, 12, 16]),
+    ],
 )
 def test_evaluations_by_steps_come_when_the_steps_are_done(tmp_path, steps_per_execution, expected):
     vae = reused(of_several_steps[steps_per_execution])

@@ -84,6 +84,7 @@ def fresh_votes_score(encode, sizes, *, n_per_vote, n_train, n_test, seed):
     return accuracy_by_hand(votes[n_train:], majority_by_hand(votes[:n_train]))
 
 
+@pytest.mark.slow
 def test_6000_images_score_as_fresh_images_do():
     """Of 40 values each has some 150 images, of which a vote takes 64."""
     sizes, n_tables = (3, 6, 40, 32, 32), 4

@@ -319,6 +319,8 @@ def interrupt_at(step):
     return interrupted
 
 
+# Those of tests/test_survival.py resume as unbroken runs too.
+@pytest.mark.slow
 @pytest.mark.usefixtures("few_steps")
 def test_an_interrupted_training_resumes_as_if_nothing_had_been(tmp_path, monkeypatch):
     settings = small(steps=5, every=2, seed=2)
