@@ -87,7 +87,7 @@ def fresh_votes_score(encode, sizes, *, n_per_vote, n_train, n_test, seed):
 @pytest.mark.slow
 def test_6000_images_score_as_fresh_images_do():
     """Of 40 values each has some 150 images, of which a vote takes 64."""
-    sizes, n_tables = (3, 6, 40, 32, 32), 4
+    sizes, n_tables = (3, 6, 40, 32, 32), 8
     mixture = np.linalg.qr(np.random.default_rng(4).normal(size=(5, 5)))[0] + 1.2 * np.eye(5)
 
     def encode(factors, rng):
