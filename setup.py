@@ -4,11 +4,11 @@ from pathlib import Path
 
 from setuptools import find_packages, setup
 
-TFDS = ["tensorflow-datasets>=4.9"]
+TFDS = ["tensorflow-datasets>=4.9.3"]
 EXPORT = ["onnx>=1.17", "tf2onnx>=1.17", "onnxruntime>=1.20", "ai-edge-litert>=1.2"]
 SERVING = ["tensorflow-serving-api>=2.18"]
 SWEEP = ["optuna>=4.2"]
-TABLE = ["pandas>=2.2"]
+TABLE = ["pandas>=2.2.2"]
 TESTING = ["hypothesis", "mypy", "psycopg2-binary", "pytest", "pytest-xdist", "ruff"]
 TESTING += [*TFDS, *EXPORT, *SERVING, *SWEEP, *TABLE]
 DOCS = ["furo", "ipykernel", "myst-nb", "sphinx", "sphinx-mathjax-offline"]
@@ -34,11 +34,11 @@ setup(
         "protobuf>=4.22",
         "scikit-learn>=1.9",
         "scipy>=1.15",
-        "joblib>=1.3",
+        "joblib>=1.4",
         "jinja2>=3.1",
         "tensorboard>=2.18",
         "pillow>=10.1",
-        "threadpoolctl>=3.2",
+        "threadpoolctl>=3.5",
         "matplotlib>=3.10",
         "pydantic>=2.7",
     ],

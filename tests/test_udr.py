@@ -184,19 +184,21 @@ def similarity(source, target, method):
     return rows
 
 
-def strength(rows):
+def strength(rows, weights):
     shares = [max(row) ** 2 / sum(row) if sum(row) > 0 else 0.0 for row in rows]
-    return sum(shares) / len(shares)
+    return sum(w * share for w, share in zip(weights, shares, strict=True)) / sum(weights)
 
 
-def expected_scores(models, method):
+def expected_scores(models, method, power=0.0):
+    weights = [[value**power for value in model.var(axis=0)] for model in models]
     scores = []
     for j, target in enumerate(models):
         pairs = []
         for i, source in enumerate(models):
             if i != j:
                 rows = similarity(source, target, method)
-                pairs.append((strength(rows) + strength(list(zip(*rows, strict=True)))) / 2)
+                columns = list(zip(*rows, strict=True))
+                pairs.append((strength(rows, weights[i]) + strength(columns, weights[j])) / 2)
         pairs.sort()
         middle = len(pairs) // 2
         scores.append(pairs[middle] if len(pairs) % 2 else (pairs[middle - 1] + pairs[middle]) / 2)
@@ -205,12 +207,12 @@ def expected_scores(models, method):
 
 @pytest.mark.parametrize("method", METHODS)
 @settings(deadline=None, max_examples=6)
-@given(**draws)
-def test_scores_are_as_defined(method, seed, latent_dims):
+@given(power=st.sampled_from([0.0, 1.0, 2.0]), **draws)
+def test_scores_are_as_defined(method, power, seed, latent_dims):
     models = mixed(seed, latent_dims)
     assert min(model.var(axis=0).min() for model in models) > 0.01
-    expected = expected_scores(models, method)
-    assert udr_scores(models, method=method) == pytest.approx(expected, abs=1e-9)
+    expected = expected_scores(models, method, power)
+    assert udr_scores(models, method=method, kl_power=power) == pytest.approx(expected, abs=1e-9)
 
 
 def test_ties_have_the_mean_of_their_ranks():
@@ -262,6 +264,19 @@ GOOD = grid(3, 4)
 def test_bad_input_is_refused(codes, options, words):
     with pytest.raises(ValueError, match=words):
         udr_scores(codes, **options)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_latent_of_little_kl_weighs_little(method):
+    # Two latents are found again, a third of a hundredth of the KL is not.
+    codes, noise = grid(3, 3, 3), np.random.default_rng(0).normal(size=(27, 1))
+    models = [codes, np.hstack([codes[:, :2], noise])]
+    kl = [np.array([2.0, 2.0, 0.02])] * 2
+    plain, weighted = (udr_scores(models, latent_kl=kl, method=method, kl_power=p) for p in (0, 2))
+    assert max(plain) < 0.9 * FULL[method]
+    assert min(weighted) > 0.95 * FULL[method]
+    with pytest.raises(ValueError, match="kl_power must be at least 0 and finite, got -1"):
+        udr_scores(models, kl_power=-1)
 
 
 def test_an_unknown_method_is_refused():

@@ -15,18 +15,19 @@ def udr_scores(
     latent_kl: Sequence[np.ndarray] | None = None,
     method: Literal["lasso", "spearman"] = "lasso",
     threshold: float = 0.01,
+    kl_power: float = 0.0,
 ) -> list[float]:
     r"""Returns the unsupervised disentanglement ranking of models that differ in their seed.
 
     .. math::
         \mathrm{UDR}_{ij} = \frac{1}{2} \left(
-        \frac{1}{d_j} \sum_b \frac{(\max_a R_{ab})^2}{\sum_a R_{ab}} +
-        \frac{1}{d_i} \sum_a \frac{(\max_b R_{ab})^2}{\sum_b R_{ab}}\right)
+        \sum_b w_b \frac{(\max_a R_{ab})^2}{\sum_a R_{ab}} +
+        \sum_a w_a \frac{(\max_b R_{ab})^2}{\sum_b R_{ab}}\right)
 
-    with R the similarity of latent a of model i and latent b of model j, among the d
-    informative latents of each. Disentangled models with different seeds find the same latents,
-    up to order and sign; entangled models find different ones. A model's score is the median
-    over the other models.
+    with R the similarity of latent a of model i and latent b of model j, among the d informative
+    latents of each. Their weights w are 1 / d, or proportional to a power of their KL.
+    Disentangled models with different seeds find the same latents, up to order and sign; entangled
+    models find different ones. A model's score is the median over the other models.
 
     Args:
         codes: The posterior means of each model for the same images in the same order,
@@ -37,6 +38,9 @@ def udr_scores(
             `Lasso(alpha=0.1)` that predicts latent b, both standardized, of model j for
             the score of model j. `"spearman"`: the absolute rank correlation.
         threshold: A latent with a larger KL (or variance) is informative.
+        kl_power: The weight of a latent is proportional to its KL (or variance) to this power.
+            0 is as published. With 2, which `tune` uses, latents of little information count
+            little, so that the score depends less on the number of latents.
 
     Returns:
         A score per model, from 0 to 1 (best), in the order of `codes`. A model without
@@ -64,14 +68,23 @@ def udr_scores(
         raise ValueError(f"method must be lasso or spearman, got {method!r}")
     if not threshold >= 0:
         raise ValueError(f"threshold must be at least 0, got {threshold}")
-    informative = _informative(codes, latent_kl, threshold)
+    if not 0 <= kl_power < np.inf:
+        raise ValueError(f"kl_power must be at least 0 and finite, got {kl_power}")
+    informative, weights = _informative(codes, latent_kl, threshold, kl_power)
     similarities = (_lasso if method == "lasso" else _spearman)(informative)
-    pairs = np.array([[_agreement(similarity) for similarity in row] for row in similarities]).T
+    pairs = np.array(
+        [
+            [_agreement(each, w, own) for each, w in zip(row, weights, strict=True)]
+            for row, own in zip(similarities, weights, strict=True)
+        ]
+    ).T
     return [float(np.median(np.delete(row, j))) for j, row in enumerate(pairs)]
 
 
-def _informative(codes, latent_kl, threshold) -> list[np.ndarray]:
-    """Returns each model's informative codes, standardized."""
+def _informative(
+    codes, latent_kl, threshold, kl_power
+) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Returns each model's informative codes, standardized, and their weights."""
     codes = [check_codes(c) for c in codes]
     if len(codes) < 2:
         raise ValueError(f"codes must be those of at least 2 models, got {len(codes)}")
@@ -88,7 +101,10 @@ def _informative(codes, latent_kl, threshold) -> list[np.ndarray]:
         )
     if not all(np.isfinite(kl).all() for kl in latent_kl):
         raise ValueError("latent_kl must be finite")
-    return [standardize(c[:, kl > threshold])[0] for c, kl in zip(codes, latent_kl, strict=True)]
+    kept = [standardize(c[:, kl > threshold])[0] for c, kl in zip(codes, latent_kl, strict=True)]
+    # In parts of the largest, which does not overflow.
+    parts = [kl[kl > threshold] / kl.max(initial=0.0) for kl in latent_kl]
+    return kept, [part.astype(np.float64) ** kl_power for part in parts]
 
 
 def _lasso(codes: list[np.ndarray]) -> Iterator[list[np.ndarray]]:
@@ -114,12 +130,13 @@ def _spearman(codes: list[np.ndarray]) -> Iterator[list[np.ndarray]]:
         yield [np.abs(source.T @ target) / len(source) for target in ranks]
 
 
-def _agreement(similarity: np.ndarray) -> float:
+def _agreement(similarity: np.ndarray, weights: np.ndarray, other: np.ndarray) -> float:
+    """Returns the agreement; `weights` are those of the columns, `other` those of the rows."""
     if not similarity.size:
         return 0.0
     sides = []
-    for matrix in (similarity, similarity.T):
+    for matrix, w in ((similarity, weights), (similarity.T, other)):
         total = matrix.sum(axis=0)
         strength = matrix.max(axis=0) ** 2 / np.where(total > 0, total, 1)
-        sides.append(strength.mean())
+        sides.append(np.average(strength, weights=w))
     return float(np.mean(sides))

@@ -115,7 +115,8 @@ def tune(
     """Chooses the objective's strength and the number of latents for a data set without factors.
 
     Optuna's tree-structured Parzen estimator draws settings, and each is trained with several
-    seeds. A setting whose seeds find the same latents has a high UDR. The setting with the highest
+    seeds. A setting whose seeds find the same latents has a high UDR, in which latents are weighted
+    by the square of their KL (`metrics.udr_scores(..., kl_power=2)`). The setting with the highest
     UDR is chosen among those with at least 2 active latents whose reconstructions explain at least
     80 % of the variance that the best setting's explain; other settings are given up after their
     first seed. The chosen setting is then trained in full. Known factors are never used to choose.

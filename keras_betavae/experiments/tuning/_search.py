@@ -17,6 +17,8 @@ from keras_betavae.experiments.sweeps.grid import train_run
 from keras_betavae.experiments.tuning._guards import NUMBERS, Measured, fault_of, measure
 
 _STRENGTHS = ("capacity", "max_capacity", "beta", "lambda_od")
+KL_POWER = 2.0
+"""The weight of a latent in UDR. Unweighted, UDR orders settings by their number of latents."""
 _FOR_SEARCH = 0.8
 """The share of a budget that the search may use; the rest trains the chosen setting."""
 
@@ -198,7 +200,8 @@ class Trials:
                 trial.set_user_attr("fault", fault)
                 raise optuna.TrialPruned(fault)
         kl = [each.kl for each in found]
-        udr = metrics.udr_scores([each.codes for each in found], latent_kl=kl)
+        codes = [each.codes for each in found]
+        udr = metrics.udr_scores(codes, latent_kl=kl, kl_power=KL_POWER)
         trial.set_user_attr("udr", udr)
         mig = [m for each in scores if (m := each.get("mig_score")) is not None]
         if mig:
