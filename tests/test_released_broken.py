@@ -133,7 +133,7 @@ def test_what_cannot_be_read_now_is_not_called_damaged(tmp_path, monkeypatch, na
     # The images in the cache, too.
     data.expect(monkeypatch, read=read)
     data.load(path, cache_dir=tmp_path / "cache")
-    monkeypatch.setattr(np, "load", lambda file, **options: failing(None, [file]))
+    monkeypatch.setattr(np.lib.format, "open_memmap", lambda file, **options: failing(None, [file]))
     with pytest.raises(kind, match=os.strerror(number)) as caught:
         data.load(path, cache_dir=tmp_path / "cache")
     assert str(data.unpacked(tmp_path / "cache")) in str(caught.value)

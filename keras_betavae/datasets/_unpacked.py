@@ -112,7 +112,7 @@ def mapped(target: Path, shape: Sequence[int | None]) -> np.ndarray:
         ValueError: If it is damaged.
     """
     with damage_named(target, f"{target} is damaged; delete it, and it is unpacked again"):
-        images = np.load(target, mmap_mode="r", allow_pickle=False)
+        images = np.lib.format.open_memmap(target, mode="r")
         fits = len(images.shape) == len(shape) and all(
             size in (None, found) for size, found in zip(shape, images.shape, strict=True)
         )
