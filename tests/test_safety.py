@@ -221,7 +221,7 @@ def test_every_load_of_numpy_refuses_pickles():
         for text in sources().values()
         for call in re.findall(r"np\.(?:load|lib\.format\.read_array)\(.*", text)
     ]
-    assert len(calls) >= 2
+    assert calls  # np.lib.format.open_memmap, which the others use, reads no objects.
     assert [call for call in calls if "allow_pickle=False" not in call] == []
 
 
