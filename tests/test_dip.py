@@ -10,7 +10,7 @@ from tests.test_objectives import closed_form_kl, paid
 
 
 def covariance_of(kind, mean, std):
-    covariance = np.cov(mean, rowvar=False, bias=True)
+    covariance = np.cov(mean.T, bias=True)  # Under NumPy 2.0, rowvar=False mistakes one row.
     return covariance if kind == "i" else covariance + np.diag((std**2).mean(axis=0))
 
 
