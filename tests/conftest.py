@@ -129,6 +129,29 @@ def leave_graphs_as_they_are():
 
 
 @pytest.fixture(scope="session", autouse=True)
+def tune_no_pipelines():
+    """Keeps tf.data from tuning Keras's pipelines of arrays.
+
+    The end of `fit` may wait for the tuning thread to wake, 20 s late in a process of many fits.
+    """
+    if "keras" in sys.modules:
+        from keras.src.trainers.data_adapters.array_data_adapter import ArrayDataAdapter
+
+        tf = sys.modules["tensorflow"]
+        options, dataset_of = tf.data.Options(), ArrayDataAdapter.get_tf_dataset
+        options.autotune.enabled = False
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(
+                ArrayDataAdapter,
+                "get_tf_dataset",
+                lambda adapter: dataset_of(adapter).with_options(options),
+            )
+            yield
+    else:
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
 def draw_quickly():
     """Lets matplotlib not fit the parts of a figure to each other: half the time of a picture.
 
