@@ -12,6 +12,7 @@ from typing import Any
 # Those of `experiments.reproduction`, known without importing TensorFlow.
 NAMES = (
     "higgins-table",
+    "higgins-table-dense",
     "higgins-sweep",
     "higgins-figure",
     "burgess-capacity",

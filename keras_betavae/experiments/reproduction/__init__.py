@@ -43,6 +43,12 @@ EXPERIMENTS = {
         higgins.table_sweep,
         higgins.show_table,
     ),
+    "higgins-table-dense": Experiment(
+        "The disentanglement score of β-VAE, VAE and controls, on the paper's dense networks",
+        f"{_HIGGINS}, Fig. 6 (left)",
+        higgins.dense_table_sweep,
+        higgins.show_table,
+    ),
     "higgins-sweep": Experiment(
         "The score over latents and β_norm",
         f"{_HIGGINS}, Fig. 6 (right)",
