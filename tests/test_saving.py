@@ -2,6 +2,8 @@ import importlib
 import inspect
 import json
 import pkgutil
+import shutil
+import types
 
 import keras
 import numpy as np
@@ -245,6 +247,38 @@ def test_the_papers_networks_come_back(family, tmp_path):
     loaded = saved_and_loaded(vae, tmp_path)
     with no_graphs():
         np.testing.assert_array_equal(vae.reconstruct(images), loaded.reconstruct(images))
+
+
+class Hub:
+    """What Keras uses of huggingface_hub, in a folder."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def HfApi(self, **_):
+        return self
+
+    def create_repo(self, name, **_):
+        return types.SimpleNamespace(repo_id=name)
+
+    def upload_folder(self, *, repo_id, folder_path, **_):
+        shutil.copytree(folder_path, self.folder / repo_id)
+
+    def snapshot_download(self, repo_id, **_):
+        return str(self.folder / repo_id)
+
+
+def test_a_model_is_shared_by_a_hub(tmp_path, monkeypatch):
+    monkeypatch.setattr("keras.src.saving.saving_lib.huggingface_hub", Hub(tmp_path))
+    monkeypatch.setattr("keras.src.saving.saving_lib.check_pydot", lambda: False)
+    vae, images = tiny_vae(compile=EAGER), patterns(16)
+    vae.fit(images, epochs=1, verbose=0)
+    vae.save("hf://someone/patterns-betavae")
+    loaded = keras.saving.load_model("hf://someone/patterns-betavae")
+    assert int(loaded.optimizer.iterations) == 1
+    np.testing.assert_array_equal(loaded.sample(2), vae.sample(2))
+    for ours, theirs in zip(weights_of(loaded), weights_of(vae), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
 
 
 def test_custom_networks_with_a_custom_layer_come_back(tmp_path):

@@ -23,7 +23,7 @@ FOLDER = "folder"
 """The name of the data set that is a user's own pictures."""
 MAX_IMAGES = 10_000_000
 """The largest grid to render, and the largest number of images to encode for the scores."""
-MIN_EVERY = 200
+MIN_EVERY = 400
 """The default minimum of steps between two scores."""
 _CHOICES: dict[str, list[Any]] = {
     "preset": list(PRESETS),
@@ -68,7 +68,7 @@ class Settings(pydantic.BaseModel):
     steps: int = Field(ge=1, le=_MOST)
     """Training steps, instead of the preset's; a schedule of the learning rate is stretched."""
     every: int = Field(ge=1, le=_MOST)
-    """Steps between checkpoints and scores, instead of a tenth of all steps (at least 200)."""
+    """Steps between checkpoints and scores, instead of a tenth of all steps (at least 400)."""
     data: str = Field("sprites", json_schema_extra={"enum": _CHOICES["data"]})
     """Data set: a name from `keras-betavae datasets list`, or `folder` for your own pictures."""
     data_path: str | None = Field(None, json_schema_extra={"format": "path"})
