@@ -6,7 +6,7 @@ from setuptools import find_packages, setup
 
 TFDS = ["tensorflow-datasets>=4.9.3"]
 EXPORT = ["onnx>=1.17", "tf2onnx>=1.17", "onnxruntime>=1.20", "ai-edge-litert>=1.2"]
-SERVING = ["tensorflow-serving-api>=2.18"]
+SERVING = ["tensorflow-serving-api>=2.19"]
 SWEEP = ["optuna>=4.2"]
 TABLE = ["pandas>=2.2.2"]
 TESTING = ["hypothesis", "mypy", "psycopg2-binary", "pytest", "pytest-xdist", "ruff"]
@@ -26,21 +26,21 @@ setup(
         "keras_betavae": ["py.typed", "experiments/report/page.*", "experiments/tuning/page.*"]
     },
     install_requires=[
-        "tensorflow>=2.18",
-        "keras>=3.8",
+        "tensorflow>=2.20",
+        "keras>=3.15",
         "h5py>=3.11",
         "tensorflow-probability[tf]>=0.25",
         "numpy>=2.0",
-        "protobuf>=4.22",
+        "protobuf>=5.28.3",
         "scikit-learn>=1.9",
         "scipy>=1.15",
         "joblib>=1.4",
         "jinja2>=3.1",
-        "tensorboard>=2.18",
-        "pillow>=10.1",
-        "threadpoolctl>=3.5",
-        "matplotlib>=3.10",
-        "pydantic>=2.7",
+        "tensorboard>=2.20",
+        "pillow>=11.0",
+        "threadpoolctl>=3.7",
+        "matplotlib>=3.11",
+        "pydantic>=2.10",
     ],
     extras_require={
         "benchmark": ["torch==2.13.0"],

@@ -12,7 +12,6 @@ import resource
 import time
 import zipfile
 
-import keras
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -115,9 +114,7 @@ def config_reader(made, values):
 def readers():
     for name, make in MADE.items():
         yield name, lambda make=make: config_reader(make(), ODD_VALUES)
-    # Older ones take layers that wait for each other as a task without end.
-    loops_end = tuple(map(int, keras.__version__.split(".")[:3])) >= (3, 14, 1)
-    for name, make in MODELS.items() if loops_end else ():
+    for name, make in MODELS.items():
         yield name, lambda make=make: config_reader(make(), VALUES)
 
 

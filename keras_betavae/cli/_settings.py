@@ -126,6 +126,10 @@ def _meaning(name: str, schema: dict[str, Any]) -> str:
     return f"{text} (default: {shown})"
 
 
+def _shortest(bound: float) -> str:
+    return f"{int(bound) if bound == int(bound) else bound:,}"
+
+
 def _values(schema: dict[str, Any]) -> str:
     if schema["type"] == "boolean":
         return "none"
@@ -133,7 +137,7 @@ def _values(schema: dict[str, Any]) -> str:
     if schema["type"] == "integer" and "enum" in schema:
         return " or ".join(map(str, schema["enum"]))
     if "minimum" in schema:
-        return f"{words}, at least {schema['minimum']:,}"
+        return f"{words}, at least {_shortest(schema['minimum'])}"
     if "exclusiveMinimum" in schema:
-        return f"{words}, above {schema['exclusiveMinimum']:,}"
+        return f"{words}, above {_shortest(schema['exclusiveMinimum'])}"
     return words
