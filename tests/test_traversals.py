@@ -214,8 +214,14 @@ def test_what_cannot_be_interpolated_is_refused(first, second, n_steps, words):
 
 def test_a_label_names_the_factor_that_the_latent_tells_most_of():
     information = np.array([[0.1, 1.2, 0.3], [0.9, 0.0, 0.2], [0.4, 0.1, 0.5]])
-    labels = visualization.latent_labels([2.54, 0.02, 0.01], information, ("a", "b", "c"))
-    assert labels == ["z0  2.5 nats  b", "z1  0.0 nats  a", "z2  0.0 nats  no factor"]
+    labels = visualization.latent_labels([2.54, 0.22, 0.01], information, ("a", "b", "c"))
+    assert labels == ["z0  2.5 nats  b", "z1  0.2 nats  a", "z2  0.0 nats  no factor"]
+
+
+def test_a_latent_whose_kl_is_too_small_to_tell_of_a_factor_follows_none():
+    # The means of z1 tell 0.9 nats of a, but the decoder receives at most 0.02 of them.
+    labels = visualization.latent_labels([2.5, 0.02], [[0.0, 1.2], [0.9, 0.0]], ("a", "b"))
+    assert labels == ["z0  2.5 nats  b", "z1  0.0 nats  no factor"]
 
 
 def test_the_threshold_is_ones_own():

@@ -124,8 +124,9 @@ def latent_labels(
             `metrics.mutual_information`; None if no factors are known.
         factor_names: A name for each factor.
         threshold: A latent with at most this KL, in nats, gets no factor; nor does a latent whose
-            mutual information with its factor is below 0.05 nats, the error of the estimate, or
-            below a fifth of that of the factor's most informative latent.
+            mutual information with its factor, or the KL, which bounds what the decoder receives
+            of it, is below 0.05 nats, the error of the estimate, or below a fifth of the mutual
+            information of the factor's most informative latent.
 
     Returns:
         The labels, in the order of the latents.
@@ -141,7 +142,7 @@ def latent_labels(
             known = np.asarray(information)
             factor = known[latent].argmax()
             least = max(_LEAST_TOLD, _LEAST_SHARE * known[:, factor].max())
-            follows = value > threshold and known[latent, factor] >= least
+            follows = value > threshold and min(known[latent, factor], value) >= least
             label += f"  {one_line(factor_names[factor]) if follows else 'no factor'}"
         labels.append(label)
     return labels
