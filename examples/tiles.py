@@ -12,7 +12,7 @@ import keras
 import numpy as np
 from sklearn.datasets import load_sample_images
 
-STEPS = 1_000
+STEPS = 2_000
 N_TILES = 2_000
 
 # %%
@@ -28,12 +28,12 @@ data = kbv.datasets.from_arrays(np.stack(tiles), factors=names, names=["photogra
 # %%
 keras.utils.set_random_seed(0)
 vae = kbv.BetaVAE(
-    encoder=kbv.networks.broadcast_encoder(data.image_shape, 16),
-    decoder=kbv.networks.broadcast_decoder(16, data.image_shape),
+    encoder=kbv.networks.patch_encoder(data.image_shape, 32),
+    decoder=kbv.networks.patch_decoder(32, data.image_shape),
     likelihood=kbv.likelihoods.Gaussian(0.2, learnt=True),
     seed=0,
 )
-vae.compile(keras.optimizers.Adam(1e-3))
+vae.compile(keras.optimizers.Adam(2e-3))
 vae.fit(data.to_tf_data(batch_size=16, seed=0, repeat=True), steps_per_epoch=STEPS, verbose=2)
 
 # %%
