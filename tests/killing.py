@@ -48,13 +48,18 @@ def main():
         assert wait(fork(train, killed, name)) == -signal.SIGKILL, name
     if plan["quickly"]:
         return
-    start = time.monotonic()
-    assert wait(fork(train, unbroken)) == 0
+    start, child = time.monotonic(), fork(train, unbroken)
+    while newest(unbroken) is None and time.monotonic() < start + 600:
+        time.sleep(0.05)
+    first = time.monotonic() - start
+    assert wait(child) == 0
     length = time.monotonic() - start
     moments = random.Random(plan["seed"])
-    for _ in range(plan["kills"]):
-        # A part of the run's length, so that it takes many kills to get through.
-        child, moment = fork(train, killed), moments.uniform(0.0, length / 4)
+    for kill in range(plan["kills"]):
+        # Once before the first checkpoint; then about the time that a run takes to the next ones,
+        # so that it takes many kills to get through.
+        until = first + (length - first) / 8 if kill else first / 2
+        child, moment = fork(train, killed), moments.uniform(first / 2 if kill else 0.0, until)
         time.sleep(moment)
         os.kill(child, signal.SIGKILL)
         status = wait(child)

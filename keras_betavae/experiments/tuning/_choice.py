@@ -123,7 +123,7 @@ def _why(
 ) -> str:
     text = (
         f"Chosen: {chosen.name}. Its UDR is {chosen.udr:.3f}, the highest of {len(sound)} settings "
-        f"that reconstruct well enough, of {len(tried)} tried; it has {chosen.active:.1f} active "
+        f"that reconstruct well enough, of {len(tried)} tried; it has {chosen.active:.3g} active "
         f"latents and its reconstructions explain {chosen.explained:.0%} of the variance."
     )
     if not sound:

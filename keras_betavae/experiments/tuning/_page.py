@@ -71,12 +71,17 @@ def _scatter(choice: Choice) -> np.ndarray:
             axes.plot(
                 given_up, [0.0] * len(given_up), "|", color=color, ms=12, label="given up, no UDR"
             )
-    for each in (choice.chosen, *choice.rivals):
+    axes.margins(x=0.15, y=0.1)
+    middle = sum(axes.get_xlim()) / 2
+    for number, each in enumerate((choice.chosen, *choice.rivals)):
+        # Towards the middle, and the last below, as rivals may be close to each other.
+        is_right, is_last = each.reconstruction > middle, number == 2
         axes.annotate(
             each.name,
             (each.reconstruction, each.udr or 0.0),
-            xytext=(5, 5),
+            xytext=(-6 if is_right else 6, -11 if is_last else 5),
             textcoords="offset points",
+            ha="right" if is_right else "left",
             fontsize=7,
             fontweight="bold" if each is choice.chosen else "normal",
             parse_math=False,
@@ -85,6 +90,5 @@ def _scatter(choice: Choice) -> np.ndarray:
     axes.plot(*around, "o", ms=13, mfc="none", mec="black", label="chosen")
     axes.set_xlabel("reconstruction loss, nats per image (lower is better)")
     axes.set_ylabel("UDR (higher is better)")
-    axes.margins(x=0.15, y=0.1)
     axes.legend(fontsize=8)
     return visualization.figure_image(figure)
