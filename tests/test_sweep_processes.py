@@ -237,7 +237,7 @@ def test_jobs_and_separate_processes_give_the_same_table_although_one_is_killed(
     base = {**BASE, "deterministic": True}
     both = [sweeps.create(tmp_path / name, Sweep(base, AXES)) for name in ("jobs", "apart")]
     leader = started(both[0], "--jobs", "2")
-    while not list(both[0].glob("runs/*/config.json")):
+    while len(list(both[0].glob("runs/*/config.json"))) < 2:  # Each worker has begun one.
         assert leader.poll() is None
         time.sleep(0.2)
     children = Path(f"/proc/{leader.pid}/task/{leader.pid}/children").read_text().split()
