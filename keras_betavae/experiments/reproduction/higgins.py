@@ -68,7 +68,7 @@ def dense_table_sweep(budget: str) -> Sweep:
 
 
 def show_table(folder: Path, found: Sequence[FinishedRun]) -> str:
-    """Scores models and controls by both protocols; writes `scores.csv`."""
+    """Scores models and controls by all three protocols; writes `scores.csv`."""
     data = found[0].data()
     n = found[0].settings.n_images
     rows: list[tuple] = []
