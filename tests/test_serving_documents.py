@@ -133,7 +133,8 @@ def test_the_least_constraints_are_the_bounds_of_setup():
     # TensorFlow Probability takes any tf-keras, which must be that of TensorFlow's own version.
     bounds["tf-keras"] = bounds["tensorflow"]
     # What others need beside these, and do not say: TensorBoard 2.20 imports pkg_resources, and
-    # TensorFlow Datasets 4.9.3 takes any tensorflow-metadata, the latest of which wants a later protobuf.
+    # TensorFlow Datasets 4.9.3 takes any tensorflow-metadata, the latest of which wants a later
+    # protobuf.
     unsaid = {"setuptools", "tensorflow-metadata"}
     pins = pinned("constraints-min.txt")
     assert {name: pin for name, pin in pins.items() if name not in unsaid} == bounds
