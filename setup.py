@@ -39,7 +39,7 @@ setup(
         "tensorboard>=2.20",
         "pillow>=11.0",
         "threadpoolctl>=3.7",
-        "matplotlib>=3.11",
+        "matplotlib>=3.11.2",
         "pydantic>=2.10",
     ],
     extras_require={

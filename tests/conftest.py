@@ -134,20 +134,19 @@ def tune_no_pipelines():
 
     The end of `fit` may wait for the tuning thread to wake, 20 s late in a process of many fits.
     """
-    if "keras" in sys.modules:
-        from keras.src.trainers.data_adapters.array_data_adapter import ArrayDataAdapter
+    if "keras" not in sys.modules:
+        yield
+        return
+    from keras.src.trainers.data_adapters.array_data_adapter import ArrayDataAdapter
 
-        tf = sys.modules["tensorflow"]
-        options, dataset_of = tf.data.Options(), ArrayDataAdapter.get_tf_dataset
-        options.autotune.enabled = False
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(
-                ArrayDataAdapter,
-                "get_tf_dataset",
-                lambda adapter: dataset_of(adapter).with_options(options),
-            )
-            yield
-    else:
+    options, dataset_of = sys.modules["tensorflow"].data.Options(), ArrayDataAdapter.get_tf_dataset
+    options.autotune.enabled = False
+
+    def untuned(adapter):
+        return dataset_of(adapter).with_options(options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ArrayDataAdapter, "get_tf_dataset", untuned)
         yield
 
 

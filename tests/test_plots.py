@@ -80,8 +80,7 @@ def test_figures_of_the_same_data_are_the_same_to_the_pixel():
     first, again = (visualization.figure_image(FIGURES["response_maps"](2)) for _ in range(2))
     np.testing.assert_array_equal(first, again)
     large = visualization.figure_image(FIGURES["response_maps"](2), dpi=200)
-    # The height is rounded to pixels.
-    np.testing.assert_allclose(large.shape, (2 * len(first), 2 * first.shape[1], 3), atol=1)
+    np.testing.assert_array_equal(large.shape, (2 * len(first), 2 * first.shape[1], 3))
 
 
 def test_colour_maps_are_perceptually_uniform():

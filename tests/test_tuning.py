@@ -135,7 +135,7 @@ def test_guards_are_the_explained_variance_and_the_active_latents():
     told = "70% of the best setting's explained variance, less than 80%"
     assert fault_of(worse, [best, worse]) == told
     dead = Measured(100.0, 0.0, 1.0)
-    assert fault_of(dead, [dead]) == "1 active latents, fewer than 2"
+    assert fault_of(dead, [dead]) == "1.0 active latents, fewer than 2"
 
 
 # A search whose runs train nothing: the latents of a strong β agree, and reconstruct less.

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, get_args
 
 import numpy as np
 
@@ -18,13 +18,10 @@ from keras_betavae.experiments.reproduction._page import (
 )
 from keras_betavae.experiments.reproduction._plans import SMOKE, seeds
 from keras_betavae.experiments.sweeps import Axes, Sweep
+from keras_betavae.metrics.intervention import Protocol
 
 N_EVALUATIONS = 3
-_PROTOCOLS: tuple[Literal["higgins", "locatello", "scale_free"], ...] = (
-    "higgins",
-    "locatello",
-    "scale_free",
-)
+_PROTOCOLS = get_args(Protocol)
 
 PUBLISHED = {
     "ground truth": "100",

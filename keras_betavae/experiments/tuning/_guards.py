@@ -95,7 +95,7 @@ def share(found: Measured, among: Sequence[Measured]) -> float:
 def fault_of(found: Measured, among: Sequence[Measured]) -> str:
     """Returns why a setting is ruled out, "" if it is not."""
     if found.active < MIN_ACTIVE:
-        return f"{found.active:.3g} active latents, fewer than {MIN_ACTIVE}"
+        return f"{found.active:.1f} active latents, fewer than {MIN_ACTIVE}"
     part = share(found, among)
     if part < MIN_SHARE:
         return f"{part:.0%} of the best setting's explained variance, less than {MIN_SHARE:.0%}"
