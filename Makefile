@@ -12,7 +12,8 @@ demo: $(VENV)/installed
 	  $(BIN)/keras-betavae train --preset sprites_quick --seed $(SEED) --out $(RUN); \
 	fi
 
-test: lint types docs
+test: $(VENV)/installed
+	$(MAKE) --jobs=2 --output-sync lint types docs
 	$(BIN)/pytest -n 2 --dist loadfile
 
 quick: lint types

@@ -30,10 +30,13 @@ def _quietly() -> Iterator[None]:
         os.close(stderr)
 
 
-if "tensorflow" not in sys.modules and platform.machine() in ("x86_64", "AMD64"):
-    # oneDNN trains convolutions faster. TensorFlow reads this when it is first imported, and by
-    # itself turns oneDNN on only where the processor has instructions for neural networks.
-    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+if "tensorflow" not in sys.modules:  # It reads both variables when it is first imported.
+    # 3 also holds back "no CUDA", which is logged as an error.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    if platform.machine() in ("x86_64", "AMD64"):
+        # oneDNN trains convolutions faster. TensorFlow by itself turns it on only where the
+        # processor has instructions for neural networks.
+        os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 with _quietly():
     import keras

@@ -219,7 +219,7 @@ def run_python(script, *arguments, **environment):
     return subprocess.run(
         [sys.executable, "-c", script, *map(str, arguments)],
         cwd=Path(__file__).parents[1],
-        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", **environment},
+        env={**os.environ, **environment},
         capture_output=True,
         text=True,
         timeout=600,

@@ -56,9 +56,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line; returns the exit status."""
     arguments = sys.argv[1:] if arguments is None else arguments
     options = _parser(arguments).parse_args(arguments)
-    if not options.debug:
-        # Read when TensorFlow is first imported; 3 also holds back "no CUDA", logged as an error.
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    # TensorFlow reads it when it is first imported.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "0" if options.debug else "3")
     try:
         options.command(options)
     except KeyboardInterrupt:
