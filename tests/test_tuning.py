@@ -147,6 +147,7 @@ class Runs:
     def __init__(self):
         self.trained = []
         self.fails = ()
+        self.kl = np.array([2.0, 1.0, 0.5])
         self.sources = np.random.default_rng(0).normal(size=(200, 3))
 
     def train_run(self, folder, settings, data=None, brief=False):
@@ -160,7 +161,7 @@ class Runs:
         beta, seed = self.current.weights["beta"], self.current.seed
         noise = np.random.default_rng(seed).normal(size=(3, 3))
         codes = self.sources @ (np.eye(3) + noise / beta)
-        return Measured(100 + 4 * beta, 1 - beta / 100, 3.0, codes, np.ones(3))
+        return Measured(100 + 4 * beta, 1 - beta / 100, 3.0, codes, self.kl)
 
 
 @pytest.fixture
@@ -255,7 +256,11 @@ def test_the_median_udr_is_the_value(stand_in, tmp_path):
         stand_in.sources @ (np.eye(3) + np.random.default_rng(n).normal(size=(3, 3)) / beta)
         for n in range(3)
     ]
-    assert udr == metrics.udr_scores(codes)
+    kl = [stand_in.kl] * 3
+    assert udr == metrics.udr_scores(codes, latent_kl=kl, kl_power=2.0)
+    published = metrics.udr_scores(codes, latent_kl=kl)
+    assert published != udr
+    assert trial.user_attrs["udr_published"] == np.median(published)
 
 
 def test_nothing_ended_is_an_error(tmp_path):

@@ -18,7 +18,8 @@ class Tried:
     Attributes:
         name: The setting as text.
         parameters: Of the trial.
-        udr: The median UDR, None if the setting was given up.
+        udr: The median UDR with weighted latents, None if the setting was given up.
+        udr_published: The median UDR without weights, which the choice does not use.
         reconstruction: The mean reconstruction loss in nats.
         explained: The share of the variance that reconstructions explain.
         active: The mean number of active latents.
@@ -30,6 +31,7 @@ class Tried:
     name: str
     parameters: Mapping[str, Any]
     udr: float | None
+    udr_published: float | None
     reconstruction: float
     explained: float
     active: float
@@ -109,6 +111,7 @@ def _tried(plan: Trials, trial: Any, found: Measured, among: Sequence[Measured])
         name=name,
         parameters=trial.params,
         udr=trial.value,
+        udr_published=number_of(trial, "udr_published"),
         reconstruction=found.reconstruction,
         explained=found.explained,
         active=found.active,

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import statistics
 import time
 import warnings
 from collections.abc import Mapping, Sequence
@@ -201,9 +202,11 @@ class Trials:
                 raise optuna.TrialPruned(fault)
         kl = [each.kl for each in found]
         codes = [each.codes for each in found]
+        published = metrics.udr_scores(codes, latent_kl=kl)
+        trial.set_user_attr("udr_published", statistics.median(published))
         udr = metrics.udr_scores(codes, latent_kl=kl, kl_power=KL_POWER)
         trial.set_user_attr("udr", udr)
         mig = [m for each in scores if (m := each.get("mig_score")) is not None]
         if mig:
             trial.set_user_attr("mig", sum(mig) / len(mig))
-        return float(sorted(udr)[len(udr) // 2] + sorted(udr)[(len(udr) - 1) // 2]) / 2
+        return statistics.median(udr)
