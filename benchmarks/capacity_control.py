@@ -34,9 +34,9 @@ def objectives(steps: int) -> dict:
 
 def new_model(network: str, objective: str, steps: int, seed: int, kind: type | None = None):
     """Returns a compiled model, a `BetaVAE` unless `kind` is given."""
-    import keras
-
     import keras_betavae as kbv
+
+    import keras
 
     keras.utils.set_random_seed(seed)
     encoder, decoder = (getattr(kbv.networks, f"{network}_{p}") for p in ("encoder", "decoder"))
@@ -48,9 +48,9 @@ def new_model(network: str, objective: str, steps: int, seed: int, kind: type | 
 
 def train(vae, columns: tuple[str, ...], steps: int, seed: int, out: Path) -> None:
     """Trains a model and writes what it logged to `out`."""
-    import keras
-
     import keras_betavae as kbv
+
+    import keras
 
     part = out.with_suffix(".part")
     with part.open("w", newline="") as file:

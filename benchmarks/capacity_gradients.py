@@ -23,10 +23,10 @@ COLUMNS = (
 
 def probed() -> type:
     """Returns a `BetaVAE` whose training step measures its gradients too."""
+    import keras_betavae as kbv
+
     import keras
     import tensorflow as tf
-
-    import keras_betavae as kbv
 
     def flat(parts):
         return tf.concat([tf.reshape(part, [-1]) for part in parts], axis=0)

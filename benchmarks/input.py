@@ -15,11 +15,11 @@ import sys
 import tempfile
 from pathlib import Path
 
+from keras_betavae import datasets
+
 import h5py
 import numpy as np
 from PIL import Image
-
-from keras_betavae import datasets
 
 N_IMAGES = 174_763  # 2 GiB
 N_FILES = 2_000

@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-import keras_betavae as kbv  # isort: skip, before TensorFlow, so that it uses oneDNN
+import keras_betavae as kbv
 
 import keras
 import numpy as np

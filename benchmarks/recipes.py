@@ -17,6 +17,7 @@ import platform
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -43,17 +44,24 @@ VARIANTS = (
 )
 
 
-def model_and_preset(recipe: str, seed: int) -> tuple:
-    """Returns a new model and the preset that it is trained by."""
-    import keras
+def build(recipe: str, data, seed: int) -> tuple:
+    """Returns a new model, its batches, its steps, and the images of a step."""
+    import keras_betavae as kbv
 
+    preset = kbv.presets.get("sprites_full" if recipe in VARIANTS else recipe)
+    new = variant if recipe in VARIANTS else kbv.BetaVAE.from_preset
+    batches = data.to_tf_data(preset.batch_size, seed=seed, repeat=True)
+    return new(recipe, seed=seed), batches, preset.steps, preset.batch_size
+
+
+def variant(recipe: str, seed: int):
+    """Returns a model of one of `VARIANTS`."""
     import keras_betavae as kbv
     from keras_betavae.networks.layers import Translations
 
-    if recipe not in VARIANTS:
-        return kbv.BetaVAE.from_preset(recipe, seed=seed), kbv.presets.get(recipe)
-    preset = kbv.presets.get("sprites_full")
-    cascade, overrides = preset.objective, {}
+    import keras
+
+    cascade, overrides = kbv.presets.get("sprites_full").objective, {}
     if recipe == "late_latents_from_the_start":
         overrides = {"objective": cascade.objective}
     elif recipe == "late_latents_pay_at_once":
@@ -69,7 +77,7 @@ def model_and_preset(recipe: str, seed: int) -> tuple:
             if isinstance(getattr(layer, "kernel_initializer", None), Translations)
         )
         dense.kernel.assign(keras.initializers.GlorotUniform(seed)(dense.kernel.shape))
-    return vae, preset
+    return vae
 
 
 def shares_of(factors: np.ndarray, codes: np.ndarray) -> np.ndarray:
@@ -86,39 +94,41 @@ def found(shares: np.ndarray) -> dict[str, bool]:
     return {name: bool(best[name] >= least) for name, least in ENOUGH.items()}
 
 
-def run(recipe: str, seed: int) -> dict:
+def run(recipe: str, seed: int, build: Callable[..., tuple]) -> dict:
     """Trains one model, and returns its row."""
-    import keras
-    import tensorflow as tf
-
     import keras_betavae as kbv
+
+    import keras
 
     data = kbv.datasets.load_sprites()
     keras.utils.set_random_seed(seed)
-    vae, preset = model_and_preset(recipe, seed)
-    batches = data.to_tf_data(preset.batch_size, seed=seed, repeat=True)
+    vae, batches, steps, batch_size = build(recipe, data, seed)
     start = time.perf_counter()
-    vae.fit(batches, steps_per_epoch=preset.steps, verbose=0)
+    vae.fit(batches, steps_per_epoch=steps, verbose=0)
     seconds = time.perf_counter() - start
     factors, codes = data.encode_with(vae, N_IMAGES, seed=0)
     shares = shares_of(factors, codes)
     ranked = np.sort(shares, axis=0)
-    images = tf.constant(data.images_at(data.sample_indices(10_000, 1)))
-    terms = vae.evaluate(images, batch_size=500, verbose=0, return_dict=True)
-    n = preset.steps * preset.batch_size
+    kl, elbo = [], []
+    for indices in np.split(data.sample_indices(10_000, 1), 20):
+        images = data.images_at(indices)
+        mean, log_var = (np.asarray(part, np.float64) for part in vae.encode(images)[:2])
+        kl.append(0.5 * (mean**2 + np.exp(log_var) - 1.0 - log_var).sum(axis=1))
+        elbo.append(np.asarray(vae.elbo(images, seed=0)))
+    n = steps * batch_size
     scores = {
         "mig": kbv.metrics.mig_score(factors, codes),
         "factor_vae": kbv.metrics.factor_vae_score(factors, codes),
         "higgins": kbv.metrics.beta_vae_score(factors, codes, factor_names=data.factor_names),
-        "reconstruction": terms["reconstruction_loss"],
-        "kl": terms["kl_loss"],
+        "reconstruction": -float(np.mean(elbo) + np.mean(kl)),
+        "kl": float(np.mean(kl)),
         **{f"share_{name}": share for name, share in zip(FACTORS, ranked[-1], strict=True)},
         **{f"gap_{name}": gap for name, gap in zip(FACTORS, ranked[-1] - ranked[-2], strict=True)},
     }
     return {
         "recipe": recipe,
         "seed": seed,
-        "steps": preset.steps,
+        "steps": steps,
         "images": n,
         "seconds": f"{seconds:.1f}",
         "images_per_second": f"{n / seconds:.0f}",
@@ -137,10 +147,10 @@ def _processor() -> str:
     return models[0] if models else platform.processor()
 
 
-def main() -> None:
+def main(build: Callable[..., tuple], recipes: Sequence[str]) -> None:
     """Runs what is not there yet, and prints means and ranges."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("recipes", nargs="*", default=["sprites_quick", "sprites_full"])
+    parser.add_argument("recipes", nargs="*", default=list(recipes))
     parser.add_argument("--seeds", type=int, nargs="+", default=[10, 11, 12, 13, 14])
     parser.add_argument("--out", type=Path, default=Path("runs/recipes"))
     parser.add_argument("--one", action="store_true", help=argparse.SUPPRESS)
@@ -148,7 +158,7 @@ def main() -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     table = options.out / "recipes.csv"
     if options.one:
-        row = run(options.recipes[0], options.seeds[0])
+        row = run(options.recipes[0], options.seeds[0], build)
         is_new = not table.exists()
         with table.open("a", newline="") as file:
             writer = csv.DictWriter(file, COLUMNS)
@@ -159,7 +169,7 @@ def main() -> None:
     for recipe in options.recipes:
         for seed in options.seeds:
             if not any(r["recipe"] == recipe and int(r["seed"]) == seed for r in rows(table)):
-                command = [sys.executable, __file__, recipe, "--one", "--out", options.out]
+                command = [sys.executable, sys.argv[0], recipe, "--one", "--out", options.out]
                 subprocess.run([*command, "--seeds", str(seed)], check=True)
         chosen = [
             r for r in rows(table) if r["recipe"] == recipe and int(r["seed"]) in options.seeds
@@ -180,4 +190,4 @@ def rows(table: Path) -> list[dict[str, str]]:
 
 
 if __name__ == "__main__":
-    main()
+    main(build, ["sprites_quick", "sprites_full"])

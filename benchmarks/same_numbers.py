@@ -16,9 +16,9 @@ from pathlib import Path
 for threads in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS"):
     os.environ[threads] = "1"
 
-import keras
-
 import keras_betavae as kbv
+
+import keras
 
 SCORES = ("mig_score", "factor_vae_score", "sap_score", "modularity_score", "irs_score")
 

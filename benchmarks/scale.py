@@ -101,7 +101,8 @@ def run(network: str, batch: int, steps: int, workers: int) -> dict:
 def work(network: str, batch: int, steps: int, workers: int, core: int) -> dict:
     """Trains on one core; returns the median step, the gradients' size, and so on."""
     os.sched_setaffinity(0, {core})
-    import keras_betavae as kbv  # noqa: I001 (before TensorFlow: it turns oneDNN on)
+    import keras_betavae as kbv
+
     import keras
     import numpy as np
     import tensorflow as tf

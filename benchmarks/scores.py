@@ -17,6 +17,8 @@ import time
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+import keras_betavae as kbv
+
 import keras
 import numpy as np
 import scipy.linalg
@@ -24,8 +26,6 @@ import tensorflow as tf
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import mutual_info_score, roc_auc_score
 from sklearn.svm import LinearSVC
-
-import keras_betavae as kbv
 
 N_IMAGES = 20_000
 N_TRAIN, N_TEST = 10_000, 5_000

@@ -27,9 +27,9 @@ N_IMAGES = 8_192
 
 def sprites(channels: int):
     """Returns the uint8 images that every system trains on."""
-    import numpy as np
-
     import keras_betavae as kbv
+
+    import numpy as np
 
     data = kbv.datasets.load_sprites()
     images = data.images_at(np.random.default_rng(0).integers(len(data), size=N_IMAGES))
@@ -38,7 +38,8 @@ def sprites(channels: int):
 
 def ours(network: str, batch: int, channels: int, mode: str, generator: bool = False):
     """`BetaVAE.from_preset` with all that is not the recipe's as it is by default."""
-    import keras_betavae as kbv  # Before TensorFlow, as the command line does. # isort: skip
+    import keras_betavae as kbv
+
     import keras
     import tensorflow as tf
 
@@ -77,12 +78,12 @@ def ours(network: str, batch: int, channels: int, mode: str, generator: bool = F
 
 def plain_keras(network: str, batch: int, channels: int, mode: str):
     """Keras's layers in a `keras.Model` whose `train_step` is written as Keras's guide does."""
+    import keras_betavae as kbv
+
     import keras
     import tensorflow as tf
     from keras import layers
     from tensorflow_probability import distributions as tfd
-
-    import keras_betavae as kbv
 
     shape = (64, 64, channels)
     encoder = getattr(kbv.networks, f"{network}_encoder")(shape, LATENTS)
@@ -213,9 +214,9 @@ def flops(network: str, mode: str, channels: int) -> int:
     """Returns the additions and multiplications of an image's layers (and gradients)."""
     import math
 
-    import keras
-
     import keras_betavae as kbv
+
+    import keras
 
     shape = (64, 64, channels)
     models = [

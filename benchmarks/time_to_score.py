@@ -53,9 +53,9 @@ def recipes() -> dict:
 
 def run(name: str, seed: int, cap: int, out: Path) -> None:
     """Trains one recipe and writes its scores to `out`."""
-    import keras
-
     import keras_betavae as kbv
+
+    import keras
 
     data = kbv.datasets.load_sprites()
     keras.utils.set_random_seed(seed)

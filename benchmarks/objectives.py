@@ -1,0 +1,84 @@
+"""Trains every objective on sprites with the same networks and images, and scores the models.
+
+    python benchmarks/objectives.py [METHOD ...] [--seeds 10 11 12 13 14] [--out FOLDER]
+
+METHOD is one of `METHODS`, which trains the convolutional networks of Locatello et al. 2019, or one
+with `_broadcast` behind it, whose decoder is `broadcast_decoder`. Each sees `STEPS` batches of
+`BATCH` images under Adam, whose learning rate falls from 1e-3 along a cosine. The rows are those of
+`recipes.py`.
+"""
+
+import recipes
+
+STEPS = 5_000
+BATCH = 128
+N_LABELED = 1_000
+METHODS = (
+    *("beta_1", "beta_4", "beta_8", "capacity", "controlled_capacity", "target_reconstruction"),
+    *("beta_tc", "cascade", "factor_vae", "dip_i", "dip_ii", "ada_gvae", "semi_supervised"),
+)
+BROADCAST = "_broadcast"
+
+
+def build(name: str, data, seed: int) -> tuple:
+    """Returns a new model, its batches, its steps, and the images of a step."""
+    import keras_betavae as kbv
+    from keras_betavae.objectives import (
+        DIP,
+        Beta,
+        BetaTC,
+        Capacity,
+        Cascade,
+        ControlledCapacity,
+        Linear,
+        SemiSupervised,
+        TargetReconstruction,
+    )
+
+    import keras
+
+    method, kind, arguments, latents = name.removesuffix(BROADCAST), kbv.BetaVAE, {}, 10
+    batches = data.to_tf_data(BATCH, seed=seed, repeat=True)
+    if method == "factor_vae":
+        kind, arguments = kbv.FactorVAE, {"gamma": 30.0}
+    elif method == "ada_gvae":
+        kind, arguments = kbv.AdaGVAE, {"objective": Beta(1.0)}
+        batches = data.to_pairs(k_changed=1, batch_size=BATCH // 2, seed=seed)
+    elif method == "semi_supervised":
+        objective = SemiSupervised(Beta(4.0), data.factor_sizes, gamma=10.0)
+        arguments = {"objective": objective}
+        batches = data.to_partly_labelled(N_LABELED, BATCH, seed=seed)
+    else:
+        n_data = len(data)
+        falling = Linear(8.0, 1.0, n_steps=500, delay=1_000)
+        arguments["objective"] = {
+            "beta_1": Beta(1.0),
+            "beta_4": Beta(4.0),
+            "beta_8": Beta(8.0),
+            "capacity": Capacity(1000.0, 25.0, n_steps=4_000),
+            "controlled_capacity": ControlledCapacity(Linear(0.5, 18.0, n_steps=4_000)),
+            "target_reconstruction": TargetReconstruction(80.0),
+            "beta_tc": BetaTC(beta=6.0, n_data=n_data),
+            "cascade": Cascade(
+                BetaTC(beta=falling, n_data=n_data),
+                opening=[(1_250, 6)],
+                beta=Linear(0.0, 1.0, n_steps=750, delay=1_000),
+            ),
+            "dip_i": DIP("i", 10.0, 100.0),
+            "dip_ii": DIP("ii", 10.0, 10.0),
+        }[method]
+        latents = 16 if method == "cascade" else 10
+    is_broadcast = name.endswith(BROADCAST)
+    decoder = kbv.networks.broadcast_decoder if is_broadcast else kbv.networks.conv_decoder
+    vae = kind(
+        encoder=kbv.networks.locatello_encoder(data.image_shape, latents),
+        decoder=decoder(latents, data.image_shape),
+        seed=seed,
+        **arguments,
+    )
+    vae.compile(keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(1e-3, STEPS)))
+    return vae, batches, STEPS, BATCH
+
+
+if __name__ == "__main__":
+    recipes.main(build, METHODS)
