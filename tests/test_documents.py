@@ -213,6 +213,7 @@ SLOW = (
     ],
 )
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.filterwarnings("ignore::scipy.stats.ConstantInputWarning")  # No latent is active yet.
 def test_example_runs(path, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     exec(compile(smaller(path.read_text("utf-8")), str(path), "exec"), {"__name__": "example"})
