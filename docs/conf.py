@@ -1,8 +1,5 @@
 """Sphinx settings."""
 
-import os
-
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras_betavae
 
 project = "keras_betavae"

@@ -9,7 +9,7 @@ import keras
 
 from keras_betavae import likelihoods, networks, objectives
 from keras_betavae._utils.checks import whole
-from keras_betavae.objectives import schedules
+from keras_betavae.objectives import ControlledCapacity, schedules
 
 
 @dataclasses.dataclass(frozen=True)
@@ -149,7 +149,7 @@ _PRESETS = {
         encoder=networks.patch_encoder,
         decoder=networks.patch_decoder,
         latent_dim=10,
-        objective=objectives.ControlledCapacity(schedules.Linear(0.5, 18.0, n_steps=8_000)),
+        objective=ControlledCapacity(schedules.Linear(0.5, 18.0, 8_000), initial_beta=100.0),
         optimizer=partial(_decaying_adam, 2_000, 8_000),
         batch_size=32,
         steps=10_000,
@@ -224,7 +224,7 @@ _PRESETS = {
         encoder=networks.burgess_encoder,
         decoder=networks.burgess_decoder,
         latent_dim=10,
-        objective=objectives.ControlledCapacity(schedules.Linear(0.0, 25.0, n_steps=100_000)),
+        objective=ControlledCapacity(schedules.Linear(0.0, 25.0, 100_000), initial_beta=100.0),
         optimizer=partial(keras.optimizers.Adam, 5e-4),
         batch_size=64,
         steps=150_000,

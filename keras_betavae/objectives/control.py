@@ -18,13 +18,13 @@ class Gains(NamedTuple):
     kp: float
     ki: float
     smoothing: int
-    initial_beta: float
+    initial_beta: float | None  # None is min_beta.
     min_beta: float
     max_beta: float
 
 
 _CONTROLLERS = {
-    "log": Gains(0.25, 0.005, 10, 100.0, 0.01, 1e4),
+    "log": Gains(0.25, 0.005, 10, None, 0.01, 1e4),
     "pi": Gains(0.01, 0.001, 1, 1.0, 1.0, 1e4),
     "incremental": Gains(0.01, 0.005, 5, 50.0, 0.1, 1e4),
 }
@@ -43,7 +43,8 @@ class ControlledBeta(Objective):
         self.smoothing = whole("smoothing", gains.smoothing)
         self.min_beta = finite("min_beta", gains.min_beta, minimum=0.0)
         self.max_beta = finite("max_beta", gains.max_beta, minimum=self.min_beta)
-        self.initial_beta = finite("initial_beta", gains.initial_beta, minimum=self.min_beta)
+        initial = self.min_beta if gains.initial_beta is None else gains.initial_beta
+        self.initial_beta = finite("initial_beta", initial, minimum=self.min_beta)
         if self.initial_beta > self.max_beta:
             raise ValueError(
                 f"initial_beta must be at most max_beta, got {self.initial_beta:g} > "
@@ -112,7 +113,7 @@ class ControlledCapacity(ControlledBeta):
     ============= ==== ===== ========= ============ ======== ========
     controller    kp   ki    smoothing initial_beta min_beta max_beta
     ============= ==== ===== ========= ============ ======== ========
-    `log`         0.25 0.005 10        100          0.01     1e4
+    `log`         0.25 0.005 10        `min_beta`   0.01     1e4
     `pi`          0.01 0.001 1         1            1        1e4
     `incremental` 0.01 0.005 5         50           0.1      1e4
     ============= ==== ===== ========= ============ ======== ========
@@ -123,7 +124,9 @@ class ControlledCapacity(ControlledBeta):
         kp: K_p, at least 0.
         ki: K_i, at least 0.
         smoothing: Steps of the error's exponential average, at least 1 (no averaging).
-        initial_beta: β before the first step, within the bounds.
+        initial_beta: β before the first step, within the bounds. With `"log"` the KL first rises
+            above C, and is at C after some hundred steps. A large value keeps it below C, but can
+            kill the encoder's ReLUs before the decoder uses the latents.
         min_beta: The smallest β, at least 0; above 0 for `"log"`.
         max_beta: The largest β.
 
@@ -139,7 +142,7 @@ class ControlledCapacity(ControlledBeta):
         >>> from keras_betavae.objectives import Linear
         >>> objective = ControlledCapacity(Linear(0.5, 25.0, n_steps=100_000))
         >>> {name: round(value, 2) for name, value in objective.initial_state().items()}
-        {'integral': 4.61, 'error': 0.0}
+        {'integral': -4.61, 'error': 0.0}
     """
 
     def __init__(
