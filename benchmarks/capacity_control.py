@@ -1,7 +1,7 @@
 """Tells how near to C(t) the KL is held: by controllers of β, and by γ · |KL − C|.
 
     python benchmarks/capacity_control.py [--networks burgess broadcast] [--objectives ...]
-        [--steps 6000] [--seed 0] [--out FOLDER]
+        [--steps 6000] [--seed 0] [--initial-beta β] [--out FOLDER]
 
 C rises from 0.5 to 18 nats in `steps` steps of 32 sprites each, under Adam 5e-4 (`burgess`) or 1e-3
 (`broadcast`). Each run is a CSV in FOLDER, whose rows are means over `EVERY` steps; a finished run
@@ -19,20 +19,27 @@ COLUMNS = ("step", "capacity", "kl_loss", "beta", "reconstruction_loss")
 LEARNING_RATES = {"burgess": 5e-4, "broadcast": 1e-3}
 
 
-def objectives(steps: int) -> dict:
+def objectives(steps: int, initial_beta: float | None = None) -> dict:
     """Returns what makes each objective, by name."""
     from keras_betavae.objectives import Capacity, ControlledCapacity, Linear
 
     ramp = Linear(0.5, 18.0, steps)
     return {
-        "log": partial(ControlledCapacity, ramp),
-        "pi": partial(ControlledCapacity, ramp, "pi"),
-        "incremental": partial(ControlledCapacity, ramp, "incremental"),
+        name: partial(ControlledCapacity, ramp, name, initial_beta=initial_beta)
+        for name in ("log", "pi", "incremental")
+    } | {
         "distance": partial(Capacity, 1000.0, 18.0, steps, 0.5),
     }
 
 
-def new_model(network: str, objective: str, steps: int, seed: int, kind: type | None = None):
+def new_model(
+    network: str,
+    objective: str,
+    steps: int,
+    seed: int,
+    kind: type | None = None,
+    initial_beta: float | None = None,
+):
     """Returns a compiled model, a `BetaVAE` unless `kind` is given."""
     import keras_betavae as kbv
 
@@ -40,7 +47,7 @@ def new_model(network: str, objective: str, steps: int, seed: int, kind: type | 
 
     keras.utils.set_random_seed(seed)
     encoder, decoder = (getattr(kbv.networks, f"{network}_{p}") for p in ("encoder", "decoder"))
-    shape, cost = (64, 64, 1), objectives(steps)[objective]()
+    shape, cost = (64, 64, 1), objectives(steps, initial_beta)[objective]()
     vae = (kind or kbv.BetaVAE)(encoder(shape, 10), decoder(10, shape), cost, seed=seed)
     vae.compile(keras.optimizers.Adam(LEARNING_RATES[network]))
     return vae
@@ -92,16 +99,20 @@ def main() -> None:
     parser.add_argument("--objectives", nargs="+", default=["log", "distance"])
     parser.add_argument("--steps", type=int, default=6_000)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--initial-beta", type=float)
     parser.add_argument("--out", type=Path, default=Path("capacity_control"))
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
     for network in arguments.networks:
         for objective in arguments.objectives:
+            beta = arguments.initial_beta
             name = f"{network}-{objective}-{arguments.steps}-{arguments.seed}"
+            name += "" if beta is None else f"-{beta:g}"
             out = arguments.out / f"{name}.csv"
             if not out.exists():
-                vae = new_model(network, objective, arguments.steps, arguments.seed)
-                train(vae, COLUMNS, arguments.steps, arguments.seed, out)
+                steps, seed = arguments.steps, arguments.seed
+                vae = new_model(network, objective, steps, seed, initial_beta=beta)
+                train(vae, COLUMNS, steps, seed, out)
             print(f"{name}: {summary(out)}", flush=True)
 
 

@@ -105,7 +105,14 @@ def main() -> None:
         name = f"{options.network}-{objective}-{options.steps}-{options.seed}"
         out = options.out / f"{name}.csv"
         if not out.exists():
-            vae = new_model(options.network, objective, options.steps, options.seed, probed())
+            vae = new_model(
+                options.network,
+                objective,
+                options.steps,
+                options.seed,
+                probed(),
+                initial_beta=100.0,
+            )
             train(vae, COLUMNS, options.steps, options.seed, out)
         print(f"{name}\n\n{tenths(out)}\n", flush=True)
 

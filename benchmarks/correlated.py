@@ -14,6 +14,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import recipes
+
 import numpy as np
 
 METHODS = ("Beta", "BetaTC", "ControlledCapacity")
@@ -50,16 +52,14 @@ def run(method: str, strength: float, seed: int, out: Path) -> None:
     factors, codes = grid.encode_with(vae, N_IMAGES, seed=0)
     shown = np.arange(len(data)) if len(data) < N_IMAGES else data.sample_indices(N_IMAGES, 0)
     scale, pos_x = (data.factors_at(shown)[:, k] for k in (1, 3))
-    images = grid.images_at(grid.sample_indices(2_000, 1))
-    mean, log_var = (np.asarray(part, np.float64) for part in vae.encode(images)[:2])
-    kl = 0.5 * (mean**2 + np.exp(log_var) - 1.0 - log_var).mean(axis=0)
+    reconstruction, kl = recipes.terms(vae, grid)
     part = out.with_suffix(".part.npz")
     np.savez(
         part,
         codes=codes[:N_UDR],
         kl=kl,
         mig=kbv.metrics.mig_score(factors, codes),
-        reconstruction=-float(np.mean(vae.elbo(images, seed=0))) - kl.sum(),
+        reconstruction=reconstruction,
         correlation=np.corrcoef(scale, pos_x)[0, 1],
         images=len(data),
     )
@@ -81,11 +81,8 @@ def table_of(runs: dict[tuple[str, float, int], Path]) -> list[dict]:
         for key, score in zip(seeds, udr, strict=True):
             row = found[key]
             numbers = {n: f"{float(row[n]):.4f}" for n in ("mig", "reconstruction", "correlation")}
-            values = (method, f"{strength:g}", int(row["images"]), key[2], f"{score:.4f}")
-            named = dict(
-                zip(("objective", "strength", "images", "seed", "udr"), values, strict=True)
-            )
-            rows.append({**named, **numbers})
+            named = {"objective": method, "strength": f"{strength:g}", "seed": key[2]}
+            rows.append({**named, "images": int(row["images"]), "udr": f"{score:.4f}", **numbers})
     return rows
 
 

@@ -94,6 +94,18 @@ def found(shares: np.ndarray) -> dict[str, bool]:
     return {name: bool(best[name] >= least) for name, least in ENOUGH.items()}
 
 
+def terms(vae, data) -> tuple[float, np.ndarray]:
+    """Returns the reconstruction loss and the KL of each latent, of 10,000 images, in nats."""
+    kl, elbo = [], []
+    for indices in np.split(data.sample_indices(10_000, 1), 20):
+        images = data.images_at(indices)
+        mean, log_var = (np.asarray(part, np.float64) for part in vae.encode(images)[:2])
+        kl.append(0.5 * (mean**2 + np.exp(log_var) - 1.0 - log_var).mean(axis=0))
+        elbo.append(np.mean(vae.elbo(images, seed=0)))
+    kl_of_latents = np.mean(kl, axis=0)
+    return -float(np.mean(elbo) + kl_of_latents.sum()), kl_of_latents
+
+
 def run(recipe: str, seed: int, build: Callable[..., tuple]) -> dict:
     """Trains one model, and returns its row."""
     import keras_betavae as kbv
@@ -109,19 +121,14 @@ def run(recipe: str, seed: int, build: Callable[..., tuple]) -> dict:
     factors, codes = data.encode_with(vae, N_IMAGES, seed=0)
     shares = shares_of(factors, codes)
     ranked = np.sort(shares, axis=0)
-    kl, elbo = [], []
-    for indices in np.split(data.sample_indices(10_000, 1), 20):
-        images = data.images_at(indices)
-        mean, log_var = (np.asarray(part, np.float64) for part in vae.encode(images)[:2])
-        kl.append(0.5 * (mean**2 + np.exp(log_var) - 1.0 - log_var).sum(axis=1))
-        elbo.append(np.asarray(vae.elbo(images, seed=0)))
+    reconstruction, kl = terms(vae, data)
     n = steps * batch_size
     scores = {
         "mig": kbv.metrics.mig_score(factors, codes),
         "factor_vae": kbv.metrics.factor_vae_score(factors, codes),
         "higgins": kbv.metrics.beta_vae_score(factors, codes, factor_names=data.factor_names),
-        "reconstruction": -float(np.mean(elbo) + np.mean(kl)),
-        "kl": float(np.mean(kl)),
+        "reconstruction": reconstruction,
+        "kl": float(kl.sum()),
         **{f"share_{name}": share for name, share in zip(FACTORS, ranked[-1], strict=True)},
         **{f"gap_{name}": gap for name, gap in zip(FACTORS, ranked[-1] - ranked[-2], strict=True)},
     }

@@ -78,12 +78,12 @@ def ours(network: str, batch: int, channels: int, mode: str, generator: bool = F
 
 def plain_keras(network: str, batch: int, channels: int, mode: str):
     """Keras's layers in a `keras.Model` whose `train_step` is written as Keras's guide does."""
-    import keras_betavae as kbv
-
-    import keras
+    import keras  # Before keras_betavae, which would turn oneDNN on. # isort: skip
     import tensorflow as tf
     from keras import layers
     from tensorflow_probability import distributions as tfd
+
+    import keras_betavae as kbv  # isort: skip
 
     shape = (64, 64, channels)
     encoder = getattr(kbv.networks, f"{network}_encoder")(shape, LATENTS)
