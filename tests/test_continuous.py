@@ -132,7 +132,7 @@ def test_the_table_states_the_bins(factors, mixed):
     names = ["mig_score", "sap_score", "active_units"]
     table = evaluate_codes(factors, mixed, scores=names)
     assert [row.factor_bins for row in table.rows] == [20, None, None]
-    sentence = "into 20 quantile bins, except for sap_score, which regress"
+    sentence = "into 20 quantile bins, except for sap_score, which regresses"
     assert sentence in str(table)
     assert sentence in side_by_side({"ours": table})
     assert "bins" not in str(evaluate_codes(factors.astype(int), mixed, scores=names))

@@ -1,6 +1,7 @@
 """Score a model and its controls, and print the table."""
 
 import argparse
+import sys
 import textwrap
 from pathlib import Path
 from typing import Any
@@ -75,7 +76,9 @@ def run(options: argparse.Namespace) -> None:
     }
     untrained = _untrained(subject) if options.controls else None
     if untrained is not None:
-        tables = evaluation.evaluate_with_controls(subject.model, untrained, subject.data, **chosen)
+        tables = evaluation.evaluate_with_controls(
+            subject.model, untrained, subject.data, **chosen, verbose=sys.stdout.isatty()
+        )
         table = tables["trained"]
         print_scores(tables, subject.data, options.scores)
     else:

@@ -1,7 +1,7 @@
 """Scores of a model and of untrained representations."""
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -9,14 +9,15 @@ import numpy as np
 from keras_betavae import metrics
 from keras_betavae.evaluation.score_table import ScoreTable
 from keras_betavae.evaluation.scoring import (
+    Sample,
     Scores,
     check_model_and_data,
     choose,
     encode,
-    evaluate,
-    evaluate_codes,
+    score_tables,
+    seeds,
 )
-from keras_betavae.metrics import Score
+from keras_betavae.metrics.controls import independent
 
 
 def evaluate_with_controls(
@@ -61,28 +62,23 @@ def evaluate_with_controls(
     chosen = choose(scores, 0 if factors is None else factors.shape[1], names)
     for_pixels = {name: score for name, score in chosen.items() if score.for_pixels}
     bar = _Bar((4 * len(chosen) + len(for_pixels)) * n_seeds, verbose)
-    options: dict[str, Any] = {
-        "seed": seed,
-        "n_seeds": n_seeds,
-        "n_jobs": n_jobs,
-        "on_score": bar.step,
-    }
-
-    def scored(given: np.ndarray, some: Mapping[str, Score]) -> ScoreTable:
-        return evaluate_codes(factors, given, scores=some, factor_names=names, **options)
-
-    tables = {}
-    if codes is not None:
-        tables["trained"] = scored(codes, chosen)
-    else:
-        tables["trained"] = evaluate(model, data, scores=chosen, n=n, **options)
-    tables["untrained"] = evaluate(untrained, data, scores=chosen, n=n, **options)
+    numbers = seeds(seed, n_seeds)
     k = min(10, *pixels.shape)
-    tables[f"PCA, {k} components"] = scored(metrics.pca_codes(pixels, k, seed), chosen)
-    tables[f"ICA, {k} components"] = scored(metrics.ica_codes(pixels, k, seed), chosen)
+    pca = metrics.pca_codes(pixels, k, seed)
+
+    def same(given: np.ndarray) -> list[Sample]:
+        return [(factors, given, names)] * n_seeds
+
+    encoded = (encode(model, data, n, number) for number in numbers)
+    tables: dict[str, tuple[Iterable[Sample], Scores]] = {
+        "trained": (encoded if codes is None else same(codes), chosen),
+        "untrained": ((encode(untrained, data, n, number) for number in numbers), chosen),
+        f"PCA, {k} components": (same(pca), chosen),
+        f"ICA, {k} components": (same(independent(pca, seed)), chosen),
+    }
     if for_pixels:
-        tables["raw pixels"] = scored(pixels, for_pixels)
-    return tables
+        tables["raw pixels"] = (same(pixels), for_pixels)
+    return score_tables(tables, seed, n_jobs, bar.step)
 
 
 class _Bar:

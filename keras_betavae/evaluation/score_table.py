@@ -226,5 +226,6 @@ def binning_note(rows: Iterable[Row]) -> str:
         return ""
     regressed = {name for score in SCORES.values() for name in score.regressed}
     named = [name for name in dict.fromkeys(row.name for row in rows) if name in regressed]
-    but = f", except for {', '.join(named)}, which regress their values" if named else ""
+    verb = "regresses" if len(named) == 1 else "regress"
+    but = f", except for {', '.join(named)}, which {verb} their values" if named else ""
     return f"\n\nContinuous factors are put into {max(bins)} quantile bins{but}."

@@ -73,8 +73,8 @@ def evaluate(
         2.0
     """
     check_model_and_data(model, data)
-    samples = (encode(model, data, n, number) for number in _seeds(seed, n_seeds))
-    return _table(samples, scores, seed, n_jobs, on_score)
+    samples = (encode(model, data, n, number) for number in seeds(seed, n_seeds))
+    return score_tables({"": (samples, scores)}, seed, n_jobs, on_score)[""]
 
 
 def evaluate_codes(
@@ -122,8 +122,8 @@ def evaluate_codes(
         factors, codes = check_factors_and_codes(factors, codes)
         if names is not None and len(names) != factors.shape[1]:
             raise ValueError(f"factor_names has {len(names)} names for {factors.shape[1]} factors")
-    samples = [(factors, codes, names)] * len(_seeds(seed, n_seeds))
-    return _table(samples, scores, seed, n_jobs, on_score)
+    samples = [(factors, codes, names)] * len(seeds(seed, n_seeds))
+    return score_tables({"": (samples, scores)}, seed, n_jobs, on_score)[""]
 
 
 def choose(
@@ -221,63 +221,108 @@ def flatten(name: str, result: Any) -> Iterable[tuple[str, float]]:
         yield from flatten(f"{name.removesuffix('_scores')}_{key}", value)
 
 
-def _seeds(seed: int, n_seeds: int) -> range:
+def seeds(seed: int, n_seeds: int) -> range:
+    """Returns consecutive seeds.
+
+    Raises:
+        ValueError: If there are none.
+    """
     if n_seeds < 1:
         raise ValueError(f"n_seeds must be at least 1, got {n_seeds}")
     return range(int(seed), int(seed) + n_seeds)
 
 
-def _table(
-    samples: Iterable[Sample],
-    scores: Scores,
+def score_tables(
+    representations: Mapping[str, tuple[Iterable[Sample], Scores]],
     seed: int,
     n_jobs: int | None,
-    on_score: Callable[[], None] = lambda: None,
-) -> ScoreTable:
-    """Returns the table of scores over consecutive seeds."""
-    seconds: dict[str, float] = {}
-    values: dict[tuple[str, str], list[float]] = {}
-    chosen, n_codes, is_binned = dict[str, Score](), 0, False
+    on_score: Callable[[], None],
+) -> dict[str, ScoreTable]:
+    """Returns the tables of several representations, which share the threads.
 
-    def computed(score_name: str) -> tuple[str, list[tuple[str, float]], float]:
-        start = time.perf_counter()
-        found = _compute(score_name, chosen[score_name], factors, codes, options)
+    Args:
+        representations: By name, a sample for each of consecutive seeds, and the scores.
+        seed: The first seed.
+        n_jobs: As in `evaluate`.
+        on_score: As in `evaluate`.
+    """
+    results: dict[str, dict[str, _Results]] = {name: {} for name in representations}
+
+    def compute(task: tuple) -> None:
+        result, sample, number = task
+        result.add(sample, number, n_jobs)
         on_score()
-        return score_name, found, time.perf_counter() - start
 
-    for number, (factors, codes, names) in enumerate(samples, int(seed)):
-        n_codes = len(codes)
-        is_binned = factors is not None and bool(are_continuous(factors).any())
-        chosen = chosen or choose(scores, 0 if factors is None else factors.shape[1], names)
-        options = {"seed": number, "factor_names": names, "n_jobs": n_jobs}
-        for score_name, found, duration in _in_threads(computed, chosen, n_jobs):
-            for name, value in found:
-                values.setdefault((score_name, name), []).append(value)
-            seconds[score_name] = seconds.get(score_name, 0.0) + duration
-    rows = []
-    for (score_name, name), numbers in values.items():
-        score = chosen[score_name]
-        sizes = (n_codes, *score.sample_sizes(n_codes))
-        made = int(seed), len(numbers), *sizes, seconds[score_name]
-        low, high = _interval(numbers, int(seed))
-        mean, better = float(np.mean(numbers)), score.larger_is_better
-        has_bins = is_binned and score.n_factors and name not in score.regressed
-        bins = FACTOR_BINS if has_bins else None
-        rows.append(Row(name, score_name, mean, low, high, better, *made, factor_bins=bins))
-    return ScoreTable(rows)
+    samples = zip(*(drawn for drawn, _ in representations.values()), strict=True)
+    for number, drawn in enumerate(samples, int(seed)):
+        tasks = []
+        for (name, (_, scores)), sample in zip(representations.items(), drawn, strict=True):
+            factors, _, names = sample
+            results[name] = results[name] or {
+                score_name: _Results(score_name, score)
+                for score_name, score in choose(
+                    scores, 0 if factors is None else factors.shape[1], names
+                ).items()
+            }
+            tasks += [(result, sample, number) for result in results[name].values()]
+        # Scores of many codes take longest: begun last, they would run alone.
+        tasks.sort(key=lambda task: -task[1][1].shape[1])
+        _in_threads(compute, tasks, n_jobs)
+    return {
+        name: ScoreTable([row for each in found.values() for row in each.rows(int(seed))])
+        for name, found in results.items()
+    }
 
 
-def _in_threads(
-    function: Callable[[str], Any], names: Iterable[str], n_jobs: int | None
-) -> Iterable[Any]:
-    """Returns a function's results for all names, in order, computed in parallel."""
+class _Results:
+    """The results of one score over consecutive seeds."""
+
+    def __init__(self, name: str, score: Score):
+        self._name, self._score = name, score
+        self._n_codes, self._seconds, self._is_binned = 0, 0.0, False
+        self._values: dict[str, list[float]] = {}
+
+    def add(self, sample: Sample, seed: int, n_jobs: int | None) -> None:
+        """Computes the score of a sample."""
+        factors, codes, names = sample
+        start = time.perf_counter()
+        options = {"seed": seed, "factor_names": names, "n_jobs": n_jobs}
+        for row, value in _compute(self._name, self._score, factors, codes, options):
+            self._values.setdefault(row, []).append(value)
+        self._seconds += time.perf_counter() - start
+        self._n_codes = len(codes)
+        self._is_binned = factors is not None and bool(are_continuous(factors).any())
+
+    def rows(self, seed: int) -> Iterable[Row]:
+        """Yields the rows of a table; `seed` is the first."""
+        score, n_codes = self._score, self._n_codes
+        for name, values in self._values.items():
+            has_bins = self._is_binned and score.n_factors and name not in score.regressed
+            yield Row(
+                name,
+                self._name,
+                float(np.mean(values)),
+                *_interval(values, seed),
+                score.larger_is_better,
+                seed,
+                len(values),
+                n_codes,
+                *score.sample_sizes(n_codes),
+                self._seconds,
+                factor_bins=FACTOR_BINS if has_bins else None,
+            )
+
+
+def _in_threads(function: Callable[[Any], None], tasks: list, n_jobs: int | None) -> None:
     from joblib import effective_n_jobs
 
     n_threads = effective_n_jobs(n_jobs)
     if n_threads == 1:
-        return map(function, names)
-    with ThreadPoolExecutor(n_threads) as pool:
-        return list(pool.map(function, names))
+        for task in tasks:
+            function(task)
+    else:
+        with ThreadPoolExecutor(n_threads) as pool:
+            list(pool.map(function, tasks))
 
 
 def _group(group: str, n_factors: int, factor_names: Sequence[str]) -> dict[str, Score]:

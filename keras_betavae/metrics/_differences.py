@@ -2,7 +2,7 @@
 
 import numpy as np
 
-_BLOCK_VALUES = 2**24
+_BLOCK_VALUES = 2**18
 _FEWEST_BITS = 64
 """With fewer codes, packing them saves nothing."""
 

@@ -1,5 +1,8 @@
 """The linear classifiers of beta_vae_score's protocols."""
 
+import functools
+import itertools
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -38,37 +41,57 @@ def fit_softmax(
         Higgins et al. 2017, appendix A.4; Duchi, Hazan & Singer, Adaptive Subgradient
         Methods for Online Learning and Stochastic Optimization, JMLR 2011.
     """
-    inputs = np.concatenate([x, np.ones((len(x), 1))], axis=1, dtype=np.float32)
-    targets = np.eye(labels.max() + 1, dtype=np.float32)[labels].T
-    # Classes are the first axis: sums over them then run along the long axis.
-    weights = np.zeros((len(targets), inputs.shape[1]), np.float32)
+    # A row of zeros has no gradient, and fills the last batch of a pass.
+    inputs = np.zeros((len(x) + 1, x.shape[1] + 1), np.float32)
+    inputs[:-1, :-1], inputs[:-1, -1] = x, 1.0
+    targets = np.eye(labels.max() + 1, dtype=np.float32)[np.append(labels, 0)].T
+    weights: Any = np.zeros((len(targets), inputs.shape[1]), np.float32)
     squares = np.full_like(weights, 1e-7)
-    gathered = np.empty((BATCH, inputs.shape[1]), np.float32)
-    best, step = 0.0, 0
-    while step < MAX_STEPS:
-        order = rng.permutation(len(inputs))
-        for start in range(0, len(inputs), BATCH):
-            chosen = order[start : start + BATCH]
-            # Allocating memory in each step would take longer than the products.
-            batch = np.take(inputs, chosen, axis=0, out=gathered[: len(chosen)], mode="clip")
-            probabilities = weights @ batch.T
-            probabilities -= np.maximum.reduce(probabilities)
-            np.exp(probabilities, out=probabilities)
-            probabilities /= np.add.reduce(probabilities)
-            probabilities -= targets[:, chosen]
-            gradient = probabilities @ batch
-            gradient /= len(batch)
-            squares += gradient * gradient
-            gradient /= np.sqrt(squares)
-            gradient *= LEARNING_RATE
-            weights -= gradient
-            step += 1
-            if step % CHECK_EVERY == 0:
-                score = np.mean((weights @ inputs.T).argmax(axis=0) == labels)
-                if score < best + MIN_GAIN:
-                    return weights[:, :-1].T, weights[:, -1]
-                best = max(best, score)
+    batches, best = _batches(len(x), rng), 0.0
+    for start in range(0, MAX_STEPS, CHECK_EVERY):
+        n_steps = min(CHECK_EVERY, MAX_STEPS - start)
+        order = np.stack(list(itertools.islice(batches, n_steps)))
+        weights, squares = _adagrad()(inputs, targets, weights, squares, order)
+        score = np.mean((weights.numpy() @ inputs[:-1].T).argmax(axis=0) == labels)
+        if score < best + MIN_GAIN:
+            break
+        best = max(best, score)
+    weights = weights.numpy()
     return weights[:, :-1].T, weights[:, -1]
+
+
+def _batches(n: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
+    """Yields the rows of batches, pass after pass; the last of a pass is filled with `n`."""
+    while True:
+        order = rng.permutation(n).astype(np.int32)
+        yield from np.pad(order, (0, -n % BATCH), constant_values=n).reshape(-1, BATCH)
+
+
+@functools.cache
+def _adagrad() -> Any:
+    """Returns a compiled function that takes steps, without the interpreter's lock."""
+    import tensorflow as tf
+
+    def steps(inputs, targets, weights, squares, order):
+        n = tf.shape(inputs)[0] - 1
+
+        def step(number, weights, squares):
+            chosen = order[number]
+            batch = tf.gather(inputs, chosen)
+            logits = tf.matmul(weights, batch, transpose_b=True)
+            errors = tf.nn.softmax(logits, axis=0) - tf.gather(targets, chosen, axis=1)
+            size = tf.math.count_nonzero(chosen < n, dtype=tf.float32)
+            gradient = tf.matmul(errors, batch) / size
+            squares += gradient**2
+            weights -= LEARNING_RATE * gradient / tf.sqrt(squares)
+            return number + 1, weights, squares
+
+        def is_left(number, *_):
+            return number < tf.shape(order)[0]
+
+        return tf.while_loop(is_left, step, (0, weights, squares))[1:]
+
+    return tf.function(steps, jit_compile=True, autograph=False)
 
 
 def _higgins(x_train, y_train, x_test, y_test, rng) -> float:

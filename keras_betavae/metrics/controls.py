@@ -65,11 +65,15 @@ def ica_codes(pixels: np.ndarray, n_components: int = 10, seed: int = 0) -> np.n
         >>> ica_codes(np.random.default_rng(0).random((500, 20)), n_components=3).shape
         (500, 3)
     """
+    # Whitening is cheap on the principal components, which span the same subspace.
+    return independent(pca_codes(pixels, n_components, seed), seed)
+
+
+def independent(components: np.ndarray, seed: int) -> np.ndarray:
+    """Returns the independent components of principal components, as `ica_codes`."""
     from sklearn.decomposition import FastICA
     from sklearn.exceptions import ConvergenceWarning
 
-    # Whitening is cheap on the principal components, which span the same subspace.
-    components = pca_codes(pixels, n_components, seed)
     ica = FastICA(whiten="unit-variance", random_state=seed % 2**32, max_iter=1_000, tol=1e-2)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)

@@ -16,7 +16,7 @@ from keras_betavae.metrics._samples import (
 
 Protocol = Literal["higgins", "locatello", "scale_free"]
 
-_BLOCK_VALUES = 2**24
+_BLOCK_VALUES = 2**18
 _MAX_PAIRINGS = 64
 
 

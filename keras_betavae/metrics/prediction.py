@@ -215,12 +215,12 @@ def _single_code_accuracy(x_train, y_train, x_test, y_test) -> np.ndarray:
     from sklearn.svm import LinearSVC
 
     accuracy = np.empty((x_train.shape[1], y_train.shape[1]))
-    for j, k in np.ndindex(accuracy.shape):
-        # The primal problem has one solution; without a seed np.random would be used.
-        classifier = LinearSVC(C=0.01, class_weight="balanced", dual=False, random_state=0)
-        with fitting():
+    with fitting():
+        for j, k in np.ndindex(accuracy.shape):
+            # The primal problem has one solution; without a seed np.random would be used.
+            classifier = LinearSVC(C=0.01, class_weight="balanced", dual=False, random_state=0)
             classifier.fit(x_train[:, [j]], y_train[:, k])
-        accuracy[j, k] = classifier.score(x_test[:, [j]], y_test[:, k])
+            accuracy[j, k] = classifier.score(x_test[:, [j]], y_test[:, k])
     return accuracy
 
 
@@ -272,9 +272,9 @@ def explicitness_score(
     y_train, x_train, y_test, x_test = draw_split(factors, codes, n_train, n_test, seed)
     x_train, x_test = standardize(x_train, x_test)
     areas = []
-    for y, y_new in zip(y_train.T, y_test.T, strict=True):
-        with fitting():
-            model = LogisticRegression().fit(x_train, y)
+    with fitting():
+        models = [LogisticRegression().fit(x_train, y) for y in y_train.T]
+    for model, y_new in zip(models, y_test.T, strict=True):
         probabilities = model.predict_proba(x_test)
         is_value = y_new[:, None] == model.classes_
         shown = is_value.any(axis=0) & ~is_value.all(axis=0)
