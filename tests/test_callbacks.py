@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+import tensorflow_probability as tfp
 from PIL import Image
 
 from keras_betavae import BetaVAE, FactorVAE, networks, visualization
@@ -18,6 +19,7 @@ from keras_betavae.callbacks import (
     LatentTraversal,
     LossCurves,
 )
+from keras_betavae.callbacks.metric import kl_and_information
 from keras_betavae.datasets import FactorDataset, ImageDataset
 from keras_betavae.evaluation.inspection import inspect, showcase
 from keras_betavae.metrics import Score, _linear, beta_vae_score
@@ -140,6 +142,39 @@ def test_the_score_reaches_history_csv_checkpoints_and_early_stopping(tmp_path):
     with open(tmp_path / "metrics.csv", newline="") as file:
         rows = [float(row["beta_vae_score"]) for row in csv.DictReader(file)]
     assert rows == [0.3, 0.9, 0.5, 0.4]
+
+
+def test_a_kl_without_information_is_told_once(monkeypatch):
+    vae = reused()
+    callback = metric(scores={"one": lambda factors, codes, seed: 1.0}, every_n_steps=1)
+    callback.set_model(vae)
+    rng = np.random.default_rng(0)
+
+    def posteriors(spread):
+        return lambda images: (
+            rng.normal(scale=spread, size=(len(images), 2)),
+            np.full((len(images), 2), -5.0),
+        )
+
+    monkeypatch.setattr(vae, "encode", posteriors(1.0))
+    callback.on_train_begin()
+    monkeypatch.setattr(vae, "encode", posteriors(1e-3))
+    vae.optimizer.iterations.assign_add(1)
+    # Each latent has a KL of (e^-5 - 1 + 5) / 2 nats.
+    with pytest.warns(UserWarning, match=r"KL is 4\.0 nats .* at most 0\.00 nats"):
+        callback.on_train_batch_end(0)
+    vae.optimizer.iterations.assign_add(1)
+    callback.on_train_batch_end(1)  # Warnings are errors.
+
+
+def test_the_bound_on_the_information_is_met_by_normal_codes():
+    mean = np.random.default_rng(0).normal(size=(200_000, 3)) * [0.0, 1.0, 3.0]
+    log_var = np.broadcast_to(np.log([0.5, 0.1, 2.0]), mean.shape)
+    kl, information = kl_and_information(mean, log_var)
+    assert information == pytest.approx(0.5 * np.log([11.0, 5.5]).sum(), abs=0.01)
+    normal = tfp.distributions.MultivariateNormalDiag(mean, np.exp(log_var / 2))
+    prior = tfp.distributions.MultivariateNormalDiag(np.zeros(3), np.ones(3))
+    assert kl == pytest.approx(float(np.mean(normal.kl_divergence(prior))), rel=1e-9)
 
 
 def test_the_score_is_that_of_the_model_as_it_is():

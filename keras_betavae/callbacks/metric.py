@@ -1,6 +1,7 @@
 """A callback that scores a model during training."""
 
 import os
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -20,6 +21,9 @@ class DisentanglementMetric(SummaryCallback):
     `disentanglement/`, at the true training step. The first evaluation is before training, as
     a control. Between evaluations, `logs` has the last scores. The training's random streams are
     not used: a run has the same weights with and without this callback.
+
+    It warns once if the KL is above 1 nat but the codes hold less than a tenth of it in information
+    about the images: the posteriors are then nearly the same for all images.
 
     Args:
         data: Images with factors; or without, for the scores that need none; or an array for
@@ -70,11 +74,14 @@ class DisentanglementMetric(SummaryCallback):
         self._latest: dict[str, float] = {}
         self._latest_step = -1
         self._next_step = 0
+        self._posteriors: list[tuple[np.ndarray, np.ndarray]] = []
+        self._warned = False
 
     def on_train_begin(self, logs: dict | None = None) -> None:
         """Evaluates the untrained model, and starts counting steps."""
         super().on_train_begin(logs)
         self._latest_step = -1
+        self._warned = False
         self._evaluate()
         if self.every_n_steps is not None:
             self._next_step = (self.step // self.every_n_steps + 1) * self.every_n_steps
@@ -97,6 +104,7 @@ class DisentanglementMetric(SummaryCallback):
         if self.step == self._latest_step:
             return  # Due by epochs and by steps.
         self._latest_step = self.step
+        self._posteriors.clear()
         table = evaluate(
             self._encode,
             self.data,
@@ -107,11 +115,49 @@ class DisentanglementMetric(SummaryCallback):
         )
         self._latest = dict(table)
         self.write({f"disentanglement/{name}": value for name, value in table.items()})
+        self._warn_of_constant_posteriors()
 
     def _encode(self, images: np.ndarray) -> np.ndarray:
-        codes = np.asarray(self.model.encode(images)[0])
-        if not np.isfinite(codes).all():
+        mean, log_var = (np.asarray(each) for each in self.model.encode(images))
+        if not np.isfinite(mean).all():
             raise FloatingPointError(
                 f"the codes became NaN or infinite by step {self.step}; try a smaller learning rate"
             )
-        return codes
+        self._posteriors.append((mean, log_var))
+        return mean
+
+    def _warn_of_constant_posteriors(self) -> None:
+        mean, log_var = (np.concatenate(each) for each in zip(*self._posteriors, strict=True))
+        kl, information = kl_and_information(mean, log_var)
+        if kl > 1.0 and information < 0.1 * kl and not self._warned:
+            self._warned = True
+            warnings.warn(
+                f"the KL is {kl:.1f} nats at step {self.step}, but the latents hold at most "
+                f"{information:.2f} nats about the images: the posteriors are nearly the same for "
+                "all. See 'The KL is at the capacity' in docs/troubleshooting.md",
+                stacklevel=2,
+            )
+
+
+def kl_and_information(mean: np.ndarray, log_var: np.ndarray) -> tuple[float, float]:
+    r"""Returns the KL from N(0, I), and a bound on the information about the images.
+
+    .. math::
+        I(x; z) \le \sum_j \tfrac12 \left( \log(\operatorname{Var} \mu_j +
+        \mathbb{E} \sigma_j^2) - \mathbb{E} \log \sigma_j^2 \right)
+
+    because no density of that variance has more entropy than the normal one. Equal if the means
+    are normal, the variances constant and the latents independent.
+
+    Args:
+        mean: Means of the posteriors, (n_images, latent_dim).
+        log_var: Their log variances, (n_images, latent_dim).
+
+    Returns:
+        Nats.
+    """
+    mean, log_var = mean.astype(np.float64), log_var.astype(np.float64)
+    var = np.exp(log_var)
+    kl = 0.5 * (mean**2 + var - 1.0 - log_var).sum(axis=1).mean()
+    bound = np.log(mean.var(axis=0) + var.mean(axis=0)) - log_var.mean(axis=0)
+    return float(kl), float(0.5 * bound.sum())
