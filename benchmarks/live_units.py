@@ -1,13 +1,13 @@
 """Tells how many of the encoder's units live while the capacity of Burgess et al. rises.
 
     python benchmarks/live_units.py [--preset burgess_dsprites] [--learning-rates 5e-4]
-        [--seeds 0 1 2] [--steps 6000] [--out FOLDER]
+        [--initializer he_normal] [--seeds 0 1 2] [--steps 6000] [--out FOLDER]
 
 The recipe is the preset's own, at the start of its full length. After every `EVERY` steps, a row of
 a CSV in FOLDER has the means of the loss's terms over these steps, and of 256 images: the KL, a
 bound on the information that the latents hold, and for each layer the share of units that are not
-0 for all of the images. A unit that is 0 for all images has no gradient. A finished run is not run
-again.
+0 for all of the images. A unit that is 0 for all images has no gradient. With `--initializer`, the
+kernels are drawn anew, by one of Keras's initializers. A finished run is not run again.
 """
 
 import argparse
@@ -17,7 +17,9 @@ from pathlib import Path
 EVERY = 250
 
 
-def measure(preset: str, rate: float, seed: int, steps: int, out: Path) -> None:
+def measure(
+    preset: str, rate: float, initializer: str | None, seed: int, steps: int, out: Path
+) -> None:
     """Trains a preset and writes `out`."""
     from keras_betavae.callbacks.metric import kl_and_information
     from keras_betavae.experiments.settings import Settings
@@ -29,6 +31,12 @@ def measure(preset: str, rate: float, seed: int, steps: int, out: Path) -> None:
     data = settings.load_data()
     vae = settings.build_model(data)
     vae.optimizer.learning_rate = rate
+    if initializer is not None:
+        for n, weight in enumerate(vae.trainable_variables):
+            if weight.name == "kernel":
+                drawn = keras.initializers.get(initializer).clone()
+                drawn.seed = 1_000 * seed + n
+                weight.assign(drawn(weight.shape))
     images = data.images_at(data.sample_indices(256, seed=0))
     hidden = [
         layer
@@ -67,6 +75,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--preset", default="burgess_dsprites")
     parser.add_argument("--learning-rates", type=float, nargs="+", default=[5e-4])
+    parser.add_argument("--initializer")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--steps", type=int, default=6_000)
     parser.add_argument("--out", type=Path, default=Path("live_units"))
@@ -74,9 +83,11 @@ def main() -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     for rate in options.learning_rates:
         for seed in options.seeds:
-            out = options.out / f"{options.preset}-{rate:g}-{seed}-{options.steps}.csv"
+            name = f"{options.preset}-{rate:g}-{seed}-{options.steps}"
+            name += f"-{options.initializer}" if options.initializer else ""
+            out = options.out / f"{name}.csv"
             if not out.exists():
-                measure(options.preset, rate, seed, options.steps, out)
+                measure(options.preset, rate, options.initializer, seed, options.steps, out)
             with out.open(newline="") as file:
                 for row in csv.DictReader(file):
                     cells = (f"{name} {float(value):.3g}" for name, value in row.items())
