@@ -30,12 +30,14 @@ class Convolutional:
         kernels: Side of each convolution's kernel; all kernels of the decoder have side 4.
         dense: Units of each dense layer, from the coarsest feature maps to the code.
         source: Publication.
+        initializer: Keras's initializer of the kernels of ReLU layers.
     """
 
     filters: tuple[int, ...]
     kernels: tuple[int, ...]
     dense: tuple[int, ...]
     source: str
+    initializer: str = "glorot_uniform"
 
     def layers_for(self, n: int) -> list[tuple[int, int]]:
         """Returns (filters, kernel) of `n` layers, the published ones nearest to the code.
@@ -95,7 +97,14 @@ CONV = Convolutional(
     (256,),
     "Higgins et al. 2017, Table 1 (chairs, faces, CelebA)",
 )
-BURGESS = Convolutional((32, 32, 32, 32), (4, 4, 4, 4), (256, 256), "Burgess et al. 2017, appendix")
+BURGESS = Convolutional(
+    (32, 32, 32, 32),
+    (4, 4, 4, 4),
+    (256, 256),
+    "Burgess et al. 2017, appendix, which names no initializer; He et al. 2015",
+    # Under γ |KL - C|, a layer of Glorot's dies within 3,000 steps (benchmarks/live_units.py).
+    "he_normal",
+)
 LOCATELLO = Convolutional((32, 32, 64, 64), (4, 4, 2, 2), (256,), "Locatello et al. 2019, Table 1")
 BROADCAST = Broadcast(
     (64, 64), 32, "after Watters et al. 2019, on the 8×8 grid of Locatello et al. 2020"

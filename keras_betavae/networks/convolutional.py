@@ -79,6 +79,9 @@ def conv_decoder(latent_dim: int, output_shape: Sequence[int]) -> keras.Model:
 def burgess_encoder(input_shape: Sequence[int], latent_dim: int) -> keras.Model:
     """Returns the encoder of Burgess et al.: layers of 32 filters of 4×4, then 256, 256 units.
 
+    The paper names no initializer. The kernels of ReLU layers are drawn as by He et al.: with
+    Glorot's initializer, the objective `Capacity` lets a whole layer die in its first steps.
+
     Args:
         input_shape: As in `conv_encoder`.
         latent_dim: Number of latents, at least 1.
@@ -87,7 +90,7 @@ def burgess_encoder(input_shape: Sequence[int], latent_dim: int) -> keras.Model:
         ValueError: As `conv_encoder`.
 
     References:
-        Burgess et al. 2017, appendix.
+        Burgess et al. 2017, appendix. He, Zhang, Ren & Sun, Delving Deep into Rectifiers, ICCV 2015.
 
     Example:
         >>> burgess_encoder((64, 64, 1), latent_dim=10).name
@@ -97,7 +100,7 @@ def burgess_encoder(input_shape: Sequence[int], latent_dim: int) -> keras.Model:
 
 
 def burgess_decoder(latent_dim: int, output_shape: Sequence[int]) -> keras.Model:
-    """Returns the mirror of `burgess_encoder`.
+    """Returns the mirror of `burgess_encoder`, initialized alike.
 
     Args:
         latent_dim: Number of latents, at least 1.
@@ -250,8 +253,15 @@ def _encoder(
     image = keras.Input(tuple(input_shape), name="image")
     h = image
     for (filters, kernel), sizes in zip(published.layers_for(len(maps)), maps, strict=True):
-        h = layers.Conv2D(filters, kernel, _strides(*sizes), padding="same", activation="relu")(h)
-    h = stacked(layers.Flatten()(h), published.dense, "relu")
+        h = layers.Conv2D(
+            filters,
+            kernel,
+            _strides(*sizes),
+            padding="same",
+            activation="relu",
+            kernel_initializer=published.initializer,
+        )(h)
+    h = stacked(layers.Flatten()(h), published.dense, "relu", published.initializer)
     return keras.Model(image, gaussian_head(h, latent_dim), name=name)
 
 
@@ -262,9 +272,10 @@ def _decoder(
     *inner, last = [filters for filters, _ in published.layers_for(len(maps))]
     shape = (*maps[-1][1], last)
     z = keras.Input((latent_dim,), name="z")
-    h = stacked(z, [*reversed(published.dense), math.prod(shape)], "relu")
+    units = [*reversed(published.dense), math.prod(shape)]
+    h = stacked(z, units, "relu", published.initializer)
     h = layers.Reshape(shape)(h)
-    h = _doubled(h, inner[::-1], maps[:0:-1])
+    h = _doubled(h, inner[::-1], maps[:0:-1], published.initializer)
     return keras.Model(z, _params(h, output_shape), name=name)
 
 
@@ -276,11 +287,17 @@ def _doubled(
     h: KerasTensor,
     filters: Sequence[int],
     maps: Sequence[tuple[tuple[int, int], tuple[int, int]]],
+    initializer: str = "glorot_uniform",
 ) -> KerasTensor:
     """Returns feature maps that undo the halvings of `maps`, starting with the coarsest."""
     for width, (larger, smaller) in zip(filters, maps, strict=True):
         h = layers.Conv2DTranspose(
-            width, 4, strides=_strides(larger, smaller), padding="same", activation="relu"
+            width,
+            4,
+            strides=_strides(larger, smaller),
+            padding="same",
+            activation="relu",
+            kernel_initializer=initializer,
         )(h)
         h = _cut(h, larger)
     return h

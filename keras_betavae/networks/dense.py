@@ -93,10 +93,12 @@ def discriminator(latent_dim: int, units: Sequence[int] = (1000,) * 6) -> keras.
     return keras.Model(z, logits, name="discriminator")
 
 
-def stacked(h: KerasTensor, units: Sequence[int], activation: str) -> KerasTensor:
+def stacked(
+    h: KerasTensor, units: Sequence[int], activation: str, initializer: str = "glorot_uniform"
+) -> KerasTensor:
     """Returns the output of a stack of dense layers."""
     for width in units:
-        h = layers.Dense(width, activation=activation)(h)
+        h = layers.Dense(width, activation, kernel_initializer=initializer)(h)
     return h
 
 
