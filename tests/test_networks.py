@@ -209,6 +209,21 @@ def test_networks_of_one_process_have_their_own_weights():
     assert np.any(first.weights[0].numpy() != second.weights[0].numpy())
 
 
+def test_relu_layers_of_burgess_et_al_keep_the_variance():
+    # He et al. 2015: Var(w) = 2 / fan-in, so that half of the units being 0 changes no variance.
+    encoder, decoder = (
+        encoder_of("burgess", (64, 64, 1), 10),
+        decoder_of("burgess", 10, (64, 64, 1)),
+    )
+    *hidden, _, _ = layers_of(encoder, keras.layers.Conv2D, keras.layers.Dense)
+    hidden += layers_of(decoder, keras.layers.Conv2DTranspose, keras.layers.Dense)
+    for layer in hidden:
+        kernel = layer.kernel.numpy()
+        variance = 2 / (kernel[..., 0].size)
+        error = 5 * variance * (3 / kernel.size) ** 0.5
+        assert kernel.var() == pytest.approx(variance, abs=error)
+
+
 CONVOLUTIONAL = ("conv", "burgess", "locatello", "broadcast", "patch")
 
 

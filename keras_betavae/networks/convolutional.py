@@ -90,7 +90,7 @@ def burgess_encoder(input_shape: Sequence[int], latent_dim: int) -> keras.Model:
         ValueError: As `conv_encoder`.
 
     References:
-        Burgess et al. 2017, appendix. He, Zhang, Ren & Sun, Delving Deep into Rectifiers, ICCV 2015.
+        Burgess et al. 2017, appendix. He et al., Delving Deep into Rectifiers, ICCV 2015.
 
     Example:
         >>> burgess_encoder((64, 64, 1), latent_dim=10).name
