@@ -29,6 +29,9 @@ class Capacity(Objective):
     The KL inside the bars is the mean over the (global) batch. The authors advise to choose γ so
     that the KL stays within 1 nat of C, and C_max as the KL that good reconstructions need.
 
+    A large γ in the first steps can leave the encoder with ReLUs that are 0 for every image.
+    Kernels drawn as by He et al., as those of `networks.burgess_encoder`, prevent it.
+
     Args:
         gamma: γ, weight of the distance, at least 0, or a schedule.
         max_capacity: C_max in nats, at least `min_capacity`.
