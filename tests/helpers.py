@@ -16,7 +16,7 @@ import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
 from keras_betavae import BetaVAE, callbacks, metrics, networks, presets
-from keras_betavae.evaluation import scoring
+from keras_betavae.evaluation import choice
 from keras_betavae.experiments.runs import _finishing
 from keras_betavae.metrics import _linear
 from keras_betavae.objectives import Beta, Cost, Sample, mean_kl, weight_at
@@ -156,7 +156,7 @@ def quick_scores():
         quick = partial(score.function, n_pairs=8, n_train=200, n_test=200)
         scores[name] = dataclasses.replace(score, function=quick)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(scoring, "SCORES", scores)
+        patch.setattr(choice, "SCORES", scores)
         patch.setattr(_linear, "CHECK_EVERY", 100)
         patch.setattr(_linear, "MAX_STEPS", 200)
         yield

@@ -12,11 +12,12 @@ import keras_betavae as kbv
 from keras_betavae import metrics
 from keras_betavae.datasets import FactorDataset, ImageDataset
 from keras_betavae.evaluation import (
+    choice,
     evaluate,
     evaluate_codes,
     evaluate_with_controls,
+    parallel,
     score_table,
-    scoring,
 )
 from keras_betavae.evaluation.score_table import Row, ScoreTable, score_list, side_by_side
 from keras_betavae.metrics import _linear
@@ -128,7 +129,7 @@ def test_the_shape_is_left_out_where_factors_are_named(monkeypatch):
 
 
 def test_groups_hold_what_the_data_can_give(monkeypatch):
-    monkeypatch.setattr(scoring, "_compute", lambda name, *_: [(name, 0.5)])
+    monkeypatch.setattr(parallel, "_compute", lambda name, *_: [(name, 0.5)])
     factors, codes = dataset().encode_with(brightness, 100, 0)
     everything = {n for n, s in metrics.SCORES.items() if not s.several_models}
     fast = {n for n in everything if metrics.SCORES[n].group == "fast"}
@@ -167,9 +168,9 @@ def test_groups_and_names_go_together_in_any_iterable():
 
 
 def test_the_group_leaves_out_the_score_that_leaves_out_the_shape_of_two_factors():
-    assert "beta_vae_score" not in scoring.choose("fast", 2, ("shape", "x"))
-    assert "beta_vae_score" in scoring.choose("fast", 2, ("x", "y"))
-    assert "beta_vae_score_locatello" in scoring.choose("fast", 2, ("shape", "x"))
+    assert "beta_vae_score" not in choice.choose("fast", 2, ("shape", "x"))
+    assert "beta_vae_score" in choice.choose("fast", 2, ("x", "y"))
+    assert "beta_vae_score_locatello" in choice.choose("fast", 2, ("shape", "x"))
 
 
 def test_composite_scores_have_a_row_for_each_number():
@@ -199,7 +200,7 @@ def test_the_registry_names_the_rows_of_composite_scores(name):
             dict.fromkeys((10, 100, 1_000, 10_000), 0.5), dict.fromkeys((10, 100, 1_000), 1.0)
         ),
     }[name]
-    assert tuple(row for row, _ in scoring.flatten(name, result)) == metrics.SCORES[name].rows
+    assert tuple(row for row, _ in parallel.flatten(name, result)) == metrics.SCORES[name].rows
 
 
 def test_a_function_gets_factors_and_codes_and_what_its_score_says():

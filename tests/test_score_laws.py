@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from sklearn.ensemble import RandomForestClassifier
 
 from keras_betavae import metrics
-from keras_betavae.evaluation.scoring import flatten
+from keras_betavae.evaluation.parallel import flatten
 from keras_betavae.metrics import SCORES, _linear
 from keras_betavae.metrics._samples import split_sizes
 

@@ -7,16 +7,10 @@ from typing import Any
 import numpy as np
 
 from keras_betavae import metrics
+from keras_betavae.evaluation.choice import Scores, choose
+from keras_betavae.evaluation.parallel import Sample, score_tables
 from keras_betavae.evaluation.score_table import ScoreTable
-from keras_betavae.evaluation.scoring import (
-    Sample,
-    Scores,
-    check_model_and_data,
-    choose,
-    encode,
-    score_tables,
-    seeds,
-)
+from keras_betavae.evaluation.scoring import check_model_and_data, encode, seeds
 from keras_betavae.metrics.controls import independent
 
 

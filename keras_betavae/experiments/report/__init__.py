@@ -10,8 +10,8 @@ import jinja2
 
 import keras_betavae._library  # noqa: F401, TensorFlow first, and quietly
 from keras_betavae._utils.tables import write_text
+from keras_betavae.evaluation.choice import Scores
 from keras_betavae.evaluation.inspection import as_dataset
-from keras_betavae.evaluation.scoring import Scores
 from keras_betavae.experiments.report._drawing import data_uri as data_uri
 from keras_betavae.experiments.report._sections import comparison, run_section
 from keras_betavae.experiments.report._shown import Shown, shown_model, shown_run

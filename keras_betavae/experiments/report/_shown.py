@@ -10,8 +10,8 @@ import numpy as np
 from keras_betavae._utils.tables import read_columns
 from keras_betavae.datasets import ImageDataset
 from keras_betavae.evaluation import evaluate
+from keras_betavae.evaluation.choice import Scores
 from keras_betavae.evaluation.score_table import binning_note
-from keras_betavae.evaluation.scoring import Scores
 from keras_betavae.experiments import runs
 from keras_betavae.experiments.report._drawing import slug
 
