@@ -22,8 +22,8 @@ class DisentanglementMetric(SummaryCallback):
     a control. Between evaluations, `logs` has the last scores. The training's random streams are
     not used: a run has the same weights with and without this callback.
 
-    It warns once if the KL is above 1 nat but the codes hold less than a tenth of it in information
-    about the images: the posteriors are then nearly the same for all images.
+    It warns once if the KL is above 1 nat but the codes hold less than 0.1 nats of information about
+    the images: the posteriors are then nearly the same for all images.
 
     Args:
         data: Images with factors; or without, for the scores that need none; or an array for
@@ -129,7 +129,7 @@ class DisentanglementMetric(SummaryCallback):
     def _warn_of_constant_posteriors(self) -> None:
         mean, log_var = (np.concatenate(each) for each in zip(*self._posteriors, strict=True))
         kl, information = kl_and_information(mean, log_var)
-        if kl > 1.0 and information < 0.1 * kl and not self._warned:
+        if kl > 1.0 and information < 0.1 and not self._warned:
             self._warned = True
             warnings.warn(
                 f"the KL is {kl:.1f} nats at step {self.step}, but the latents hold at most "
