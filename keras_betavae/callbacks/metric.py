@@ -22,8 +22,8 @@ class DisentanglementMetric(SummaryCallback):
     a control. Between evaluations, `logs` has the last scores. The training's random streams are
     not used: a run has the same weights with and without this callback.
 
-    It warns once if the KL is above 1 nat but the codes hold less than 0.1 nats of information about
-    the images: the posteriors are then nearly the same for all images.
+    It warns once if the KL is above 1 nat but the codes hold less than 0.1 nats of information
+    about the images: the posteriors are then nearly the same for all images.
 
     Args:
         data: Images with factors; or without, for the scores that need none; or an array for
