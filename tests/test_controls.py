@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_limits
 
 from keras_betavae.datasets import load_sprites
 from keras_betavae.metrics import ica_codes, pca_codes, pixel_codes
@@ -65,6 +66,15 @@ def test_controls_depend_on_their_seed_alone(control, pixels):
     state = np.random.get_state()[1].copy()
     np.testing.assert_array_equal(control(pixels, n_components=3, seed=1), first)
     np.testing.assert_array_equal(np.random.get_state()[1], state)
+
+
+def test_controls_do_not_depend_on_the_number_of_threads():
+    pixels = np.random.default_rng(0).random((2_000, 600), dtype="float32")
+    codes = []
+    for n_threads in (1, 2):
+        with threadpool_limits(n_threads):
+            codes.append(pca_codes(pixels))
+    np.testing.assert_array_equal(*codes)
 
 
 @pytest.mark.parametrize("control", [pca_codes, ica_codes])

@@ -1,8 +1,8 @@
 """Untrained representations as controls for scores."""
 
-import warnings
-
 import numpy as np
+
+from keras_betavae.metrics._estimators import fitting
 
 
 def pixel_codes(images: np.ndarray) -> np.ndarray:
@@ -43,7 +43,8 @@ def pca_codes(pixels: np.ndarray, n_components: int = 10, seed: int = 0) -> np.n
     """
     from sklearn.decomposition import PCA
 
-    return PCA(n_components, random_state=seed % 2**32).fit_transform(pixels)
+    with fitting():
+        return PCA(n_components, random_state=seed % 2**32).fit_transform(pixels)
 
 
 def ica_codes(pixels: np.ndarray, n_components: int = 10, seed: int = 0) -> np.ndarray:
@@ -72,9 +73,7 @@ def ica_codes(pixels: np.ndarray, n_components: int = 10, seed: int = 0) -> np.n
 def independent(components: np.ndarray, seed: int) -> np.ndarray:
     """Returns the independent components of principal components, as `ica_codes`."""
     from sklearn.decomposition import FastICA
-    from sklearn.exceptions import ConvergenceWarning
 
     ica = FastICA(whiten="unit-variance", random_state=seed % 2**32, max_iter=1_000, tol=1e-2)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
+    with fitting():
         return ica.fit_transform(components)
