@@ -6,8 +6,8 @@
 The recipe is the preset's own, at the start of its full length. After every `EVERY` steps, a row of
 a CSV in FOLDER has the means of the loss's terms over these steps, and of 256 images: the KL, a
 bound on the information that the latents hold, and for each layer the share of units that are not
-0 for all of the images. A unit that is 0 for all images has no gradient. With `--initializer`, the
-kernels are drawn anew, by one of Keras's initializers. A finished run is not run again.
+0 for all of the images. A unit that is 0 for all images has no gradient. `--initializer` names the
+Keras initializer of all kernels, instead of the networks' own. A finished run is not run again.
 """
 
 import argparse

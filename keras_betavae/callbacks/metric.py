@@ -118,7 +118,7 @@ class DisentanglementMetric(SummaryCallback):
         self._warn_of_constant_posteriors()
 
     def _encode(self, images: np.ndarray) -> np.ndarray:
-        mean, log_var = (np.asarray(each) for each in self.model.encode(images))
+        mean, log_var = (np.asarray(each) for each in self.model.encode(images)[:2])
         if not np.isfinite(mean).all():
             raise FloatingPointError(
                 f"the codes became NaN or infinite by step {self.step}; try a smaller learning rate"
@@ -157,7 +157,8 @@ def kl_and_information(mean: np.ndarray, log_var: np.ndarray) -> tuple[float, fl
         Nats.
     """
     mean, log_var = mean.astype(np.float64), log_var.astype(np.float64)
-    var = np.exp(log_var)
-    kl = 0.5 * (mean**2 + var - 1.0 - log_var).sum(axis=1).mean()
-    bound = np.log(mean.var(axis=0) + var.mean(axis=0)) - log_var.mean(axis=0)
+    with np.errstate(all="ignore"):  # The posteriors of a training that diverges may overflow.
+        var = np.exp(log_var)
+        kl = 0.5 * (mean**2 + var - 1.0 - log_var).sum(axis=1).mean()
+        bound = np.log(mean.var(axis=0) + var.mean(axis=0)) - log_var.mean(axis=0)
     return float(kl), float(0.5 * bound.sum())
