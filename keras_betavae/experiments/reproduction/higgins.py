@@ -56,7 +56,7 @@ def dense_table_sweep(budget: str) -> Sweep:
         return table_sweep(budget)
     budgets: dict[str, tuple[dict[str, Any], int]] = {
         "smoke": ({"steps": 40, "every": 40, **SMOKE}, 1),
-        "hour": ({"steps": 5_000, "every": 500}, 5),
+        "hour": ({"steps": 3_000, "every": 500}, 5),
         "day": ({"steps": 20_000, "every": 2_000}, 10),
     }
     base, n_seeds = budgets[budget]
