@@ -50,7 +50,7 @@ def run(method: str, strength: float, seed: int, out: Path) -> None:
     batches = data.to_tf_data(recipe.batch_size, seed=seed, repeat=True)
     vae.fit(batches, steps_per_epoch=recipe.steps, verbose=0)
     factors, codes = grid.encode_with(vae, N_IMAGES, seed=0)
-    shown = np.arange(len(data)) if len(data) < N_IMAGES else data.sample_indices(N_IMAGES, 0)
+    shown = data.sample_indices(N_IMAGES, 0, distinct=True)
     scale, pos_x = (data.factors_at(shown)[:, k] for k in (1, 3))
     reconstruction, kl = recipes.terms(vae, grid)
     part = out.with_suffix(".part.npz")

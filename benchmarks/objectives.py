@@ -4,8 +4,8 @@
 
 METHOD is one of `METHODS`, which trains the convolutional networks of Locatello et al. 2019, or one
 with `_broadcast` behind it, whose decoder is `broadcast_decoder`. Each sees `STEPS` batches of
-`BATCH` images under Adam, whose learning rate falls from 1e-3 along a cosine. The rows are those of
-`recipes.py`.
+`BATCH` images under Adam, whose learning rate falls from 1e-3 along a cosine. FOLDER/objectives.csv
+has the columns of `recipes.py`'s table; a run that is there already is not run again.
 """
 
 import recipes

@@ -163,7 +163,7 @@ def main(build: Callable[..., tuple], recipes: Sequence[str]) -> None:
     parser.add_argument("--one", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
-    table = options.out / "recipes.csv"
+    table = options.out / f"{Path(sys.argv[0]).stem}.csv"
     if options.one:
         row = run(options.recipes[0], options.seeds[0], build)
         is_new = not table.exists()

@@ -64,6 +64,8 @@ def test_keras_batches_of_a_folder_become_a_data_set(tmp_path):
         ([], "must hold images, got none"),
         ([{"x": IMAGES}], "must have the entry image, got x"),
         ([(IMAGES, np.zeros((6, 2, 2)))], r"labels must be \(batch,\).* got \(6, 2, 2\)"),
+        ([(IMAGES, [[2, 30, 11]] * 6)], r"got \(6, 3\); pass several labels"),
+        ([(IMAGES, [[0, 1, 1]] * 6)], r"got \(6, 3\)"),
         ([IMAGES / 255.0, IMAGES * 1.0], "all from 0 to 1 or all from 0 to 255"),
         ([IMAGES - 200.0], "got floats from -2"),
         (tf.data.Dataset.from_tensors(IMAGES).repeat(), "must be finite"),

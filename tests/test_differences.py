@@ -22,6 +22,13 @@ def test_packed_bits_differ_as_often_as_numbers(n_pairs, n_codes, dtype, monkeyp
     np.testing.assert_allclose(found, by_subtraction(codes, first, second), rtol=1e-6)
 
 
+def test_bits_are_packed_in_any_memory_order_and_number():
+    codes = np.random.default_rng(0).random((4, 64)) < 0.5
+    first, second = np.array([[0] * 2**15]), np.array([[1] * 2**15])
+    found = mean_differences(np.asfortranarray(codes), first, second)
+    np.testing.assert_array_equal(found[0], codes[0] != codes[1])
+
+
 def test_one_code_that_is_not_binary_makes_all_numbers():
     rng = np.random.default_rng(0)
     codes = (rng.random((50, 80)) < 0.3).astype(np.float32)

@@ -433,6 +433,12 @@ def test_the_controls_are_scored_on_the_same_images():
     assert len({table["beta_vae_score"] for table in tables.values()}) > 1
 
 
+def test_given_codes_are_of_one_seed():
+    codes = np.zeros((200, 2))
+    with pytest.raises(ValueError, match="n_seeds must be 1 if codes are given, got 2"):
+        evaluate_with_controls(brightness, brightness, dataset(), codes=codes, n_seeds=2)
+
+
 def test_raw_pixels_are_left_out_where_no_score_can_take_so_many_codes():
     tables = evaluate_with_controls(brightness, brightness, dataset(), scores=["mig_score"], n=200)
     assert list(tables) == ["trained", "untrained", "PCA, 10 components", "ICA, 10 components"]
@@ -476,6 +482,15 @@ def test_images_without_factors_leave_the_scores_that_need_none():
     tables = evaluate_with_controls(brightness, brightness, images, scores="fast")
     assert all(set(each) == set(table) for each in tables.values())
     assert "raw pixels" not in tables
+
+
+@pytest.mark.parametrize("n", [50, 90, 100, None])
+def test_no_image_is_encoded_twice(n):
+    data = FactorDataset(np.zeros((90, *SHAPE), "uint8"), ["number"], [90])
+    factors, codes = data.encode_with(brightness, n, seed=1)
+    assert len(factors) == len(codes) == min(n or 90, 90)
+    assert len(np.unique(factors)) == len(factors)
+    assert sorted(factors[:, 0].tolist()) != list(range(50))
 
 
 def test_no_image_of_a_small_data_set_is_both_fitted_to_and_tested_on():

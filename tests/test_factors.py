@@ -114,7 +114,9 @@ def test_sampled_indices_are_those_of_the_sampled_factors():
     same = labelled(np.zeros((60, 2), int), (2, 3))
     np.testing.assert_array_equal(same.sample_indices(50, seed=1), indices)
     factors, codes = same.encode_with(as_function, n=50, seed=1)
-    np.testing.assert_array_equal(codes[:, 1], 2.0 * indices)
+    distinct = same.sample_indices(50, seed=1, distinct=True)
+    assert len(set(distinct.tolist())) == 50
+    np.testing.assert_array_equal(codes[:, 1], 2.0 * distinct)
     assert not factors.any()
 
 
@@ -172,7 +174,8 @@ def test_drawn_images_keep_their_factors():
     factors, codes = data.encode_with(as_function, n=200, seed=3, batch_size=64)
     assert len(factors) == len(codes) == 200
     np.testing.assert_array_equal(2.0 * data.index_of(factors), codes[:, 1])
-    np.testing.assert_array_equal(factors, data.sample_factors(200, seed=3))
+    drawn = data.sample_indices(200, seed=3, distinct=True)
+    np.testing.assert_array_equal(factors, data.factors_at(drawn))
 
 
 # Streams.

@@ -262,6 +262,17 @@ def test_numbers_are_sorted_as_numbers_and_text_as_text(tmp_path):
     assert table(data) == [[1, 1, 2], [2, 3, 3], [0, 0, 1], [2, 2, 0], [1, 1, 2]]
 
 
+def test_whole_numbers_are_classes_and_may_be_continuous(tmp_path):
+    rows = "\n".join(f"{i}.png,{2**60 + i},{10**20 + i}" for i in range(25))
+    with pytest.warns(UserWarning, match="the factor id has 25 integers for 25 images"):
+        data = listed(tmp_path, f"path,id,large\n{rows}\n", n=25)
+    assert data.factor_sizes == (25, 25)
+    again = from_folder(
+        tmp_path / "pictures", 4, factors=tmp_path / "factors.csv", continuous=["id"]
+    )
+    assert list(again.continuous) == ["id"]
+
+
 def test_a_full_grid_is_one_whatever_the_order_of_rows(tmp_path):
     rows = [f"{i}.png,{'ab'[i // 2]},{10 * (i % 2)}" for i in (2, 0, 3, 1)]
     data = listed(tmp_path, "\n".join(["path,letter,number", *rows]))

@@ -205,6 +205,28 @@ def test_a_factor_of_one_value_is_left_out(sprites, name):
     np.testing.assert_array_equal(inspection.factors, whole[:, kept])
 
 
+def test_continuous_factors_are_scored_by_their_values():
+    values = np.random.default_rng(0).lognormal(size=(200, 2))
+    data = from_arrays(numbered(200), values, ["a", "b"])
+    inspection = inspect(Places(), data)
+    np.testing.assert_array_equal(inspection.factors, data.encode_with(Places())[0])
+    for k, ranks in enumerate(values.argsort(axis=0).argsort(axis=0).T):
+        np.testing.assert_array_equal(inspection.classes[:, k], ranks // 10)
+        bins = [values[ranks // 10 == n, k].mean() for n in range(20)]
+        np.testing.assert_allclose(inspection.centers["ab"[k]], bins)
+
+
+def test_further_parts_of_a_code_are_not_inspected(sprites):
+    class Samples(Places):
+        def encode(self, images):
+            mean, log_var = super().encode(images)
+            return mean, log_var, mean + 1.0
+
+    found, wanted = inspect(Samples(), sprites), inspect(Places(), sprites)
+    np.testing.assert_array_equal(found.codes, wanted.codes)
+    np.testing.assert_array_equal(found.kl, wanted.kl)
+
+
 # Pictures.
 
 

@@ -61,5 +61,8 @@ def test_figures_show_any_name_as_it_is():
     information = np.ones((2, len(HOSTILE)))
     figure = visualization.plot_information(information, HOSTILE)
     assert visualization.figure_image(figure, dpi=20).shape[-1] == 3
+    view = visualization.View("vectors", HOSTILE[:2], np.zeros(2), np.ones(2))
+    traversal = view.plot_traversal(np.zeros((1, 3, 2)), np.arange(3.0), HOSTILE[:1])
+    assert visualization.figure_image(traversal, dpi=20).shape[-1] == 3
     shown = [label.get_text() for label in figure.axes[0].get_yticklabels()]
     assert shown[0] == r"cost\$1_vs_\$2^{"

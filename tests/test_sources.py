@@ -122,7 +122,7 @@ def test_encoding_reads_each_block_once(layout, n):
         factors, codes = data.encode_with(
             lambda images: np.array(numbers(images), float)[:, None], n=n, seed=1, batch_size=33
         )
-        indices = np.arange(400) if n is None else data.sample_indices(n, seed=1)
+        indices = np.arange(400) if n is None else data.sample_indices(n, 1, distinct=True)
         np.testing.assert_array_equal(codes[:, 0], indices)
         np.testing.assert_array_equal(factors @ [50, 1], indices)
         assert source.reads == sorted(set((indices // source.block).tolist()))

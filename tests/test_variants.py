@@ -10,6 +10,7 @@ from scipy import stats
 from keras_betavae.datasets import (
     FactorDataset,
     ImageDataset,
+    from_arrays,
     load_sprites,
     with_colours,
     with_noise,
@@ -111,8 +112,13 @@ def test_packed_and_split_images_change_alike(variant):
 
 @variants
 def test_images_that_do_not_do_are_refused(variant):
-    with pytest.raises(ValueError, match=r"one channel, got the shape \(5, 4, 3\)"):
+    with pytest.raises(ValueError, match=r"one channel, got uint8 of the shape \(5, 4, 3\)"):
         variant(FactorDataset(np.zeros((6, 5, 4, 3), "uint8"), ["f"], [6]))
+    real = from_arrays(np.full((6, 5, 4, 1), -0.5, "float32"))
+    with pytest.raises(ValueError, match=r"must be uint8 .* got float32 of the shape \(5, 4, 1\)"):
+        variant(real)
+    with pytest.raises(ValueError, match=r"got float32 of the shape \(9,\)"):
+        variant(from_arrays(np.zeros((6, 9))))
     for seed in (-1, 2**64):
         with pytest.raises(ValueError, match=f"seed must be from 0 .* got {seed}"):
             variant(grey(), seed=seed)

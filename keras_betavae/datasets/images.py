@@ -139,14 +139,20 @@ class ImageDataset:
         """
         return self._images.take(self._checked_indices(indices))
 
-    def sample_indices(self, n: int, seed: int) -> np.ndarray:
+    def sample_indices(self, n: int, seed: int, *, distinct: bool = False) -> np.ndarray:
         """Returns the indices of `n` images drawn with replacement, (n,).
+
+        If `distinct`, they are drawn without; an n above the number of images takes all, in order.
 
         Raises:
             ValueError: If `n` is below 1.
         """
         if n < 1:
             raise ValueError(f"n must be at least 1, got {n}")
+        if distinct and n >= len(self):
+            return np.arange(len(self))
+        if distinct:
+            return np.random.default_rng(seed).choice(len(self), n, replace=False)
         return np.random.default_rng(seed).integers(len(self), size=n)
 
     def encode_with(
@@ -162,8 +168,8 @@ class ImageDataset:
             model: Anything with a method `encode`; or a function from uint8 images
                 `(batch, *image_shape)` to codes (batch, latent_dim), or to a tuple that
                 begins with the codes, as in `BetaVAE.encode`.
-            n: Number of images, drawn with replacement. None, or an n above the number of
-                images, uses each image once, so no score is tested on training samples.
+            n: Number of images, drawn without replacement, so no score is tested on samples that
+                it was fitted to. None, or an n above the number of images, takes all.
             seed: Seed of the draw.
             batch_size: Images per call of the model.
 
@@ -177,10 +183,7 @@ class ImageDataset:
         """
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, got {batch_size}")
-        if n is None or n > len(self):
-            indices = np.arange(len(self))
-        else:
-            indices = self.sample_indices(n, seed)
+        indices = self.sample_indices(len(self) if n is None else n, seed, distinct=True)
         # So images that are read in blocks are read once.
         by_place = np.argsort(indices, kind="stable")
         encode: Callable = getattr(model, "encode", model)

@@ -53,8 +53,11 @@ def left_out(scores: Scores, data: Any) -> str | None:
     missing = [name for name in choose(scores, _MOST_FACTORS) if name not in computed]
     if not missing:
         return None
-    needed, found = ("factors", "none") if not names else ("two factors", " and ".join(names))
-    return f"Left out, for they need {needed} and there is {found}: {', '.join(missing)}"
+    found = f"only {' and '.join(names)}" if names else "none"
+    ignored = {name for score in SCORES.values() for name in score.ignored_factors} & set(names)
+    besides = f" besides {' and '.join(sorted(ignored))}" if len(names) > 1 else ""
+    needed = f"two factors{besides}" if names else "factors"
+    return f"Left out, because they need {needed} and the data have {found}: {', '.join(missing)}"
 
 
 def _group(group: str, n_factors: int, factor_names: Sequence[str]) -> dict[str, Score]:

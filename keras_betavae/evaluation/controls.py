@@ -52,6 +52,8 @@ def evaluate_with_controls(
     """
     for each in (model, untrained):
         check_model_and_data(each, data)
+    if codes is not None and n_seeds != 1:
+        raise ValueError(f"n_seeds must be 1 if codes are given, got {n_seeds}")
     factors, pixels, names = encode(metrics.pixel_codes, data, n, seed)
     chosen = choose(scores, 0 if factors is None else factors.shape[1], names)
     for_pixels = {name: score for name, score in chosen.items() if score.for_pixels}

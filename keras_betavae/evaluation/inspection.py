@@ -1,6 +1,7 @@
 """Inspection of a trained model's latents from one encoding, with pictures."""
 
 import dataclasses
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -21,7 +22,7 @@ class Inspection:
 
     Attributes:
         codes: The posterior's means, (n, latent_dim).
-        factors: Classes of the same images, (n, n_factors); quantile bins of continuous factors.
+        factors: Factors of the same images as `encode_with` returns them, (n, n_factors).
         factor_names: A name for each factor.
         kl: The mean KL of each latent, in nats, (latent_dim,).
         information: Mutual information of latents and factors in nats, (latent_dim,
@@ -37,6 +38,11 @@ class Inspection:
     information: np.ndarray
     centers: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
     view: visualization.View = dataclasses.field(default_factory=visualization.View)
+
+    @functools.cached_property
+    def classes(self) -> np.ndarray:
+        """The factors as integers, (n, n_factors); quantile bins of continuous ones."""
+        return binned(self.factors)
 
     @property
     def by_kl(self) -> np.ndarray:
@@ -130,17 +136,17 @@ class Inspection:
         mapped = positions if positions <= set(names) else set()
         if mapped:
             maps = visualization.response_map(
-                self.factors, codes, names.index("pos_y"), names.index("pos_x")
+                self.classes, codes, names.index("pos_y"), names.index("pos_x")
             )
             figures["response_maps"] = visualization.plot_response_maps(maps, named)
         by = names.index("shape") if "shape" in names else None
         shapes = (
-            [""] if by is None else [f"shape {k}" for k in range(self.factors[:, by].max() + 1)]
+            [""] if by is None else [f"shape {k}" for k in range(self.classes[:, by].max() + 1)]
         )
         safe = file_names(names)
         for along, name in enumerate(names):
             if along != by and name not in mapped:
-                curves = visualization.response_curves(self.factors, codes, along, by)
+                curves = visualization.response_curves(self.classes, codes, along, by)
                 figures[f"curves_{safe[name]}"] = visualization.plot_response_curves(
                     curves, named, along=name, by=shapes, values=self.centers.get(name)
                 )
@@ -163,7 +169,7 @@ def inspect(model: Any, data: Any, *, n: int = 10_000, seed: int = 0) -> Inspect
     data = as_dataset(data)
 
     def both(images: np.ndarray) -> np.ndarray:
-        return np.concatenate([np.asarray(part) for part in model.encode(images)], axis=-1)
+        return np.concatenate([np.asarray(part) for part in model.encode(images)[:2]], axis=-1)
 
     factors, encoded = data.encode_with(both, n, seed)
     mean, log_var = np.split(encoded.astype(np.float64), 2, axis=-1)
@@ -174,14 +180,14 @@ def inspect(model: Any, data: Any, *, n: int = 10_000, seed: int = 0) -> Inspect
     if kept:
         information = metrics.mutual_information(factors, mean, n_samples=n, seed=seed)
     names = tuple(data.factor_names[k] for k in kept)
-    classes = binned(factors)
+    view = visualization.View.of(data)
+    found = Inspection(mean, factors, names, kl, information, view=view)
     centers = {
-        name: _centers(data.continuous[name], classes[:, k], factors[:, k])
+        name: _centers(data.continuous[name], found.classes[:, k], factors[:, k])
         for k, name in enumerate(names)
         if name in data.continuous
     }
-    view = visualization.View.of(data)
-    return Inspection(mean, classes, names, kl, information, centers, view)
+    return dataclasses.replace(found, centers=centers)
 
 
 def as_dataset(data: Any) -> ImageDataset:

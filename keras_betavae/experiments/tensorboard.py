@@ -128,7 +128,7 @@ def write_projector(
 def _write_codes(folder: Path, model: Any, data: ImageDataset, n: int, seed: int) -> None:
     from tensorboard.plugins import projector
 
-    indices = np.arange(len(data)) if n >= len(data) else data.sample_indices(n, seed)
+    indices = data.sample_indices(n, seed, distinct=True)
     images = data.images_at(indices)
     codes = np.asarray(model.encode(images)[0])
     np.savetxt(folder / "codes.tsv", codes, fmt="%.6g", delimiter="\t")

@@ -43,7 +43,7 @@ def mean_differences(codes: np.ndarray, first: np.ndarray, second: np.ndarray) -
 
 def _packed(codes: np.ndarray) -> np.ndarray:
     """Returns codes of 0 and 1 as bits in 64-bit words."""
-    bits = np.packbits(codes != 0, axis=1)
+    bits = np.packbits(np.ascontiguousarray(codes != 0), axis=1)
     return np.pad(bits, ((0, 0), (0, -bits.shape[1] % 8))).view(np.uint64)
 
 
@@ -53,7 +53,7 @@ def _count(bits: np.ndarray, n_bits: int) -> np.ndarray:
     Full adders turn three words of one weight into a word of that weight and a word of the next,
     until one word of each weight is left: the binary digits of all counts.
     """
-    counts = np.zeros((len(bits), n_bits), np.int64 if bits.shape[1] > 2**15 else np.int16)
+    counts = np.zeros((len(bits), n_bits), np.int64 if bits.shape[1] >= 2**15 else np.int16)
     weight = 1
     while bits.shape[1]:
         carried = []

@@ -27,7 +27,7 @@ def make_estimator(estimator: Any, seed: int, *, regresses: bool = False) -> Any
     estimator = clone(_named(estimator, regresses) if isinstance(estimator, str) else estimator)
     for name, value in estimator.get_params().items():
         if name.split("__")[-1] == "random_state" and value is None:
-            estimator.set_params(**{name: seed % 2**32})
+            estimator.set_params(**{name: int(seed) % 2**32})
     return estimator
 
 

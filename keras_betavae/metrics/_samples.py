@@ -218,7 +218,7 @@ def split_sizes(n_samples: int, n_train: int, n_test: int) -> tuple[int, int]:
     if n_samples < 3:
         raise ValueError(f"the score needs samples to fit to and to test on, got {n_samples}")
     if n_samples < n_train + n_test:
-        n_test = max(1, round(n_samples * n_test / (n_train + n_test)))
+        n_test = min(n_samples - 1, max(1, round(n_samples * n_test / (n_train + n_test))))
         n_train = n_samples - n_test
     return n_train, n_test
 

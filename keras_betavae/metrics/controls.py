@@ -44,7 +44,7 @@ def pca_codes(pixels: np.ndarray, n_components: int = 10, seed: int = 0) -> np.n
     from sklearn.decomposition import PCA
 
     with fitting():
-        return PCA(n_components, random_state=seed % 2**32).fit_transform(pixels)
+        return PCA(n_components, random_state=int(seed) % 2**32).fit_transform(pixels)
 
 
 def ica_codes(pixels: np.ndarray, n_components: int = 10, seed: int = 0) -> np.ndarray:
@@ -74,6 +74,6 @@ def independent(components: np.ndarray, seed: int) -> np.ndarray:
     """Returns the independent components of principal components, as `ica_codes`."""
     from sklearn.decomposition import FastICA
 
-    ica = FastICA(whiten="unit-variance", random_state=seed % 2**32, max_iter=1_000, tol=1e-2)
+    ica = FastICA(whiten="unit-variance", random_state=int(seed) % 2**32, max_iter=1_000, tol=1e-2)
     with fitting():
         return ica.fit_transform(components)

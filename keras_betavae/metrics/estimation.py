@@ -131,7 +131,8 @@ def _mean_log_mixture(z: np.ndarray, means: np.ndarray, std: np.ndarray) -> floa
     weights = 1.0 / (std * math.sqrt(2.0 * math.pi) * len(z))
     for start in range(0, len(z), 500):
         distance = (z[start : start + 500, None] - means) / std
-        total += np.log(np.exp(-0.5 * distance**2) @ weights).sum()
+        # `@` would depend on the number of cores.
+        total += np.log((np.exp(-0.5 * distance**2) * weights).sum(axis=1)).sum()
     return total / len(z)
 
 
@@ -170,7 +171,7 @@ def knn_information(
             classes,
             discrete_features=False,
             n_neighbors=n_neighbors,
-            random_state=seed % 2**32,
+            random_state=int(seed) % 2**32,
         )
     return information
 

@@ -208,7 +208,8 @@ def sap_score(
 
 def _squared_correlation(codes, values) -> np.ndarray:
     (codes,), (values,) = standardize(codes), standardize(values)
-    return (codes.T @ values / len(codes)) ** 2
+    with fitting():
+        return (codes.T @ values / len(codes)) ** 2
 
 
 def _single_code_accuracy(x_train, y_train, x_test, y_test) -> np.ndarray:

@@ -127,7 +127,9 @@ def _spearman(codes: list[np.ndarray]) -> Iterator[list[np.ndarray]]:
 
     ranks = [standardize(rankdata(c, axis=0))[0] for c in codes]
     for source in ranks:
-        yield [np.abs(source.T @ target) / len(source) for target in ranks]
+        with fitting():
+            found = [np.abs(source.T @ target) / len(source) for target in ranks]
+        yield found
 
 
 def _agreement(similarity: np.ndarray, weights: np.ndarray, other: np.ndarray) -> float:

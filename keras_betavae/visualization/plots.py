@@ -166,9 +166,10 @@ def plot_pairs(codes: np.ndarray, labels: Sequence[str], *, n: int = 2_000) -> "
     Args:
         codes: Codes (n, n_latents) of a few latents.
         labels: A name for each latent.
-        n: Number of points to show.
+        n: Number of points to show, drawn at random.
     """
-    codes, k = np.asarray(codes)[:n], codes.shape[1]
+    codes = np.random.default_rng(0).permutation(codes)[:n]
+    k = codes.shape[1]
     figure = new_figure((1.6 * k + 0.6, 1.6 * k + 0.6))
     axes = figure.subplots(k, k, squeeze=False)
     for row, column in np.ndindex(k, k):

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from keras_betavae._utils.names import figure_text
 from keras_betavae.visualization.plots import SEQUENTIAL, line_style, new_figure
 
 if TYPE_CHECKING:
@@ -175,7 +176,8 @@ def _plot_traversal(
     shown = rows if has_own_units else view.standardized(rows)
     shown = shown if is_vector else np.moveaxis(shown, -1, 1).reshape(-1, *rows.shape[1:3])
     n_panels = len(shown)
-    named = is_vector and len(view.columns) <= _MOST_NAMES
+    columns = [figure_text(name) for name in view.columns]
+    named = is_vector and len(columns) <= _MOST_NAMES
     n_columns = min(n_panels, 2 if is_vector else 3)
     n_rows = -(-n_panels // n_columns)
     height = (3.0 if named else 2.0) if n_rows == 1 else (1.8 if named else 1.6)
@@ -193,11 +195,11 @@ def _plot_traversal(
             style = "o-" if is_vector else "-"
             panel.plot(line, style, color=colors.to_rgba(step), linewidth=1, markersize=2.5)
         title = labels[latent] if n_channels == 1 else f"{labels[latent]}, {view.columns[channel]}"
-        panel.set_title(title, fontsize=9)
+        panel.set_title(figure_text(title), fontsize=9)
         panel.tick_params(labelsize=7)
         if named:
-            panel.set_xticks(range(len(view.columns)), view.columns, rotation=90, fontsize=7)
+            panel.set_xticks(range(len(columns)), columns, rotation=90, fontsize=7)
     for panel in axes[:, 0]:
-        panel.set_ylabel(view.columns[0] if has_own_units else "std. deviations", fontsize=8)
+        panel.set_ylabel(columns[0] if has_own_units else "std. deviations", fontsize=8)
     figure.colorbar(colors, ax=axes, label="value of the latent", shrink=0.8)
     return figure

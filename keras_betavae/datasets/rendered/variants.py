@@ -1,5 +1,6 @@
 """Harder variants of gray images, with random colors, noise or photographs."""
 
+import math
 import operator
 from collections.abc import Callable, Sequence
 from typing import TypeVar
@@ -68,10 +69,10 @@ def with_noise(data: Data, seed: int = 0) -> Data:
     References:
         Locatello et al. 2019, as in `with_colours`.
     """
-    height, width, _ = data.image_shape
 
     def change(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        noise = np.frombuffer(rng.bytes(height * width * 3), np.uint8).reshape(height, width, 3)
+        shape = (*image.shape[:2], 3)
+        noise = np.frombuffer(rng.bytes(math.prod(shape)), np.uint8).reshape(shape)
         return np.minimum(image.astype(np.int16) + noise, 255)
 
     return _changed(data, seed, change)
@@ -103,6 +104,7 @@ def with_pictures(data: Data, pictures: Sequence[np.ndarray] | None = None, seed
 
         pictures = load_sample_images().images
     pictures = [np.asarray(picture) for picture in pictures]
+    _check_gray(data)
     height, width, _ = data.image_shape
     for picture in pictures:
         fits = picture.ndim == 3 and picture.shape[2] == 3 and picture.dtype == np.uint8
@@ -126,11 +128,18 @@ def with_pictures(data: Data, pictures: Sequence[np.ndarray] | None = None, seed
     return _changed(data, seed, change)
 
 
+def _check_gray(data: ImageDataset) -> None:
+    if data.dtype != "uint8" or data.image_shape[2:] != (1,):
+        raise ValueError(
+            "images must be uint8 with one channel, got "
+            f"{data.dtype} of the shape {data.image_shape}"
+        )
+
+
 def _changed(
     data: Data, seed: int, change: Callable[[np.ndarray, np.random.Generator], np.ndarray]
 ) -> Data:
-    if data.image_shape[2] != 1:
-        raise ValueError(f"images must have one channel, got the shape {data.image_shape}")
+    _check_gray(data)
     if not 0 <= operator.index(seed) < 2**64:
         raise ValueError(f"seed must be from 0 to below 2**64, got {seed}")
     shape = (*data.image_shape[:2], 3)

@@ -73,8 +73,13 @@ def _parted(batch: Any) -> tuple[np.ndarray, np.ndarray | None]:
     if y is None:
         return np.asarray(x), None
     y = np.asarray(y)
-    if y.ndim == 2:
-        y = y[:, 0] if y.shape[1] == 1 else y.argmax(axis=1)
+    if y.ndim == 2 and y.shape[1] == 1:
+        y = y[:, 0]
+    elif y.ndim == 2 and np.isin(y, (0, 1)).all() and (y.sum(axis=1) == 1).all():
+        y = y.argmax(axis=1)
     if y.shape != (len(x),):
-        raise ValueError(f"labels must be (batch,), (batch, 1) or one-hot, got {y.shape}")
+        raise ValueError(
+            f"labels must be (batch,), (batch, 1) or one-hot, got {y.shape}; pass several labels "
+            "of an image to datasets.from_arrays(images, factors)"
+        )
     return np.asarray(x), y

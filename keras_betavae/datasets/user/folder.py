@@ -24,6 +24,7 @@ def from_folder(
     *,
     crop: bool = True,
     factors: str | os.PathLike | None = None,
+    continuous: Sequence[str] | None = None,
     class_folders: bool = False,
     value_range: tuple[float, float] | None = None,
     cache_dir: str | os.PathLike | None = None,
@@ -46,6 +47,7 @@ def from_folder(
         factors: A CSV file: a header with the factors' names, then a row for each picture: its
             path relative to the folder, then the values of its factors (numbers or text).
             Pictures that it does not list are left out.
+        continuous: Names of the continuous factors; the default is that of `from_arrays`.
         class_folders: Whether each picture's folder below `path` is its class, the factor
             `class`; the classes are sorted by name.
         value_range: For gray pictures with more than 8 bits, the values that become black and
@@ -93,7 +95,7 @@ def from_folder(
     if rows is None:
         return ImageDataset(source)
     try:
-        return labelled(source, rows, head)
+        return labelled(source, rows, head, continuous)
     except ValueError as error:
         raise ValueError(f"{factors or folder}: {error}") from error
 
@@ -204,14 +206,17 @@ def _read_factors(
     )
 
 
-def _numbers(column: list[str]) -> list[float] | list[str]:
+def _numbers(column: list[str]) -> Sequence[float | str]:
     """Returns a column as numbers if all values are numbers, so 10 is sorted after 9."""
     if any("_" in value for value in column):  # Python would read 1_0 as 10.
         return column
-    try:
+    with contextlib.suppress(ValueError):
+        whole = [int(value) for value in column]
+        # As floats, large integers would no longer differ.
+        return whole if max(map(abs, whole)) < 2**63 else column
+    with contextlib.suppress(ValueError):
         return [float(value) for value in column]
-    except ValueError:
-        return column
+    return column
 
 
 def _cached(pictures: Pictures, folder: Path, cache_dir: Path, which: str) -> Source:

@@ -60,7 +60,7 @@ def number_of(trial: Any, name: str) -> float | None:
 
 def measure(vae: BetaVAE, data: datasets.ImageDataset, n: int) -> Measured:
     """Encodes images once, the same ones for every model."""
-    indices = np.arange(len(data)) if n >= len(data) else data.sample_indices(n, 0)
+    indices = data.sample_indices(n, 0, distinct=True)
     codes, kl, costs = [], [], []
     errors = 0.0
     total, squares = np.zeros(vae.image_shape), np.zeros(vae.image_shape)
