@@ -181,6 +181,7 @@ def test_an_n_data_of_another_data_set_is_warned_of_once_and_for_data_sets_it(as
     if as_stream:
         images = tf.data.Dataset.from_tensor_slices(images).batch(64)
         options.pop("batch_size")
+        options["validation_data"] = tf.data.Dataset.from_tensor_slices(patterns(8)).batch(8)
     far = BetaTC(n_data=737_280)
     with pytest.warns(
         UserWarning, match=r"the 64 of this data.* objective.for_data\(64\)"

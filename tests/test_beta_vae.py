@@ -11,7 +11,16 @@ from tensorflow_probability import distributions as tfd
 from keras_betavae import BetaVAE, networks
 from keras_betavae.likelihoods import Bernoulli, Gaussian
 from keras_betavae.objectives import Beta, Capacity
-from tests.helpers import EAGER, SHAPE, no_graphs, patterns, reused, tiny_networks, tiny_vae
+from tests.helpers import (
+    EAGER,
+    SHAPE,
+    dtype_policy,
+    no_graphs,
+    patterns,
+    reused,
+    tiny_networks,
+    tiny_vae,
+)
 
 OBJECTIVES = [Beta(4.0), Capacity(10.0, 5.0, n_steps=10)]
 LIKELIHOODS = [Bernoulli(), Gaussian(0.5)]
@@ -235,6 +244,18 @@ def test_tensors_leave_the_model(likelihood):
         assert reconstruction.shape == images.shape
         np.testing.assert_allclose(reconstruction, expected, rtol=1e-5, atol=1e-6)
     assert vae.sample(4).shape == (4, *SHAPE)
+
+
+def test_mixed_precision_does_not_round_images():
+    x = np.random.default_rng(0).normal(900.0, 1.0, (6, 2)).astype("float32")
+    with dtype_policy("mixed_bfloat16"):
+        pair = networks.dense_encoder((2,), 3, (8,)), networks.dense_decoder(3, (2,), (8,))
+        pair = networks.standardized(*pair, mean=[900.0] * 2, std=[1.0] * 2)
+        vae = BetaVAE(*pair, likelihood=Gaussian(), seed=0)
+    vae.compile("sgd", **EAGER)
+    expected = vae.reconstruct(x)
+    np.testing.assert_array_equal(vae(x), expected)
+    np.testing.assert_array_equal(vae.predict(x, verbose=0), expected)
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from keras_betavae.callbacks import (
     DisentanglementMetric,
     LatentActivity,
     LatentPictures,
+    LatentTable,
     LatentTraversal,
     LossCurves,
 )
@@ -642,6 +643,21 @@ def test_without_a_folder_nothing_is_written(tmp_path, monkeypatch):
 
 
 # Checkpoint.
+
+
+def test_a_url_is_no_local_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    data = ImageDataset(patterns(8, dtype="uint8"))
+    for make in (lambda url: Checkpoint(url), lambda url: LatentTable(data, f"{url}/latents.csv")):
+        with pytest.raises(ValueError, match="must be of a local file or folder, got gs://bucket"):
+            make("gs://bucket/run")
+    opened, noop = [], tf.summary.create_noop_writer()
+    monkeypatch.setattr(
+        tf.summary, "create_file_writer", lambda folder: opened.append(folder) or noop
+    )
+    tiny_vae().fit(patterns(8), verbose=0, callbacks=[LossCurves("gs://bucket/run")])
+    assert opened == ["gs://bucket/run/loss"]
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_latest_checkpoints_stay(tmp_path):

@@ -3,8 +3,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_betavae import estimate_capacity
-from keras_betavae.datasets import ImageDataset
+from keras_betavae import BetaVAE, estimate_capacity
+from keras_betavae.datasets import ImageDataset, from_arrays
 from keras_betavae.likelihoods import Gaussian
 from keras_betavae.objectives import Capacity
 from tests.helpers import narrow_networks, patterns, tiny_vae, weights_of
@@ -32,6 +32,24 @@ def test_a_preset_and_images_without_factors_will_do():
     data = ImageDataset(patterns(64, dtype="uint8"))
     with narrow_networks():
         assert estimate_capacity("higgins_quick", data, steps=10, batch_size=8) > 0.0
+
+
+def test_a_preset_is_fitted_to_the_data_and_the_steps(monkeypatch):
+    made = {}
+    new = BetaVAE.from_preset.__func__
+
+    def from_preset(cls, *arguments, **options):
+        made["like"] = new(cls, *arguments, **options)
+        return made["like"]
+
+    monkeypatch.setattr(BetaVAE, "from_preset", classmethod(from_preset))
+    rows = np.random.default_rng(0).normal(900.0, 300.0, (64, 3))
+    # In the data's own units, the KL of these values would be in the thousands.
+    assert 0.0 < estimate_capacity("vectors", from_arrays(rows), steps=20) < 50.0
+    with narrow_networks():
+        estimate_capacity("higgins_quick", ImageDataset(patterns(64, dtype="uint8")), steps=100)
+    rate = made["like"].optimizer.get_config()["learning_rate"]["config"]
+    assert rate["warmup_steps"] + rate["decay_steps"] == 100
 
 
 def test_the_model_stays_as_it_is_and_a_seed_repeats():

@@ -81,12 +81,15 @@ def test_what_needs_compile_says_so():
     vae.encoder.trainable = False
     vae.compile("sgd", **EAGER)
     vae.encoder.trainable = True
-    with pytest.raises(ValueError, match=r"6 weights were frozen .* call compile again"):
-        train(vae)
+    for _ in range(2):
+        with pytest.raises(ValueError, match=r"6 weights were frozen .* call compile again"):
+            train(vae)
     vae.compile("sgd", **EAGER)
+    train(vae)
     vae.optimizer = keras.optimizers.SGD()
-    with pytest.raises(ValueError, match="optimizer was replaced; give the new one to compile"):
-        train(vae)
+    for _ in range(2):
+        with pytest.raises(ValueError, match="optimizer was replaced; give the new one to compile"):
+            train(vae)
 
 
 def test_the_optimizer_of_the_discriminator_is_not_replaced():

@@ -208,6 +208,18 @@ def test_the_loss_adds_gamma_times_the_total_correlation():
     np.testing.assert_allclose(terms["loss"], parts, rtol=1e-5)
 
 
+def test_a_regularizer_of_the_discriminator_is_trained():
+    l2 = keras.regularizers.L2(1.0)
+    inner = [keras.Input((3,)), keras.layers.Dense(2, kernel_regularizer=l2)]
+    vae = FactorVAE(**tiny_networks(), discriminator=keras.Sequential(inner))
+    still = keras.optimizers.SGD(0.0)
+    vae.compile(still, keras.optimizers.SGD(0.25), run_eagerly=True)
+    kernel = vae.discriminator.trainable_variables[0]
+    kernel.assign(100.0 * tf.ones((3, 2)))  # The cross-entropy's gradient is small beside it.
+    vae.fit(patterns(8), batch_size=8, verbose=0)
+    np.testing.assert_allclose(kernel, 50.0 * np.ones((3, 2)), atol=5.0)
+
+
 def test_a_schedule_of_gamma_is_in_the_history():
     schedule = Linear(2.0, 6.0, n_steps=4)
     vae = tiny_factor_vae(gamma=schedule)

@@ -6,6 +6,7 @@ from scipy.stats import norm
 from tensorflow_probability import distributions as tfd
 
 from keras_betavae import AdaGVAE, BetaVAE, GroupVAE
+from keras_betavae.likelihoods import Gaussian
 from keras_betavae.objectives import Beta, SemiSupervised
 from tests.helpers import EAGER, SHAPE, no_graphs, patterns, reused, tiny_networks
 
@@ -211,6 +212,14 @@ def test_uint8_pairs_count_as_their_255ths():
         strict=True,
     ):
         np.testing.assert_allclose(part, other, rtol=1e-5, atol=1e-6)
+
+
+def test_partners_must_be_8_bit_pixels_too():
+    vae = AdaGVAE(**tiny_networks(), likelihood=Gaussian())
+    vae.compile("sgd", **EAGER)
+    x, y = (images.astype("int32") for images in pairs(dtype="uint8"))
+    with pytest.raises(ValueError, match="8-bit pixels from 0 to 255, got int32 from 0 to 65280"):
+        vae.fit(x, 256 * y, verbose=0)
 
 
 def test_fit_learns_from_streams_of_uint8_pairs_and_then_refuses_partners_of_another_shape():

@@ -5,11 +5,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_betavae import FactorVAE
+from keras_betavae import BetaVAE, FactorVAE
+from keras_betavae.models._descent import descend
 from keras_betavae.objectives import Capacity
 from tests import test_family as family
 from tests.examples import LABELS, MODELS, OBJECTIVES, Member, beta_vae
-from tests.helpers import SHAPE, Integral, patterns, tiny_vae, without_noise
+from tests.helpers import SHAPE, Integral, patterns, tiny_networks, tiny_vae, without_noise
 
 # The images of each replica in one step; unlike sizes where rows of the batch are compared or left
 # out. Capacity has a test of its own.
@@ -166,6 +167,36 @@ def test_replicas_draw_codes_of_their_own(two):
     losses = two.run(lambda: vae.compute_terms(tf.zeros((4, *SHAPE)))["reconstruction_loss"])
     first, second = two.experimental_local_results(losses)
     assert float(first) != float(second)
+
+
+def test_an_overflow_on_one_replica_skips_the_step_on_both(two):
+    with two.scope():
+        weight = keras.Variable([1.0, 2.0])
+        optimizer = keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(1.0))
+        optimizer.build([weight])
+
+    def step():
+        number = tf.distribute.get_replica_context().replica_id_in_sync_group
+        gradient = tf.where(number == 1, [np.inf, 1.0], [1.0, 1.0])
+        descend(optimizer, [gradient], [weight], tf.constant(True), in_xla=False)
+
+    two.run(tf.function(step))
+    np.testing.assert_array_equal(weight, [1.0, 2.0])
+    assert float(optimizer.dynamic_scale.numpy()) == 2.0**14
+
+
+def test_moving_statistics_are_restored_on_two_replicas(two):
+    with two.scope():
+        image = keras.Input(SHAPE)
+        h = keras.layers.BatchNormalization()(keras.layers.Flatten()(image))
+        encoder = keras.Model(image, [keras.layers.Dense(3)(h), keras.layers.Dense(3)(h)])
+        vae = BetaVAE(encoder, tiny_networks()["decoder"], seed=0)
+        vae.compile("sgd", jit_compile=False)
+    images = patterns(8)
+    images[7] = np.nan
+    with pytest.raises(ValueError, match="NaN"):
+        vae.fit(tf.data.Dataset.from_tensors(images), verbose=0)
+    assert np.isfinite(vae.encode(patterns(2))[0]).all()
 
 
 def test_bad_images_stop_two_replicas(both_fitted):

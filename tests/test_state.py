@@ -4,10 +4,22 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from keras import layers
 
-from keras_betavae.objectives import Beta, Capacity
+from keras_betavae import BetaVAE, FactorVAE
+from keras_betavae.objectives import Beta, BetaTC, Capacity
 from keras_betavae.objectives.schedules import Linear
-from tests.helpers import EAGER, Integral, dtype_policy, no_graphs, patterns, tiny_vae, weights_of
+from tests.helpers import (
+    EAGER,
+    SHAPE,
+    Integral,
+    dtype_policy,
+    no_graphs,
+    patterns,
+    tiny_networks,
+    tiny_vae,
+    weights_of,
+)
 
 
 class Counted(Integral):
@@ -130,6 +142,29 @@ def test_a_frozen_and_newly_compiled_model_does_not_start_its_capacity_over():
     assert history["capacity"] == [2.0]
     assert int(vae.step) == 3
     assert int(vae.optimizer.iterations) == 1
+
+
+def test_a_log_may_not_have_the_name_of_another():
+    class Named(Beta):
+        log_names = ("kl_loss",)
+
+    with pytest.raises(ValueError, match="the model logs kl_loss already"):
+        tiny_vae(Named())
+    with pytest.raises(ValueError, match="the model logs total_correlation already"):
+        FactorVAE(**tiny_networks(), objective=BetaTC(n_data=8))
+
+
+def test_layer_losses_and_frozen_layers_count_in_a_training_loop_of_ones_own():
+    image = keras.Input(SHAPE)
+    normalize = layers.BatchNormalization()
+    h = layers.Dense(4, activity_regularizer="l2")(normalize(layers.Flatten()(image)))
+    encoder = keras.Model(image, [layers.Dense(3)(h), layers.Dense(3)(h)])
+    vae, images = BetaVAE(encoder, tiny_networks()["decoder"], Beta(0.0)), patterns(4)
+    for is_trained in (True, False):
+        normalize.trainable, before = is_trained, normalize.moving_mean.numpy()
+        terms = vae.compute_terms(images, training=True)
+        assert float(terms["loss"]) > float(terms["reconstruction_loss"])
+        assert (normalize.moving_mean.numpy() != before).any() == is_trained
 
 
 def test_a_schedule_moves_in_a_training_loop_of_ones_own():

@@ -267,12 +267,18 @@ def test_a_frozen_half_stays_while_the_other_trains(frozen, training):
     assert all(np.any(before != after) for before, after in pairs)
 
 
-def test_fit_moves_batch_statistics_and_evaluate_does_not():
+def batch_normalized():
     image = keras.Input(SHAPE)
     h = layers.BatchNormalization()(layers.Dense(16)(layers.Flatten()(image)))
     encoder = keras.Model(image, [layers.Dense(3)(h), layers.Dense(3)(h)])
     vae = BetaVAE(encoder, tiny_networks()["decoder"], seed=0)
     vae.compile(optimizer="sgd", **EAGER)
+    return vae
+
+
+def test_fit_moves_batch_statistics_and_evaluate_does_not():
+    vae = batch_normalized()
+    encoder = vae.encoder
     start = [weight.numpy() for weight in encoder.non_trainable_weights]
     vae.evaluate(patterns(16), verbose=0)
     for before, weight in zip(start, encoder.non_trainable_weights, strict=True):
@@ -442,6 +448,17 @@ def test_a_diverging_run_stops_and_its_weights_are_finite():
 def test_evaluate_stops_at_a_nan_loss():
     with pytest.raises(FloatingPointError, match="became NaN or infinite"):
         reused(eager_vae, NAN_AT_ONCE).evaluate(patterns(8), verbose=0)
+
+
+def test_a_bad_image_does_not_stay_in_moving_statistics():
+    vae, images = batch_normalized(), patterns(8)
+    start = weights_of(vae.encoder)
+    images[3] = np.nan
+    with pytest.raises(ValueError, match="NaN"):
+        vae.fit(images, batch_size=8, verbose=0)
+    for before, after in zip(start, weights_of(vae.encoder), strict=True):
+        np.testing.assert_array_equal(before, after)
+    vae.fit(patterns(8), batch_size=8, verbose=0)
 
 
 def test_moving_statistics_that_become_infinite_stop_a_fit():

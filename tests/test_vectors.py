@@ -165,6 +165,8 @@ def test_standardized_networks_are_dense_to_xla_and_refuse_other_columns(vae):
     pair = networks.dense_encoder((3,), 2, units=(4,)), networks.dense_decoder(2, (3,), units=(4,))
     with pytest.raises(ValueError, match="mean and std must hold 3 values"):
         networks.standardized(*pair, mean=[0.0], std=[1.0])
+    with pytest.raises(ValueError, match=r"from 1e-07 to 1e\+19, .* another unit"):
+        networks.standardized(*pair, mean=np.zeros(3), std=[1.0, 1e-12, 1.0])
     with pytest.raises(ValueError, match="std above 0"):
         networks.standardized(*pair, mean=np.zeros(3), std=np.zeros(3))
     with pytest.raises(ValueError, match="needs the likelihood Gaussian, got Bernoulli"):

@@ -16,6 +16,17 @@ _LONGEST = 200
 """Bytes of a name that get others in front of them: file systems take 255."""
 
 
+def local_path(path: str | os.PathLike) -> Path:
+    """Returns a path of this machine.
+
+    Raises:
+        ValueError: If it is a URL, of which `Path` would make a local folder.
+    """
+    if "://" in os.fspath(path):
+        raise ValueError(f"the path must be of a local file or folder, got {path}")
+    return Path(path)
+
+
 @contextlib.contextmanager
 def moved_into_place(path: Path, replaces: Sequence[str] = ()) -> Iterator[Path]:
     """Yields a temporary name next to `path` to write to, then moves the result to `path`.

@@ -41,10 +41,10 @@ class SummaryCallback(keras.callbacks.Callback):
     def on_train_begin(self, logs: dict | None = None) -> None:
         if self.log_dir is None or not is_chief(self.model):
             return
-        folder = Path(self.log_dir, self.folder)
-        before = set(folder.glob(_EVENTS))
-        self._writer = tf.summary.create_file_writer(os.fspath(folder))
-        self._files = {file: file.stat() for file in set(folder.glob(_EVENTS)) - before}
+        folder = os.path.join(self.log_dir, self.folder)  # A URL is not a Path.
+        before = set(Path(folder).glob(_EVENTS))
+        self._writer = tf.summary.create_file_writer(folder)
+        self._files = {file: file.stat() for file in set(Path(folder).glob(_EVENTS)) - before}
 
     def on_train_end(self, logs: dict | None = None) -> None:
         self._writer.close()

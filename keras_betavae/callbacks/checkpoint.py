@@ -6,7 +6,7 @@ from pathlib import Path
 
 import keras
 
-from keras_betavae._utils.files import left_aside, moved_into_place
+from keras_betavae._utils.files import left_aside, local_path, moved_into_place
 from keras_betavae._utils.replicas import is_chief
 from keras_betavae._utils.steps import training_step
 
@@ -25,7 +25,7 @@ class Checkpoint(keras.callbacks.Callback):
         keep: Number of latest files to keep.
 
     Raises:
-        ValueError: If `keep` is below 1.
+        ValueError: If `keep` is below 1, or the folder is a URL.
 
     Example:
         >>> callback = Checkpoint("checkpoints")
@@ -37,7 +37,7 @@ class Checkpoint(keras.callbacks.Callback):
         super().__init__()
         if keep < 1:
             raise ValueError(f"keep must be at least 1, got {keep}")
-        self.folder = Path(folder)
+        self.folder = local_path(folder)
         self.keep = keep
 
     @staticmethod

@@ -1,10 +1,10 @@
 """A callback that writes the information in each latent to a CSV file."""
 
 import os
-from pathlib import Path
 
 import numpy as np
 
+from keras_betavae._utils.files import local_path
 from keras_betavae._utils.replicas import is_chief
 from keras_betavae._utils.tables import csv_text, read_table, write_text
 from keras_betavae.callbacks._summary import SummaryCallback
@@ -27,7 +27,7 @@ class LatentTable(SummaryCallback):
         n_images: Images that are drawn and encoded.
 
     Raises:
-        ValueError: If a number is below 1.
+        ValueError: If a number is below 1, or the path is a URL.
 
     Example:
         >>> from keras_betavae.datasets import load_blobs
@@ -46,7 +46,7 @@ class LatentTable(SummaryCallback):
         if n_images < 1:
             raise ValueError(f"n_images must be at least 1, got {n_images}")
         self.data = data
-        self.path = Path(path)
+        self.path = local_path(path)
         self.n_images = n_images
         self._lines: list[list] = []
 

@@ -25,7 +25,7 @@ class ServedModel:
 
     def __init__(self, path: str | os.PathLike):
         path = os.fspath(path)
-        if not os.path.isfile(os.path.join(path, "saved_model.pb")):
+        if not tf.io.gfile.exists(os.path.join(path, "saved_model.pb")):
             raise FileNotFoundError(f"{path} holds no SavedModel")
         try:
             self._served = tf.saved_model.load(path)

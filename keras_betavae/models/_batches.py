@@ -78,10 +78,14 @@ class DataCheck(keras.callbacks.Callback):
         if self.n_images is not None:
             self._check(self.n_images)
 
-    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        """Checks the number if it was not known."""
-        if not self._is_done:
+    def on_test_begin(self, logs: dict | None = None) -> None:
+        """Checks the number if it was not known; validation will count its own images."""
+        if not self._is_done and not self.model.stop_training:
             self._check(self.model.n_images_seen)
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        """Checks the number if it was not known and there was no validation."""
+        self.on_test_begin()
 
     def _check(self, n_images: int) -> None:
         self._is_done = True

@@ -5,9 +5,11 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from keras_betavae import networks
+from keras_betavae._utils.replicas import total
 
 
 class Compilation(NamedTuple):
@@ -65,6 +67,15 @@ def descend(
         warnings.warn("all weights are frozen, so training changes nothing", stacklevel=2)
         return
 
+    is_scaled = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
+    if is_scaled and tf.distribute.has_strategy():
+        # It looks at the gradients of one replica before they are summed.
+        overflow = total(tf.cast(~_all_finite(gradients), "int32")) > 0
+        gradients = [
+            None if g is None else tf.where(overflow, tf.constant(np.inf, g.dtype), g)
+            for g in gradients
+        ]
+
     def apply(gradients, sound):
         kept = [None if g is None else tf.where(sound, g, tf.zeros_like(g)) for g in gradients]
         optimizer.apply_gradients(zip(kept, weights, strict=True))
@@ -73,3 +84,7 @@ def descend(
         # Keras's optimizers pass over the weights a dozen times, XLA only three.
         apply = tf.function(apply, jit_compile=True, autograph=False)
     apply(gradients, sound)
+
+
+def _all_finite(gradients: Sequence[tf.Tensor | None]) -> tf.Tensor:
+    return tf.reduce_all([tf.reduce_all(tf.math.is_finite(g)) for g in gradients if g is not None])

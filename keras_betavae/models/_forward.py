@@ -1,5 +1,6 @@
 """The result of a forward pass."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import keras
@@ -14,12 +15,14 @@ class Forward(NamedTuple):
         z: Their codes, (batch, latent_dim).
         terms: What `compute_terms` returns.
         labels_are_sound: Whether the objective can use the labels that came with them.
+        statistics: The networks' moving statistics before the pass.
     """
 
     images: tf.Tensor
     z: tf.Tensor
     terms: dict[str, tf.Tensor]
     labels_are_sound: tf.Tensor | bool
+    statistics: Sequence[tf.Tensor] = ()
 
 
 def layer_losses(*networks: keras.Model) -> tf.Tensor:

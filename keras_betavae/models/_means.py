@@ -37,8 +37,14 @@ class RunningMeans:
         self.latent_kl = VectorMean(latent_dim, name="latent_kl")
 
     def add(self, *names: str) -> None:
-        """Adds scalars by name."""
+        """Adds scalars by name.
+
+        Raises:
+            ValueError: If a name is taken.
+        """
         for name in names:
+            if name in (*self._scalars, self.latent_kl.name):
+                raise ValueError(f"the model logs {name} already; give the log another name")
             self._scalars[name] = keras.metrics.Mean(name=name)
 
     @property

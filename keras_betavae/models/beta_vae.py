@@ -24,6 +24,7 @@ from keras_betavae.models._forward import Forward, layer_losses
 from keras_betavae.models._graphs import Graphs
 from keras_betavae.models._images import ImageInput
 from keras_betavae.models._means import RunningMeans
+from keras_betavae.models._statistics import moving_statistics, restore_statistics
 from keras_betavae.models._streams import RandomStreams
 from keras_betavae.objectives import Beta, Objective, Sample, batch_mean, kl_per_latent
 
@@ -97,6 +98,7 @@ class BetaVAE(keras.Model):
         **kwargs: Any,
     ):
         super().__init__(name=name, **kwargs)
+        self.autocast = False  # Keras would round images to 16 bits before they are scaled.
         self.image_shape, self.latent_dim = networks.fitting_shapes(encoder, decoder)
         self.encoder = encoder
         self.decoder = decoder
@@ -209,7 +211,9 @@ class BetaVAE(keras.Model):
 
     def posterior(self, x: tf.Tensor, training: bool = False) -> tfd.Independent:
         """Returns q(z|x): independent normals, batch shape (batch,), event (latent_dim,)."""
-        mean, log_var = self.encode(x, training=training)
+        x = tf.convert_to_tensor(x)
+        self._input.check(x)
+        mean, log_var = self._encode(x, training)
         return tfd.Independent(tfd.Normal(mean, tf.exp(0.5 * log_var)), 1)
 
     def likelihood_of(self, z: tf.Tensor, training: bool = False) -> tfd.Independent:
@@ -367,6 +371,7 @@ class BetaVAE(keras.Model):
         The codes' noise is drawn, and the objective computed, for the global batch, so any number
         of replicas computes the same.
         """
+        before = moving_statistics(self._networks())
         images, posterior, labels = self._encoded(x, y, training)
         prior, share = self.prior, Share(tf.shape(images)[0])
         whole = share.gathered_posterior(posterior)
@@ -393,7 +398,7 @@ class BetaVAE(keras.Model):
             "latent_kl": latent_kl,
             **logs,
         }
-        return Forward(images, z, terms, self.objective.labels_are_sound(labels))
+        return Forward(images, z, terms, self.objective.labels_are_sound(labels), before)
 
     def _move_on(self, state: Mapping[str, tf.Tensor]) -> None:
         """Counts a training step and keeps the objective's next state."""
@@ -436,21 +441,16 @@ class BetaVAE(keras.Model):
             # It expects scaled gradients to overflow, and leaves out such steps.
             watched = [gradient for gradient in gradients if gradient is not None]
         sound = self._note_faults(found, watched)
+        restore_statistics(self._networks(), found.statistics, sound)
         weights = self._own_weights if weights is None else weights
         descend(optimizer, gradients, weights, sound, in_xla=self._compilation.descent)
 
     def _note_faults(self, found: Forward, gradients: list[tf.Tensor]) -> tf.Tensor:
         """Returns whether a step is sound; records it if not."""
-        statistics = [
-            variable.value
-            for network in self._networks()
-            for variable in network.non_trainable_variables
-            if tf.as_dtype(variable.dtype).is_floating
-        ]
         return self._faults.update_state(
             tf.maximum(self.step, 1),
             images=found.images,
-            values=[found.terms["loss"], *gradients, *statistics],
+            values=[found.terms["loss"], *gradients, *moving_statistics(self._networks())],
             labels_are_sound=found.labels_are_sound,
         )
 
@@ -515,9 +515,9 @@ class BetaVAE(keras.Model):
 
     def make_train_function(self, force: bool = False) -> None:
         """Wraps Keras's training function with the check for faults, again after a change."""
+        self._check_optimizers()
         changed = self._traced.has_changed(self, "train")
         if self.train_function is None or force or changed:
-            self._check_optimizers()
             super().make_train_function(force=True)
             self.train_function = self._faults.checked(
                 self.train_function, self.distribute_strategy

@@ -28,7 +28,8 @@ def estimate_capacity(
 
     Args:
         model_or_preset: A compiled model, whose networks, likelihood and optimizer are copied
-            untrained (the model itself does not change), or the name of a preset.
+            untrained (the model itself does not change), or the name of a preset, which is fitted
+            to the data and to `steps`.
         data: Images as an `ImageDataset`, or a `tf.data.Dataset` of batches of images.
         beta: Weight of the KL, at least 0.
         steps: Training steps, at least 10.
@@ -56,30 +57,28 @@ def estimate_capacity(
         raise ValueError(f"steps must be at least 10, got {steps}")
     objective, is_stream = Beta(beta), isinstance(data, tf.data.Dataset)
     keras.utils.set_random_seed(seed)
-    if isinstance(model_or_preset, str):
-        shape = data.element_spec.shape[1:] if is_stream else data.image_shape
-        vae = BetaVAE.from_preset(
-            model_or_preset, input_shape=tuple(shape), objective=objective, seed=seed
-        )
-    else:
-        if not model_or_preset.compiled:
-            raise ValueError("the model must be compiled: its optimizer is copied")
-        like = model_or_preset
-        vae = BetaVAE(
-            encoder=keras.models.clone_model(like.encoder),
-            decoder=keras.models.clone_model(like.decoder),
-            objective=objective,
-            likelihood=like.likelihood.from_config(like.likelihood.get_config()),
-            log_var_limit=like.log_var_limit,
-            seed=seed,
-        )
-        optimizer = like.optimizer
-        if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
-            optimizer = optimizer.inner_optimizer
-        vae.compile(
-            type(optimizer).from_config(optimizer.get_config()),
-            jit_compile=like.get_compile_config()["jit_compile"],
-        )
+    like = model_or_preset
+    if isinstance(like, str):
+        shape = {"input_shape": tuple(data.element_spec.shape[1:])} if is_stream else {}
+        fitted = None if is_stream else data
+        like = BetaVAE.from_preset(like, fitted, verbose=False, steps=steps, **shape)
+    if not like.compiled:
+        raise ValueError("the model must be compiled: its optimizer is copied")
+    vae = BetaVAE(
+        encoder=keras.models.clone_model(like.encoder),
+        decoder=keras.models.clone_model(like.decoder),
+        objective=objective,
+        likelihood=like.likelihood.from_config(like.likelihood.get_config()),
+        log_var_limit=like.log_var_limit,
+        seed=seed,
+    )
+    optimizer = like.optimizer
+    if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+        optimizer = optimizer.inner_optimizer
+    vae.compile(
+        type(optimizer).from_config(optimizer.get_config()),
+        jit_compile=like.get_compile_config()["jit_compile"],
+    )
     batches = data.repeat() if is_stream else data.to_tf_data(batch_size, seed=seed, repeat=True)
     last = steps // 10
     vae.fit(batches, steps_per_epoch=steps - last, verbose=verbose)

@@ -8,7 +8,7 @@ import tensorflow as tf
 from keras_betavae import networks
 from keras_betavae._utils.replicas import Share
 from keras_betavae.models import _batches
-from keras_betavae.models._forward import Forward
+from keras_betavae.models._forward import Forward, layer_losses
 from keras_betavae.models.beta_vae import BetaVAE
 from keras_betavae.objectives import batch_mean
 from keras_betavae.objectives.schedules import (
@@ -133,6 +133,7 @@ class FactorVAE(BetaVAE):
         weights = [tf.stop_gradient(v.value) for v in self.discriminator.trainable_variables]
         others = [tf.stop_gradient(v.value) for v in self.discriminator.non_trainable_variables]
         logits, _ = self.discriminator.stateless_call(weights, others, z)
+        logits = tf.cast(logits, "float32")
         return batch_mean(logits[:, 0] - logits[:, 1])
 
     def discriminator_loss(
@@ -181,13 +182,14 @@ class FactorVAE(BetaVAE):
         permuted = self._permuted(x_other, training=True)
         with tf.GradientTape() as tape:
             discriminator_loss = self.discriminator_loss(found.z, permuted, training=True)
-            loss = self._scaled_loss(self.discriminator_optimizer, discriminator_loss, x)
+            loss = discriminator_loss + layer_losses(self.discriminator)
+            loss = self._scaled_loss(self.discriminator_optimizer, loss, x)
         weights = self.discriminator.trainable_variables
         terms = {**found.terms, "discriminator_loss": discriminator_loss}
         watched = found._replace(images=images, terms={"loss": discriminator_loss})
         gradients = tape.gradient(loss, weights)
         self._descend(self.discriminator_optimizer, gradients, watched, weights)
-        return self._track(terms, x)
+        return self._track(terms, images)
 
     def _forward(self, x: tf.Tensor, y: tf.Tensor | None, training: bool) -> Forward:
         step = self.step

@@ -90,7 +90,7 @@ class PairVAE(BetaVAE):
         """
         if hasattr(y, "shape"):
             # The compiled step may have been traced for any shape by now.
-            self._input.check_shape(y.shape)
+            self._input.check_array(y)
         return super().fit(x, y, *args, **kwargs)
 
     def _interleaved(self, x, y):
@@ -107,7 +107,9 @@ class PairVAE(BetaVAE):
                 f"and {tuple(y.shape)}"
             )
         tf.debugging.assert_equal(tf.shape(x)[0], tf.shape(y)[0], "x and y must pair up")
-        return _interleave(tf.stack([self._input.scaled(x), self._input.scaled(y)]))
+        if x.dtype != y.dtype:
+            x, y = self._input.scaled(x), self._input.scaled(y)
+        return _interleave(tf.stack([x, y]))
 
     def get_config(self) -> dict:
         """Returns the constructor's arguments, JSON-serializable."""

@@ -30,7 +30,8 @@ def standardized(
         The encoder and the decoder.
 
     Raises:
-        ValueError: If `mean` or `std` does not fit the last axis, or `std` is not above 0.
+        ValueError: If `mean` or `std` does not fit the last axis, or `std` is not from 1e-7 to
+            1e19.
 
     Example:
         >>> from keras_betavae.networks import dense_decoder, dense_encoder
@@ -48,6 +49,11 @@ def standardized(
         )
     if not (np.isfinite(center).all() and np.isfinite(scale).all() and (scale > 0).all()):
         raise ValueError(f"mean and std must be finite and std above 0, got {mean} and {std}")
+    least, most = keras.config.epsilon(), 1e19  # Keras's bound, and that of squares in float32.
+    if not (least <= scale.min() and scale.max() <= most):
+        raise ValueError(
+            f"std must be from {least:g} to {most:g}, got {std}; give the column another unit"
+        )
 
     def layer(name: str, invert: bool) -> layers.Layer:
         # Under a mixed policy, 16 bits would quantize the values.
