@@ -126,6 +126,12 @@ def test_the_command_line_writes_it(folders, tmp_path, capsys):
     assert cli.main(["report", str(folders[1]), "--out", str(target)]) == 0
     assert str(target) in capsys.readouterr().out
     assert target.read_text("utf-8").startswith("<!doctype html>")
+    twins = [shutil.copytree(folders[0], tmp_path / name / "run") for name in "ab"]
+    assert cli.main(["report", *map(str, twins), "--out", str(target)]) == 0
+    outline = Outline(target.read_text("utf-8"))
+    assert {"a/run", "b/run"} <= set(outline.words)
+    identities = [attrs["id"] for _, attrs in outline.tags if "id" in attrs]
+    assert len(set(identities)) == len(identities)
     assert cli.main(["report", str(tmp_path), "--out", str(tmp_path / "other.html")]) == 1
     assert "is not a run folder" in capsys.readouterr().err
     assert not (tmp_path / "other.html").exists()

@@ -368,6 +368,10 @@ def test_the_figures_table_is_what_the_model_says(tmp_path, monkeypatch):
     shown = re.findall(r"!\[[^]]*\]\((.*?)\)", page)
     assert shown == [f"{n}.png" for n in FIGURES]
     assert all(smaller_side(tmp_path / name) > 100 for name in shown)
+    monkeypatch.setattr(higgins, "_figure_of", lambda folder, run, ending: ending)
+    twice = [dataclasses.replace(found[0], labels={"seed": seed}) for seed in "01"]
+    pages = "## seed 0\n\n_seed_0\n\n## seed 1\n\n_seed_1"
+    assert higgins.show_figure(tmp_path, twice) == pages
 
 
 def test_a_cells_table_is_what_evaluate_says(tmp_path, monkeypatch):

@@ -9,6 +9,7 @@ import keras_betavae as kbv
 from keras_betavae import BetaVAE, cli, networks, visualization
 from keras_betavae.datasets import from_arrays, from_table
 from keras_betavae.evaluation import inspect, showcase
+from keras_betavae.experiments.report._shown import _curves_of
 
 COLUMNS = ("area of <it>", "smoothness", "depth")
 
@@ -77,6 +78,17 @@ def test_a_report_takes_an_array(tmp_path):
         kbv.report(small((8, 8, 1)), images.tolist(), tmp_path / "images.html")
 
 
+def test_the_curves_of_a_second_fit_end_at_the_models_step(tmp_path):
+    images = np.random.default_rng(0).integers(0, 256, (40, 8, 8, 1), dtype="uint8")
+    model = small((8, 8, 1))
+    model.compile("sgd", run_eagerly=True)
+    for epochs in (3, 2):
+        model.fit(images, batch_size=8, epochs=epochs, verbose=0)
+    steps, loss = _curves_of(model, model.history.history)["loss"]
+    assert steps.tolist() == [20, 25]
+    assert loss.tolist() == model.history.history["loss"]
+
+
 @pytest.mark.parametrize("name", ["vae.keras", "served"])
 def test_commands_take_files_of_models_with_a_table(name, files, table, tmp_path, capsys):
     given = ["--data", "table", "--data-path", str(table), "--factors", "age,kind"]
@@ -105,6 +117,8 @@ def test_a_keras_file_has_controls_and_an_export_and_a_saved_model_says_what_it_
     assert "is already a SavedModel" in capsys.readouterr().err
     assert cli.main(["evaluate", str(files / "vae.keras"), "--scores", "mig_score"]) == 1
     assert "not a run folder" in capsys.readouterr().err
+    assert cli.main(["evaluate", str(files / "vae.keras"), *given, "--factors-path", "f.csv"]) == 1
+    assert "--factors-path needs --data folder, got --data table" in capsys.readouterr().err
 
 
 def test_a_folder_of_pictures_is_scaled_to_the_model(tmp_path):

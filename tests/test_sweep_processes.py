@@ -11,6 +11,7 @@ import sys
 import tempfile
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import optuna
@@ -33,13 +34,14 @@ class Untrained(Grid):
         super().__init__(folder, sweep)
         self.trained, self.action = [], action
 
-    def train(self, trial, trials):
+    def train(self, trial):
         name = self.name_of(trial.params)
         self.action(name)
         self.trained.append(name)
         folder = self.folder / "runs" / name
         folder.mkdir(parents=True)
         (folder / "scores.json").write_text(json.dumps({"trained": {"mig_score": 0.5}}))
+        trial.set_user_attr("judged", "mig_score")
         return float(len(name))
 
 
@@ -120,9 +122,36 @@ def test_a_trial_whose_process_died_is_taken_up(folder):
     opened.ask(dict(plan.space))
     opened.ask()  # Killed before it had parameters.
     assert work(plan)
-    assert plan.trained == [NAMES[2], *NAMES[:2], NAMES[3]]
+    # The others come first: one that kills its process must not keep them waiting.
+    assert plan.trained == [*NAMES[:2], NAMES[3], NAMES[2]]
     assert states(folder).count(TrialState.COMPLETE) == 4
     assert not {TrialState.RUNNING, TrialState.WAITING} & set(states(folder))
+
+
+def test_a_trial_that_waits_is_locked_and_trained_first(folder):
+    """As a kill between two writes leaves it, or a user's own `enqueue_trial`."""
+
+    def is_locked(name):
+        with pytest.raises(InUseError), ThreadPoolExecutor(1) as pool:
+            pool.submit(lambda: locked(folder, child=name).__enter__()).result()
+
+    plan = Untrained(folder, Sweep(BASE, AXES), is_locked)
+    opened = study.open_study(folder, None)
+    opened.enqueue_trial({"beta": "4", "seed": "0"})
+    opened.ask(dict(plan.space))
+    opened.enqueue_trial({"beta": "4", "seed": "1"})
+    assert work(plan)
+    assert sorted(plan.trained) == sorted(NAMES)
+    assert plan.trained[0] == NAMES[3]
+
+
+def test_a_journal_that_is_gone_leaves_no_lock(folder):
+    opened = study.open_study(folder, None)
+    (folder / study.JOURNAL).unlink()
+    with pytest.raises(FileNotFoundError):
+        opened.ask()
+    with ThreadPoolExecutor(1) as pool, locked(folder, child="study"):
+        assert pool.submit(lambda: "not in use").result()
 
 
 def test_half_a_line_in_the_journal_is_dropped(folder):
@@ -137,10 +166,17 @@ def test_half_a_line_in_the_journal_is_dropped(folder):
 
 def test_progress_is_one_line(folder, capsys):
     plan = Untrained(folder, Sweep(BASE, AXES))
-    study.work(plan, study.open_study(folder, None), 0, verbose=True, at_most=1)
+    opened = study.open_study(folder, None)
+    study.work(plan, opened, 0, verbose=True, at_most=1)
     (line,) = capsys.readouterr().out.splitlines()
     assert line[8:].startswith(" 1 of 4 done; best mig_score 13 (beta=1,seed=0); about 1 min left")
     assert line.endswith("; last beta=1,seed=0, 0 s")
+    # A run that failed and then succeeded has not failed.
+    opened.enqueue_trial({"beta": "1", "seed": "0"})
+    trial = opened.ask(dict(plan.space))
+    trial.set_user_attr("error", "FloatingPointError: the loss became NaN")
+    opened.tell(trial, state=TrialState.FAIL)
+    assert study.progress(plan, opened, 0)[8:].startswith(" 1 of 4 done; best")
 
 
 def test_a_storage_that_cannot_be_used_is_refused_without_its_password(folder):
@@ -294,14 +330,15 @@ def test_a_worker_is_replaced_some_times_and_leaves_after_some_runs(tmp_path, mo
     """Processes that train nothing stand for workers."""
     script = tmp_path / "deaths.py"
     script.write_text(
-        "import pathlib, sys\n"
-        "count = pathlib.Path(sys.argv[1]) / 'count'\n"
+        "import json, os, pathlib, sys\n"
+        "count = pathlib.Path(json.loads(sys.argv[1])[0]) / 'count'\n"
+        "assert int(os.environ['LOKY_MAX_CPU_COUNT']) == max(1, os.cpu_count() // 1)\n"
         "n = len(count.read_text()) if count.exists() else 0\n"
         "count.write_text('x' * (n + 1))\n"
         "sys.exit([1, 75, 75, 3][n] if n < 4 else 0)\n"
     )
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    workers.work_in_processes("deaths", tmp_path, 1, 0, False, None, "")
+    workers.work_in_processes("deaths", tmp_path, 1, 0, False, None, None)
     assert (tmp_path / "count").read_text() == "xxxxx"
     assert capfd.readouterr().out.splitlines() == [
         "worker0 died (1) and is restarted",
@@ -310,5 +347,5 @@ def test_a_worker_is_replaced_some_times_and_leaves_after_some_runs(tmp_path, mo
     with contextlib.suppress(FileNotFoundError):
         (tmp_path / "count").unlink()
     script.write_text("import sys\nsys.exit(9)\n")
-    workers.work_in_processes("deaths", tmp_path, 1, 0, False, None, "")
+    workers.work_in_processes("deaths", tmp_path, 1, 0, False, None, None)
     assert capfd.readouterr().out.count("died (9)") == workers._RESTARTS

@@ -6,7 +6,7 @@ import pytest
 
 from keras_betavae import cli
 from keras_betavae.experiments import runs, sweeps
-from keras_betavae.experiments.sweeps import Sweep
+from keras_betavae.experiments.sweeps import Sweep, folders
 from keras_betavae.objectives import Beta, Capacity
 from tests.helpers import no_graphs, quick_runs
 
@@ -278,6 +278,17 @@ def test_a_folder_of_another_run_is_not_touched(tmp_path):
         sweeps.run(folder, verbose=False)
     assert runs.load_settings(folder / "runs" / "seed=0") == other
     assert "other settings" in (folder / "runs" / "seed=0" / "error.txt").read_text()
+
+
+def test_a_sweep_means_the_same_in_any_folder_and_on_any_machine(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(folders, "fastest_precision", lambda: "mixed_bfloat16")
+    base = {**BASE, "grid": None, "data": "folder", "data_path": "pictures", "precision": "auto"}
+    axes = {"f": {"a": {"factors_path": "a.csv"}, "b": {"factors_path": "b.csv"}}}
+    sweep = sweeps.load(sweeps.create(tmp_path / "sweep", Sweep(base, axes)))
+    assert sweep.base["data_path"] == str(tmp_path / "pictures")
+    assert sweep.base["precision"] == "mixed_bfloat16"
+    assert sweep.axes["f"]["b"] == {"factors_path": str(tmp_path / "b.csv")}
 
 
 @pytest.mark.parametrize(

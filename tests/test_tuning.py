@@ -1,12 +1,13 @@
 """Searches that train nothing: what is tried, what is chosen, what the page says."""
 
 import dataclasses
-import types
+import datetime
 
 import numpy as np
 import optuna
 import pytest
 import tensorflow as tf
+from optuna.trial import TrialState
 
 from keras_betavae import cli, metrics
 from keras_betavae.datasets import ImageDataset
@@ -232,23 +233,37 @@ def test_the_scores_of_factors_change_nothing(stand_in, tmp_path, monkeypatch):
 
 
 def test_no_setting_is_started_that_would_not_end_in_time(tmp_path, monkeypatch):
-    plan = Trials(tmp_path, search(), deadline=1_000.0)
-    plan._start = 0.0
-    ended = types.SimpleNamespace(
-        duration=types.SimpleNamespace(total_seconds=lambda: 100.0), params={}
-    )
+    plan = Trials(tmp_path, search(), until=800.0)
+    seconds = {TrialState.COMPLETE: 100.0, TrialState.FAIL: 9_000.0}  # The latter lay dead.
+    start = datetime.datetime(2026, 1, 1)
+    ended = optuna.create_study()
+    for state, each in seconds.items():
+        trial = optuna.trial.create_trial(
+            state=state,
+            value=0.5 if state == TrialState.COMPLETE else None,
+            params=parameters(),
+            distributions=dict(plan.space),
+        )
+        trial.datetime_start, trial.datetime_complete = start, start + datetime.timedelta(0, each)
+        ended.add_trial(trial)
     for now, expected in ((600.0, {}), (701.0, None)):
         monkeypatch.setattr(_search.time, "time", lambda now=now: now)
-        assert plan.propose({"one"}, [ended]) == expected
-    assert plan.propose(set(), []) == {}
-    assert plan.propose(set("abcde"), []) is None
+        assert plan.propose(ended, {"one"}) == expected
+    assert plan.propose(ended, set()) == {}
+    assert plan.propose(ended, set("abcde")) is None
+
+
+def test_a_search_of_fewer_settings_than_trials_ends(stand_in, tmp_path):
+    options = {"trials": 4, "seeds": 2, "strength": (1.0, 1.0), "latent_dim": (6, 7)}
+    choice = tune(tmp_path / "search", BASE, **options, verbose=False)
+    assert 1 <= len(choice.tried) <= 2
 
 
 def test_the_median_udr_is_the_value(stand_in, tmp_path):
     plan = Trials(tmp_path, search(seeds=3))
     study = optuna.create_study(direction="maximize")
     trial = study.ask(dict(plan.space))
-    value = plan.train(trial, [])
+    value = plan.train(trial)
     udr = trial.user_attrs["udr"]
     assert value == pytest.approx(np.median(udr))
     beta = plan.search.settings(trial.params).weights["beta"]

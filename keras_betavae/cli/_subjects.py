@@ -67,8 +67,10 @@ def open_subject(path: Path, options: argparse.Namespace) -> Subject:
         model = runs.open_model(path)
         return Subject(path, model, _named_data(model, path, options), None)
     settings = runs.load_settings(path)
-    if options.data_path:
-        raise ValueError("a run has its own data; leave out --data and --data-path")
+    if options.data_path or options.factors_path or options.factors:
+        raise ValueError(
+            "a run has its own data; leave out --data, --data-path, --factors-path and --factors"
+        )
     return Subject(path, runs.load_model(path), settings.load_data(), settings)
 
 
@@ -77,6 +79,10 @@ def _named_data(model: Any, path: Path, options: argparse.Namespace) -> Any:
 
     if not options.data:
         raise ValueError(f"{path} is not a run folder; name its data set with --data")
+    for option, kind in (("factors_path", "folder"), ("factors", "table")):
+        if getattr(options, option) and options.data != kind:
+            name = option.replace("_", "-")
+            raise ValueError(f"--{name} needs --data {kind}, got --data {options.data}")
     if options.data not in ("folder", "table"):
         return datasets.load(options.data, options.data_path)
     if options.data_path is None:

@@ -26,6 +26,7 @@ OPTIONAL = {
     "onnxruntime": "running ONNX",
     "ai-edge-litert": "running LiteRT",
     "tensorflow-datasets": "from_tfds",
+    "pandas": "from_table",
 }
 _FLAGS = ("avx2", "fma", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "asimd")
 

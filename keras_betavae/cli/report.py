@@ -25,11 +25,12 @@ def run(options: argparse.Namespace) -> None:
     """Writes a report."""
     from keras_betavae.experiments import report
 
+    given = {path.resolve(): path for path in options.models}
     shown = []
-    for path in options.models:
+    for path, name in zip(given.values(), report.distinct_names(list(given)), strict=True):
         if (path / "config.json").is_file() or not (options.data or path.is_file()):
-            shown.append(report.shown_run(path))
+            shown.append(report.shown_run(path, name))
         else:
             subject = open_subject(path, options)
-            shown.append(report.shown_model(path.name, subject.model, subject.data))
+            shown.append(report.shown_model(name, subject.model, subject.data))
     print(report.write_page(options.out, shown))

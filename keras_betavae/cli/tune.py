@@ -19,6 +19,14 @@ def _pair(text: str) -> tuple[float, float]:
     return low, high
 
 
+def _whole_pair(text: str) -> tuple[int, int]:
+    try:
+        low, high = (int(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"whole LOW,HIGH is needed, got {text!r}") from None
+    return low, high
+
+
 def add_arguments(command: argparse.ArgumentParser) -> None:
     """Adds the command's arguments."""
     where = command.add_mutually_exclusive_group(required=True)
@@ -45,7 +53,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument(
         "--latents",
-        type=_pair,
+        type=_whole_pair,
         metavar="LOW,HIGH",
         help="range of latents (default: --latent-dim, or half to twice the preset's)",
     )
@@ -68,7 +76,7 @@ def run(options: argparse.Namespace) -> None:
         "seeds": options.seeds,
         "search_steps": options.search_steps,
         "strength": options.strength,
-        "latent_dim": options.latents and tuple(int(n) for n in options.latents),
+        "latent_dim": options.latents,
         "presets": options.presets and options.presets.split(","),
     }
     choice = tuning.tune(

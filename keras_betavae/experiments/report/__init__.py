@@ -1,6 +1,5 @@
 """Reports: one self-contained HTML file for runs, or for any model."""
 
-import dataclasses
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -75,12 +74,8 @@ def write_report(path: str | os.PathLike, folders: Iterable[str | os.PathLike]) 
     given = {Path(folder).resolve(): Path(folder) for folder in folders}
     if not given:
         raise ValueError("folders must name at least one run, got none")
-    names = _distinct(list(given))
-    shown = [
-        dataclasses.replace(shown_run(folder), name=name)
-        for folder, name in zip(given.values(), names, strict=True)
-    ]
-    return write_page(path, shown)
+    names = distinct_names(list(given))
+    return write_page(path, [shown_run(*pair) for pair in zip(given.values(), names, strict=True)])
 
 
 def write_page(path: str | os.PathLike, shown: Sequence[Shown]) -> Path:
@@ -108,7 +103,7 @@ def page_environment(package: str) -> jinja2.Environment:
     )
 
 
-def _distinct(paths: Sequence[Path]) -> list[str]:
+def distinct_names(paths: Sequence[Path]) -> list[str]:
     """Returns the shortest ends of paths that are all different."""
     longest = max(len(path.parts) for path in paths)
     for n in range(1, longest + 1):

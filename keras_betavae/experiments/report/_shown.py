@@ -50,8 +50,8 @@ class Shown:
     charts: Mapping[str, Sequence[str]]
 
 
-def shown_run(folder: Path) -> Shown:
-    """Returns what a run's folder holds.
+def shown_run(folder: Path, name: str) -> Shown:
+    """Returns what a run's folder holds, under a name.
 
     Raises:
         FileNotFoundError: If it is not a run folder, or has no model.
@@ -67,8 +67,8 @@ def shown_run(folder: Path) -> Shown:
     }
     data = settings.load_data()
     return Shown(
-        name=folder.resolve().name,
-        anchor=f"run-{slug(str(folder.resolve()))}",
+        name=name,
+        anchor=f"run-{slug(name)}",
         summary=(
             f"{settings.preset} on {settings.data} ({len(data):,} images), "
             f"{settings.steps:,} steps of {settings.batch_size} images, seed {settings.seed}"
@@ -122,10 +122,11 @@ def _described(model: Any) -> dict[str, str]:
 
 
 def _curves_of(model: Any, history: Mapping[str, Sequence[float]]) -> dict[str, Curve]:
-    """Returns the curves of the last `fit`, whose epochs share the model's steps evenly."""
+    """Returns the curves of the last `fit`, whose epochs end at the model's step."""
     curves: dict[str, Curve] = {}
     for name, values in history.items():
-        steps = np.linspace(0, int(model.step), len(values) + 1)[1:]
+        per_epoch = model.history.params.get("steps") or int(model.step) / len(values)
+        steps = int(model.step) - per_epoch * np.arange(len(values))[::-1]
         if len(values) > 1 and np.isfinite(values).all():
             curves[name] = steps, np.asarray(values, np.float64)
     return curves

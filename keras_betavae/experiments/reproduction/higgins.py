@@ -248,13 +248,23 @@ def figure_sweep(budget: str) -> Sweep:
 
 
 def show_figure(folder: Path, found: Sequence[FinishedRun]) -> str:
-    """Draws response maps, curves and traversals; writes `latents.csv`."""
-    (run,) = found
+    """Draws response maps, curves and traversals of each run; writes `latents.csv`."""
+    if len(found) == 1:
+        return _figure_of(folder, found[0], "")
+    parts = [(f"seed {run.labels['seed']}", run) for run in found]
+    return "\n\n".join(
+        f"## {title}\n\n" + _figure_of(folder, run, f"_{title.replace(' ', '_')}")
+        for title, run in parts
+    )
+
+
+def _figure_of(folder: Path, run: FinishedRun, ending: str) -> str:
+    """Draws a run to files whose names have the ending."""
     data, vae = run.data(), run.model()
     inspection = inspect(vae, data, n=max(run.settings.n_images, 20_000))
     pictures = inspection.pictures(vae, showcase(data))
     parts = [
-        picture(folder / f"{name}.png", pictures[name], caption)
+        picture(folder / f"{name}{ending}.png", pictures[name], caption)
         for name, caption in (
             ("response_maps", "Each latent's mean over the positions"),
             ("curves_scale", "Each latent's mean over the scale, by shape"),
@@ -265,7 +275,7 @@ def show_figure(folder: Path, found: Sequence[FinishedRun]) -> str:
     header = ["latent", "kl", *inspection.factor_names]
     rows = np.column_stack([inspection.kl, inspection.information])[inspection.by_kl]
     lines = [[int(j), *row] for j, row in zip(inspection.by_kl, rows, strict=True)]
-    write_csv(folder / "latents.csv", header, lines)
+    write_csv(folder / f"latents{ending}.csv", header, lines)
     cells = [[f"z{j}", *(f"{value:.2f}" for value in row)] for j, *row in lines]
     parts.append("KL of each latent and its mutual information with each factor, in nats:")
     parts.append(markdown_table(header, cells))

@@ -1,33 +1,17 @@
 """Sweeps: grids of runs, assigned by an Optuna study."""
 
-import dataclasses
-import json
 import os
 from pathlib import Path
 
 import keras_betavae._library  # noqa: F401, TensorFlow first, and quietly
 from keras_betavae import metrics
-from keras_betavae._utils.files import left_aside
-from keras_betavae._utils.locks import LOCK_FILE
-from keras_betavae._utils.tables import (
-    csv_text,
-    markdown_table,
-    number_text,
-    write_json,
-    write_text,
-)
+from keras_betavae._utils.tables import csv_text, markdown_table, number_text, write_text
 from keras_betavae.evaluation.inspection import inspect
 from keras_betavae.experiments import runs
-from keras_betavae.experiments._plain_words import read_dataclass
 from keras_betavae.experiments.sweeps._plan import Axes, Sweep, axis, run_name
+from keras_betavae.experiments.sweeps.folders import create_folder, load_folder, settled
 from keras_betavae.experiments.sweeps.grid import Grid
-from keras_betavae.experiments.sweeps.study import (
-    check_installed,
-    checked_trials,
-    open_study,
-    waiting_for,
-    work,
-)
+from keras_betavae.experiments.sweeps.study import check_installed, checked_trials, open_study, work
 from keras_betavae.experiments.sweeps.workers import work_in_processes
 
 __all__ = ["Axes", "Sweep", "axis", "create", "load", "run", "run_name", "scores"]
@@ -48,19 +32,13 @@ def create(folder: str | os.PathLike, sweep: Sweep) -> Path:
         ValueError: If the settings are out of range, or a name cannot be part of a folder's.
     """
     folder = Path(folder)
+    axes = {
+        name: {label: settled(changes) for label, changes in values.items()}
+        for name, values in sweep.axes.items()
+    }
+    sweep = Sweep(settled(sweep.base), axes)
     sweep.trials()
-    folder.mkdir(parents=True, exist_ok=True)
-    with waiting_for(folder):
-        for left in left_aside(folder, "sweep.json"):
-            left.unlink()  # Left by a process that was killed while it made the folder.
-        if any(not path.name.endswith(LOCK_FILE) for path in folder.iterdir()):
-            if not (folder / "sweep.json").is_file() or load(folder) != _as_read(sweep):
-                raise FileExistsError(
-                    f"{folder} is not empty and does not hold a sweep of these settings; choose "
-                    "another folder"
-                )
-        else:
-            write_json(folder / "sweep.json", dataclasses.asdict(sweep))
+    create_folder(folder, "sweep.json", sweep, load, "a sweep of these settings")
     return folder
 
 
@@ -71,15 +49,7 @@ def load(folder: str | os.PathLike) -> Sweep:
         FileNotFoundError: If there is none.
         ValueError: If its `sweep.json` is damaged, or names a run outside the folder.
     """
-    path = Path(folder) / "sweep.json"
-    if not path.is_file():
-        raise FileNotFoundError(f"{folder} is not a sweep folder: {path} does not exist")
-    try:
-        sweep = read_dataclass(Sweep, path)
-        sweep.trials()
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{path} does not hold a sweep: {error}") from error
-    return sweep
+    return load_folder(folder, "sweep.json", Sweep, Sweep.trials, "sweep")
 
 
 def run(
@@ -109,7 +79,8 @@ def run(
         ImportError: If Optuna is not installed.
         FileExistsError: If a folder or file that is written is a link, or a pipe or device.
         ValueError: If `jobs` is below 1, or the storage cannot be used or holds another study.
-        RuntimeError: If runs failed; the others are finished, and each has its `error.txt`.
+        RuntimeError: If runs failed; the others are finished. A run that failed has its
+            `error.txt`; of one whose process died, `worker<n>.log` may tell more.
     """
     folder, sweep = Path(folder), load(folder)
     if jobs < 1:
@@ -123,13 +94,12 @@ def run(
         if jobs == 1:
             work(plan, study, first, verbose)
         else:
-            work_in_processes(__name__, folder, jobs, first, verbose, storage, "")
+            work_in_processes(__name__, folder, jobs, first, verbose, storage, None)
     failed = [name for name, each in folders.items() if not runs.is_finished(each)]
     if failed:
-        raise RuntimeError(
-            f"{len(failed)} of {len(folders)} runs are not finished; see error.txt in "
-            + ", ".join(str(folders[name]) for name in failed)
-        )
+        reports = [path for name in failed if (path := folders[name] / "error.txt").is_file()]
+        told = ", ".join(map(str, reports or sorted(folder.glob("worker*.log")) or [folder]))
+        raise RuntimeError(f"{len(failed)} of {len(folders)} runs are not finished; see {told}")
     return folders
 
 
@@ -180,7 +150,3 @@ def _udr(folder: Path, sweep: Sweep, n_images: int) -> list[float]:
         codes, kl = [each.codes for each in seen], [each.kl for each in seen]
         found |= dict(zip(names, metrics.udr_scores(codes, latent_kl=kl), strict=True))
     return [found[run_name(labels)] for labels in sweep.labels()]
-
-
-def _as_read(sweep: Sweep) -> Sweep:
-    return Sweep(**json.loads(json.dumps(dataclasses.asdict(sweep))))

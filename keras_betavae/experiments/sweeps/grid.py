@@ -1,7 +1,7 @@
 """A sweep as a study: each combination of its axes is a trial, and each trial a run."""
 
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ class Grid:
     as soon as none is left.
     """
 
-    judged = BRIEF_SCORES[0]
+    runs_per_trial = 1
 
     def __init__(self, folder: Path, sweep: Sweep):
         from optuna.distributions import CategoricalDistribution
@@ -33,36 +33,31 @@ class Grid:
             a: CategoricalDistribution(list(sweep.axes[a])) for a in sweep.axes
         }
         self._settings = sweep.trials()
-        self._labels = list(sweep.labels())
-        self._axes = list(sweep.axes)
+        self._labels = {run_name(labels): labels for labels in sweep.labels()}
         self.n_trials = len(self._labels)
-
-    def sampler(self, number: int) -> Any:
-        """Returns a sampler that is not asked, as all parameters are given."""
-        import optuna
-
-        return optuna.samplers.RandomSampler(seed=number)
 
     def name_of(self, parameters: Mapping[str, Any]) -> str:
         """Returns the name of the run's folder."""
-        return run_name({axis: parameters[axis] for axis in self._axes})
+        return run_name({axis: parameters[axis] for axis in self.space})
 
     def is_done(self, name: str) -> bool:
         """Returns whether the run is finished."""
         return runs.is_finished(self.folder / "runs" / name)
 
-    def propose(self, tried: set[str], trials: Sequence[Any]) -> dict[str, Any] | None:
+    def propose(self, study: Any, tried: set[str]) -> dict[str, Any] | None:
         """Returns the first combination that was not tried."""
-        del trials
-        return next((each for each in self._labels if run_name(each) not in tried), None)
+        del study
+        return next((each for name, each in self._labels.items() if name not in tried), None)
 
-    def train(self, trial: Any, trials: Sequence[Any]) -> float:
-        """Trains a run; it is judged by what a sweep can tell of it by itself."""
-        del trials
+    def train(self, trial: Any) -> float:
+        """Trains a run; it is judged by the first of `BRIEF_SCORES` that its data allow."""
         name = self.name_of(trial.params)
         scores = train_run(self.folder / "runs" / name, self._settings[name])
-        found = (scores.get(name) for name in BRIEF_SCORES)
-        return next((value for value in found if value is not None), 0.0)
+        for judged in BRIEF_SCORES:
+            if (value := scores.get(judged)) is not None:
+                trial.set_user_attr("judged", judged)
+                return value
+        return 0.0
 
 
 def train_run(

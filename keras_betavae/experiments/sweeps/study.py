@@ -3,9 +3,10 @@
 import contextlib
 import datetime
 import os
+import statistics
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -26,16 +27,13 @@ class Plan(Protocol):
         folder: Folder of the study, the locks of its trials and their runs.
         space: Optuna's distributions by the name of a parameter.
         n_trials: Total number of trials.
-        judged: Name of a trial's value.
+        runs_per_trial: Number of runs of a trial.
     """
 
     folder: Path
     space: Mapping[str, Any]
     n_trials: int
-    judged: str
-
-    def sampler(self, number: int) -> Any:
-        """Returns Optuna's sampler for the trial of a number."""
+    runs_per_trial: int
 
     def name_of(self, parameters: Mapping[str, Any]) -> str:
         """Returns a trial's name, which can be part of a file's."""
@@ -43,11 +41,14 @@ class Plan(Protocol):
     def is_done(self, name: str) -> bool:
         """Returns whether a trial's runs are finished."""
 
-    def propose(self, tried: set[str], trials: Sequence[Any]) -> dict[str, Any] | None:
+    def propose(self, study: Any, tried: set[str]) -> dict[str, Any] | None:
         """Returns the next trial's parameters, {} for the sampler's choice, None at the end."""
 
-    def train(self, trial: Any, trials: Sequence[Any]) -> float:
-        """Trains a trial's runs and returns what they are worth; others are in `trials`."""
+    def train(self, trial: Any) -> float:
+        """Trains a trial's runs and returns what they are worth.
+
+        It says what that is as the trial's attribute `judged`.
+        """
 
 
 def check_installed() -> None:
@@ -164,7 +165,7 @@ def work(plan: Plan, study: Any, first: int, verbose: bool, at_most: int | None 
                 continue
             start, state, value = time.perf_counter(), optuna.trial.TrialState.FAIL, None
             try:
-                value = plan.train(trial, study.get_trials(deepcopy=False))
+                value = plan.train(trial)
                 state = optuna.trial.TrialState.COMPLETE
             except optuna.TrialPruned:
                 state = optuna.trial.TrialState.PRUNED
@@ -182,31 +183,24 @@ def work(plan: Plan, study: Any, first: int, verbose: bool, at_most: int | None 
 def progress(plan: Plan, study: Any, first: int) -> str:
     """Returns one line: the time, trials done, best so far, time left."""
     trials = study.get_trials(deepcopy=False)
-    done, seconds, running, failed = {}, [], 0, set()
-    for trial in trials:
-        if trial.state.name in ("COMPLETE", "PRUNED"):
-            done[plan.name_of(trial.params)] = trial
-            seconds.append(trial.duration.total_seconds())
-        elif trial.state.name == "RUNNING":
-            running += 1
-        elif trial.state.name == "FAIL" and trial.number >= first and trial.user_attrs:
-            failed.add(plan.name_of(trial.params))
+    done = {plan.name_of(t.params): t for t in trials if t.state.name in ("COMPLETE", "PRUNED")}
+    failed = {
+        plan.name_of(t.params) for t in trials if t.number >= first and "error" in t.user_attrs
+    } - done.keys()
     now = datetime.datetime.now().strftime("%H:%M:%S")
     line = f"{now} {len(done)} of {plan.n_trials} done"
     line += f", {len(failed)} failed" if failed else ""
-    best = max((t for t in done.values() if t.value is not None), key=_value, default=None)
-    if best is not None:
-        name = plan.name_of(best.params)
-        line += f"; best {plan.judged} {number_text(best.value)} ({name})"
+    judged = [t for t in done.values() if t.value is not None]
+    if judged:
+        best = max(judged, key=lambda trial: trial.value)
+        what = best.user_attrs.get("judged", "value")
+        line += f"; best {what} {number_text(best.value)} ({plan.name_of(best.params)})"
     left = plan.n_trials - len(done) - len(failed)
-    if left and seconds:
-        minutes = left * sum(seconds) / len(seconds) / (running + 1) / 60
-        line += f"; about {max(1, round(minutes))} min left"
+    if left > 0 and done:
+        running = sum(trial.state.name == "RUNNING" for trial in trials)
+        seconds = statistics.mean(trial.duration.total_seconds() for trial in done.values())
+        line += f"; about {max(1, round(left * seconds / (running + 1) / 60))} min left"
     return line
-
-
-def _value(trial: Any) -> float:
-    return trial.value
 
 
 def _claim(
@@ -215,59 +209,64 @@ def _claim(
     """Returns a trial whose lock is held from now on, and if there is none, whether to wait."""
     from optuna.trial import TrialState
 
-    trials, waits = study.get_trials(deepcopy=False), False
-    study.sampler = plan.sampler(len(trials))
-    for lost in (trial for trial in trials if trial.state == TrialState.RUNNING):
-        if set(lost.params) != set(plan.space):  # Its process died before it had a lock.
-            study.tell(lost.number, state=TrialState.FAIL)
-            continue
-        try:
-            held.enter_context(_trial_lock(plan, lost.params))
-        except InUseError:
-            waits = True
-            continue
-        # The new one is there before the old one ends: a kill in between loses nothing.
-        study.enqueue_trial(lost.params)
-        trial = study.ask(dict(plan.space))
-        study.tell(lost.number, state=TrialState.FAIL)
-        return trial, False
-    tried = {
-        name
-        for trial in trials
-        if trial.state != TrialState.WAITING and set(trial.params) == set(plan.space)
-        for name in [plan.name_of(trial.params)]
-        if trial.number >= first
-        or trial.state == TrialState.RUNNING
-        or (trial.state in (TrialState.COMPLETE, TrialState.PRUNED) and plan.is_done(name))
-    }
-    parameters = plan.propose(tried, trials)
-    if parameters is None:
-        return None, waits
-    if parameters:
-        study.enqueue_trial(parameters)
+    trials, lost = study.get_trials(deepcopy=False), None
+    # What waits was meant for a process that died, or is a user's own; `ask` returns it first.
+    if not any(trial.state == TrialState.WAITING for trial in trials):
+        tried = {
+            name
+            for trial in trials
+            if set(trial.params) == set(plan.space)
+            for name in [plan.name_of(trial.params)]
+            if trial.number >= first
+            or trial.state == TrialState.RUNNING
+            or (trial.state in (TrialState.COMPLETE, TrialState.PRUNED) and plan.is_done(name))
+        }
+        parameters = plan.propose(study, tried)
+        if parameters is None:
+            running = [trial for trial in trials if trial.state == TrialState.RUNNING]
+            lost = next((trial for trial in running if _is_lost(plan, study, trial)), None)
+            if lost is None:
+                return None, bool(running)
+            parameters = lost.params
+        if parameters:
+            study.enqueue_trial(parameters)
     trial = study.ask(dict(plan.space))
     try:
-        held.enter_context(_trial_lock(plan, trial.params))
+        held.enter_context(locked(plan.folder, child=plan.name_of(trial.params)))
     except InUseError:  # The sampler chose what another process tries just now.
         study.tell(trial, state=TrialState.FAIL)
         return None, True
+    # The new one is there before the old one ends: a kill in between loses nothing.
+    if lost is not None:
+        study.tell(lost.number, state=TrialState.FAIL)
     return trial, False
 
 
-def _trial_lock(plan: Plan, parameters: Mapping[str, Any]) -> contextlib.AbstractContextManager:
-    return locked(plan.folder, child=plan.name_of(parameters))
+def _is_lost(plan: Plan, study: Any, trial: Any) -> bool:
+    """Returns whether the process of a running trial is dead and the trial can be resumed."""
+    from optuna.trial import TrialState
+
+    if set(trial.params) != set(plan.space):  # It died before it had a lock.
+        study.tell(trial.number, state=TrialState.FAIL)
+        return False
+    try:
+        with locked(plan.folder, child=plan.name_of(trial.params)):
+            return True
+    except InUseError:
+        return False
 
 
 @contextlib.contextmanager
-def waiting_for(folder: Path) -> Iterator[None]:
-    """Holds the study's lock, which others hold for moments only."""
+def waiting_for(
+    folder: Path, child: str = "study", seconds: float = _SECONDS_TO_WRITE
+) -> Iterator[None]:
+    """Holds a lock in the folder; while others hold it, tries again after some seconds."""
     with contextlib.ExitStack() as held:
         while True:
-            try:
-                held.enter_context(locked(folder, child="study"))
+            with contextlib.suppress(InUseError):
+                held.enter_context(locked(folder, child=child))
                 break
-            except InUseError:
-                time.sleep(_SECONDS_TO_WRITE)
+            time.sleep(seconds)
         yield
 
 
@@ -278,11 +277,13 @@ class _JournalLock:
         self._folder, self._held = folder, contextlib.ExitStack()
 
     def acquire(self) -> bool:
-        self._held.enter_context(waiting_for(self._folder))
-        with (self._folder / JOURNAL).open("rb+") as file:
-            written = file.read()
-            # A process that was killed in a write leaves half a line, which Optuna cannot read.
-            file.truncate(written.rfind(b"\n") + 1)
+        with contextlib.ExitStack() as held:
+            held.enter_context(waiting_for(self._folder))
+            with (self._folder / JOURNAL).open("rb+") as file:
+                written = file.read()
+                # A process that was killed in a write leaves half a line, which Optuna cannot read.
+                file.truncate(written.rfind(b"\n") + 1)
+            self._held = held.pop_all()  # Not if the journal is gone: Optuna would not release it.
         return True
 
     def release(self) -> None:

@@ -1,12 +1,15 @@
 """Local worker processes of a study, which are restarted if they die."""
 
+import json
 import os
 import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from keras_betavae._utils.files import check_own_places
 from keras_betavae.experiments.sweeps.study import Plan, open_study, work
@@ -15,10 +18,14 @@ _RESTARTS = 5
 _RUNS_PER_PROCESS = 8
 _GIVES_WAY = 75
 _STORAGE = "KERAS_BETAVAE_STORAGE"
+_THREADS = (
+    *("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS"),
+    "LOKY_MAX_CPU_COUNT",  # Of the scores.
+)
 
 
 def work_in_processes(
-    module: str, folder: Path, jobs: int, first: int, verbose: bool, storage: str | None, more: str
+    module: str, folder: Path, jobs: int, first: int, verbose: bool, storage: str | None, more: Any
 ) -> None:
     """Runs workers, and restarts those that die, until all work is done.
 
@@ -29,17 +36,16 @@ def work_in_processes(
         first: As in `work`.
         verbose: As in `work`.
         storage: As in `open_study`.
-        more: Text for the worker's plan.
+        more: What the worker's plan takes besides the folder, as JSON can hold it.
 
     Raises:
         FileExistsError: If a worker's log is a link, or no file.
     """
     threads = str(max(1, (os.cpu_count() or 1) // jobs))
-    threading_variables = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS")
-    environment = {**dict.fromkeys(threading_variables, threads), **os.environ}
+    environment = {**dict.fromkeys(_THREADS, threads), **os.environ}
     if storage is not None:
         environment[_STORAGE] = storage  # Everybody may read a process's arguments.
-    command = [sys.executable, "-m", module, str(folder), str(first), str(int(verbose)), more]
+    command = [sys.executable, "-m", module, json.dumps([str(folder), first, verbose, more])]
 
     def started(name: str) -> subprocess.Popen:
         check_own_places(folder, files=[f"{name}.log"])
@@ -48,7 +54,7 @@ def work_in_processes(
             return subprocess.Popen(command, stdin=subprocess.PIPE, stderr=log, env=environment)
 
     workers = {f"worker{n}": started(f"worker{n}") for n in range(jobs)}
-    restarts = dict.fromkeys(workers, 0)
+    restarts: Counter[str] = Counter()
     try:
         while workers:
             time.sleep(0.2)
@@ -69,7 +75,7 @@ def work_in_processes(
             process.communicate()
 
 
-def worker(plan_of: Callable[[Path, str], Plan], runs_per_trial: int = 1) -> None:
+def worker(plan_of: Callable[[Path, Any], Plan]) -> None:
     """Is a process that `work_in_processes` has started."""
 
     def end_with_parent() -> None:
@@ -78,10 +84,9 @@ def worker(plan_of: Callable[[Path, str], Plan], runs_per_trial: int = 1) -> Non
         os._exit(1)
 
     threading.Thread(target=end_with_parent, daemon=True).start()
-    folder = Path(sys.argv[1])
-    first, verbose, more = int(sys.argv[2]), bool(int(sys.argv[3])), sys.argv[4]
-    study = open_study(folder, os.environ.get(_STORAGE))
+    name, first, verbose, more = json.loads(sys.argv[1])
+    study, plan = open_study(Path(name), os.environ.get(_STORAGE)), plan_of(Path(name), more)
     # TensorFlow does not give back all that a model took.
-    at_most = max(1, _RUNS_PER_PROCESS // runs_per_trial)
-    if not work(plan_of(folder, more), study, first, verbose, at_most):
+    at_most = max(1, _RUNS_PER_PROCESS // plan.runs_per_trial)
+    if not work(plan, study, first, verbose, at_most):
         sys.exit(_GIVES_WAY)

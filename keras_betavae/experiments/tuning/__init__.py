@@ -1,19 +1,13 @@
 """Choosing a setting without factors: a search by UDR, and a page with the reasons."""
 
-import contextlib
-import dataclasses
-import json
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from keras_betavae import presets as recipes
-from keras_betavae._utils.files import left_aside
-from keras_betavae._utils.locks import LOCK_FILE, InUseError, locked
-from keras_betavae._utils.tables import write_json
-from keras_betavae.experiments._plain_words import read_dataclass
+from keras_betavae.experiments.sweeps.folders import create_folder, load_folder, settled
 from keras_betavae.experiments.sweeps.grid import train_run
 from keras_betavae.experiments.sweeps.study import (
     check_installed,
@@ -28,6 +22,9 @@ from keras_betavae.experiments.tuning._page import write_page
 from keras_betavae.experiments.tuning._search import Search, Trials
 
 __all__ = ["Choice", "Search", "create", "load", "tune"]
+
+_FOR_SEARCH = 0.8
+"""The share of a budget that the search may use; the rest trains the chosen setting."""
 
 
 def create(
@@ -65,22 +62,13 @@ def create(
     folder, recipe = Path(folder), recipes.get(base["preset"])
     size = base.get("latent_dim")
     standard = (size, size) if size else (max(2, recipe.latent_dim // 2), 2 * recipe.latent_dim)
-    steps = search_steps or max(1, (base.get("steps") or recipe.steps) // 3)
+    third = max(1, (base.get("steps") or recipe.steps) // 3)
+    steps = third if search_steps is None else search_steps
     names = list(dict.fromkeys([base["preset"], *presets]))
-    base = {"n_images": 5_000, **{k: v for k, v in base.items() if k != "latent_dim"}}
+    base = {"n_images": 5_000, **{k: v for k, v in settled(base).items() if k != "latent_dim"}}
     search = Search(base, names, list(strength), list(latent_dim or standard), seeds, steps, trials)
     search.check()
-    search = Search(**json.loads(json.dumps(dataclasses.asdict(search))))
-    folder.mkdir(parents=True, exist_ok=True)
-    with waiting_for(folder):
-        for left in left_aside(folder, "tune.json"):
-            left.unlink()  # Left by a process that was killed while it made the folder.
-        if not any(not path.name.endswith(LOCK_FILE) for path in folder.iterdir()):
-            write_json(folder / "tune.json", dataclasses.asdict(search))
-        elif not (folder / "tune.json").is_file() or load(folder) != search:
-            raise FileExistsError(
-                f"{folder} is not empty and does not hold this search; choose another folder"
-            )
+    create_folder(folder, "tune.json", search, load, "this search")
     return folder
 
 
@@ -91,15 +79,7 @@ def load(folder: str | os.PathLike) -> Search:
         FileNotFoundError: If there is none.
         ValueError: If its `tune.json` is damaged.
     """
-    path = Path(folder) / "tune.json"
-    if not path.is_file():
-        raise FileNotFoundError(f"{folder} is not a search folder: {path} does not exist")
-    try:
-        search = read_dataclass(Search, path)
-        search.check()
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{path} does not hold a search: {error}") from error
-    return search
+    return load_folder(folder, "tune.json", Search, Search.check, "search")
 
 
 def tune(
@@ -155,31 +135,17 @@ def tune(
     elif search:
         raise ValueError(f"a resumed search keeps its settings; leave out {', '.join(search)}")
     folder = Path(folder)
-    deadline = None if budget is None else time.time() + 60 * budget
-    plan, study = Trials(folder, load(folder), deadline), open_study(folder, storage)
+    until = None if budget is None else time.time() + _FOR_SEARCH * 60 * budget
+    plan, study = Trials(folder, load(folder), until), open_study(folder, storage)
     first = len(checked_trials(plan, study))
     if jobs == 1:
         work(plan, study, first, verbose)
     else:
-        more = "" if deadline is None else str(deadline)
-        work_in_processes(__name__, folder, jobs, first, verbose, storage, more)
+        work_in_processes(__name__, folder, jobs, first, verbose, storage, until)
     choice = choose(plan, study.get_trials(deepcopy=False))
     if verbose:
         print(f"{choice.why}\nTraining it in full ...", flush=True)
-    with _only(folder, "full"):
+    with waiting_for(folder, "full", seconds=1.0):
         train_run(choice.folder, plan.search.full_settings(choice.chosen.parameters))
         write_page(choice)
     return choice
-
-
-@contextlib.contextmanager
-def _only(folder: Path, child: str) -> Iterator[None]:
-    """Waits until no other process is here."""
-    with contextlib.ExitStack() as held:
-        while True:
-            try:
-                held.enter_context(locked(folder, child=child))
-                break
-            except InUseError:
-                time.sleep(1.0)
-        yield

@@ -20,8 +20,6 @@ from keras_betavae.experiments.tuning._guards import NUMBERS, Measured, fault_of
 _STRENGTHS = ("capacity", "max_capacity", "beta", "lambda_od")
 KL_POWER = 2.0
 """The weight of a latent in UDR. Unweighted, UDR orders settings by their number of latents."""
-_FOR_SEARCH = 0.8
-"""The share of a budget that the search may use; the rest trains the chosen setting."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -118,9 +116,7 @@ class Search:
 class Trials:
     """A search as a study: a trial is a setting, trained with some seeds and judged by UDR."""
 
-    judged = "UDR"
-
-    def __init__(self, folder: Path, search: Search, deadline: float | None = None):
+    def __init__(self, folder: Path, search: Search, until: float | None = None):
         from optuna.distributions import (
             CategoricalDistribution,
             FloatDistribution,
@@ -128,7 +124,7 @@ class Trials:
         )
 
         self.folder, self.search, self.n_trials = folder, search, search.trials
-        self._start, self._deadline = time.time(), deadline
+        self.runs_per_trial, self._until = search.seeds, until
         (low, high), (fewest, most) = search.strength, search.latent_dim
         self.space: Mapping[str, Any] = {
             "preset": CategoricalDistribution(list(search.presets)),
@@ -142,18 +138,6 @@ class Trials:
         least = {"preset": self.search.presets[0], "strength": 1.0, "latent_dim": 1}
         return self.search.settings(least).load_data()
 
-    def sampler(self, number: int) -> Any:
-        """Returns a tree-structured Parzen estimator that knows what others try just now."""
-        import optuna
-
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            return optuna.samplers.TPESampler(
-                seed=self.search.base.get("seed", 0) + number,
-                n_startup_trials=max(4, self.n_trials // 2),
-                constant_liar=True,
-            )
-
     def name_of(self, parameters: Mapping[str, Any]) -> str:
         """Returns the setting as text."""
         name, value = self.search.strength_of(parameters)
@@ -165,18 +149,32 @@ class Trials:
         del name
         return True
 
-    def propose(self, tried: set[str], trials: Sequence[Any]) -> dict[str, Any] | None:
-        """Returns {} while there are trials and time left."""
-        if len(tried) >= self.n_trials:
+    def propose(self, study: Any, tried: set[str]) -> dict[str, Any] | None:
+        """Returns {} while there are trials and time left.
+
+        A tree-structured Parzen estimator, which knows what others try just now, then chooses.
+        """
+        import optuna
+
+        trials = study.get_trials(deepcopy=False)
+        ended = [trial for trial in trials if trial.state.name in ("COMPLETE", "PRUNED")]
+        n_repeated = len(ended) - len({self.name_of(trial.params) for trial in ended})
+        # There may be fewer settings than trials: the strength has three digits.
+        if len(tried) >= self.n_trials or n_repeated >= self.n_trials:
             return None
-        if self._deadline is not None and tried:
-            ended = [t.duration.total_seconds() for t in trials if t.duration is not None]
-            left = self._start + _FOR_SEARCH * (self._deadline - self._start) - time.time()
-            if left < max(ended, default=0.0):
-                return None
+        longest = max((trial.duration.total_seconds() for trial in ended), default=0.0)
+        if self._until is not None and tried and time.time() + longest > self._until:
+            return None
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            study.sampler = optuna.samplers.TPESampler(
+                seed=self.search.base.get("seed", 0) + len(trials),
+                n_startup_trials=max(4, self.n_trials // 2),
+                constant_liar=True,
+            )
         return {}
 
-    def train(self, trial: Any, trials: Sequence[Any]) -> float:
+    def train(self, trial: Any) -> float:
         """Trains a setting's runs and returns the median UDR.
 
         Raises:
@@ -186,7 +184,9 @@ class Trials:
 
         settings, name = self.search.settings(trial.params), self.name_of(trial.params)
         found: list[Measured] = []
+        trials = trial.study.get_trials(deepcopy=False)
         others = [measured for t in trials if (measured := Measured.of(t)) is not None]
+        trial.set_user_attr("judged", "UDR")
         scores: list[Mapping[str, float | None]] = []
         for n in range(self.search.seeds):
             each = settings.model_copy(update={"seed": settings.seed + n})
