@@ -358,7 +358,7 @@ def test_one_label_is_enough_for_every_command(own_pictures, capsys):
         assert cli.main(["train", "--out", "run", *own, *FEW]) == 0
     printed = capsys.readouterr().out
     assert "locatello_beta for this data: input_shape (16, 24, 3) instead of" in printed
-    assert "12 of the 12 pictures looked at do not have the proportions of 16×24" in printed
+    assert "12 of 12 pictures checked have another aspect ratio than 16×24" in printed
     told = r"Left out, because they need two factors and the data have only class: .*beta_vae_score"
     assert len(re.findall(told, printed)) == 1
     assert "orientation and shape" not in printed

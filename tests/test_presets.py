@@ -1,6 +1,7 @@
 import dataclasses
 import json
 from functools import partial
+from pathlib import Path
 from typing import NamedTuple
 
 import keras
@@ -318,3 +319,15 @@ def test_what_is_chosen_stays_and_what_fits_is_not_told(capsys):
     assert capsys.readouterr().out == ""
     with pytest.raises(ValueError, match=r"at least 8, got \(4, 4, 1\)"):
         BetaVAE.from_preset("locatello_beta", data_of(5, (4, 4, 1)))
+
+
+def test_the_documented_table_is_that_of_the_presets():
+    lines = Path("docs/api/presets.md").read_text(encoding="utf-8").splitlines()
+    rows = [line.strip("| ").split(" | ") for line in lines if line.startswith("| `")]
+    assert [row[0].split("`")[1] for row in rows] == list(presets.names())
+    for row in rows:
+        recipe = presets.get(row[0].split("`")[1])
+        numbers = recipe.latent_dim, recipe.batch_size, recipe.steps
+        assert tuple(int(row[k].replace(",", "")) for k in (2, 5, 6)) == numbers
+        assert f"{type(recipe.objective).__name__}" in row[3] or recipe.model in row[3]
+        assert row[4].startswith(type(recipe.optimizer()).__name__)

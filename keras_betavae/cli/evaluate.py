@@ -116,9 +116,9 @@ def print_scores(tables: dict, data: Any, scores: Any) -> None:
     words = (
         f"By the paper's protocol{protocol} beta_vae_score is {trained['beta_vae_score']:.3f} with "
         f"{trained['active_units']:.0f} active latents; "
-        f"with {'all factors (Locatello)' if has_shape else 'that of Locatello'} "
-        f"{trained['beta_vae_score_locatello']:.3f}. It saturates: it can reach 1 while {missed} "
-        "are not encoded at all. Look at the other scores, the controls and the pictures."
+        f"by that of Locatello et al.{' (all factors)' if has_shape else ''} it is "
+        f"{trained['beta_vae_score_locatello']:.3f}. The score saturates: it can reach 1 while "
+        f"{missed} are not encoded at all. Look at the other scores, the controls and the pictures."
     )
     print(textwrap.fill(words, 100) + "\n")
 

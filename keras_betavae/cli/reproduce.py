@@ -74,7 +74,10 @@ def run(options: argparse.Namespace) -> None:
         print(reproduction.reproduce(options.name, options.out, **{**common, **given}))
         return
     if options.name != "locatello" or given:
-        raise ValueError("--all means all cells of locatello; leave out --data and --objective")
+        raise ValueError(
+            "--all trains all cells of locatello; use it with that name only, without --data and "
+            "--objective"
+        )
     for cell in reproduction.cells():
         folder = options.out / cell["data"] / cell["objective"]
         print(reproduction.reproduce(options.name, folder, **{**common, **cell}), flush=True)

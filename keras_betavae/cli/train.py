@@ -1,7 +1,7 @@
 """Train a preset into a run folder, then score, draw and export it.
 
-The run folder has config.json, metrics.csv, latents.csv, logs/ (TensorBoard), checkpoints/,
-pictures/, model.keras, saved_model/1/, scores.json and scores.md.
+The run folder has config.json, data.json, metrics.csv, latents.csv, logs/ (TensorBoard),
+checkpoints/, pictures/, model.keras, saved_model/1/, scores.json and scores.md.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ def _say_what_is_cropped(settings: Settings) -> None:
         size = settings.image_size
         height, width = (size, size) if isinstance(size, int) else size
         print(
-            f"{n_cropped} of the {n} pictures looked at do not have the proportions of "
-            f"{height}×{width} and are cropped evenly; --stretch keeps all of each",
+            f"{n_cropped} of {n} pictures checked have another aspect ratio than "
+            f"{height}×{width} and are cropped evenly; --stretch stretches them instead",
             flush=True,
         )
