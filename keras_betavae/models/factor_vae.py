@@ -49,7 +49,8 @@ class FactorVAE(BetaVAE):
         **kwargs: As in `BetaVAE`.
 
     Raises:
-        ValueError: As `BetaVAE`; if `gamma` is negative or the discriminator does not fit.
+        ValueError: As `BetaVAE`; if `gamma` is negative, the discriminator does not fit, or the
+            objective logs a `total_correlation` of its own, as `BetaTC` does.
 
     References:
         Kim & Mnih, Disentangling by Factorising, ICML 2018.

@@ -80,7 +80,7 @@ class Objective(SetOnce, abc.ABC):
 
     @property
     def log_names(self) -> tuple[str, ...]:
-        """The names of `Cost.logs`."""
+        """The names of `Cost.logs`, other than those of the model's own terms."""
         return ()
 
     @property
