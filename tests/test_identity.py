@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from keras_betavae.datasets import from_arrays
-from keras_betavae.experiments.report import _distinct
+from keras_betavae.experiments.report import distinct_names
 from keras_betavae.experiments.runs._identity import check_data
 
 
@@ -54,5 +54,5 @@ def test_a_damaged_note_is_named(tmp_path, content):
 
 def test_runs_of_one_name_are_told_apart_in_a_report(tmp_path):
     paths = [tmp_path / name for name in ("x/run", "y/run", "other")]
-    assert _distinct(paths[1:]) == ["run", "other"]
-    assert _distinct(paths)[:2] == ["x/run", "y/run"]
+    assert distinct_names(paths[1:]) == ["run", "other"]
+    assert distinct_names(paths)[:2] == ["x/run", "y/run"]

@@ -229,7 +229,7 @@ def test_all_is_every_cell_in_a_folder_of_its_own(tmp_path, monkeypatch, capsys)
     assert "sprites_noise/locatello_tc" in folders
     assert all(options["budget"] == "smoke" for _, options in made)
     assert cli.main([*command, "--data", "sprites"]) == 1
-    assert "leave out --data and --objective" in capsys.readouterr().err
+    assert "without --data and --objective" in capsys.readouterr().err
 
 
 # The numbers on the pages.
