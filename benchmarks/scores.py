@@ -306,7 +306,7 @@ def main():
     vae = trained_model(data)
     data.encode_with(vae, 1_000, seed=1)
     (factors, codes), encoding = timed(lambda: data.encode_with(vae, N_IMAGES, seed=0))
-    plain = Plain(data, vae, data.sample_indices(N_IMAGES, seed=0))
+    plain = Plain(data, vae, data.sample_indices(N_IMAGES, seed=0, distinct=True))
     names = [n for n, s in kbv.metrics.SCORES.items() if s.group == "fast" and hasattr(Plain, n)]
 
     def ours(scores, seed=0):

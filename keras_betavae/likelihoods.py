@@ -149,7 +149,8 @@ class ContinuousBernoulli(Likelihood):
 class Gaussian(Likelihood):
     r"""Independent normal pixels with one scale, fixed or learned; the decoder returns the means.
 
-    .. math:: \log p(x|z) = -\sum_i \frac{(x_i - m_i)^2}{2 \sigma^2} + \log \sigma \sqrt{2\pi}
+    .. math:: \log p(x|z) = -\sum_i \left(\frac{(x_i - m_i)^2}{2 \sigma^2}
+        + \log \sigma \sqrt{2\pi}\right)
 
     The factor ½ is included, so β keeps its meaning; a smaller σ acts like a smaller β. A learned
     σ = MIN_SCALE + exp(w), shared by all pixels and images, is trained with the networks
@@ -232,7 +233,7 @@ class Gaussian(Likelihood):
 class Laplace(Likelihood):
     r"""Independent Laplace pixels with one fixed scale; the decoder returns the locations.
 
-    .. math:: \log p(x|z) = -\sum_i \frac{|x_i - m_i|}{b} + \log 2b
+    .. math:: \log p(x|z) = -\sum_i \left(\frac{|x_i - m_i|}{b} + \log 2b\right)
 
     The absolute error instead of `Gaussian`'s squared error; a smaller b acts like a
     smaller β.

@@ -259,6 +259,8 @@ def test_very_many_combinations_are_no_grid():
         "a scalar": (np.array(3), None, r"got \(\)"),
         "NaN": ([1.0, 2.0, np.nan, 1.0, 2.0, 3.0], ["size"], "factor size has values that are NaN"),
         "infinite": (np.full((6, 1), -np.inf), None, "factor factor_0 has values that are NaN or"),
+        "missing text": ([["a"], ["b"], [np.nan]] * 2, ["kind"], "factor kind has values that are"),
+        "masked": (np.ma.masked_equal([1, 2] * 3, 2), None, "not be masked, got 3 masked values"),
         "None": ([1, 2, None, 1, 2, 3], None, "must be integers, floats or strings"),
         "dates": (np.zeros(6, "M8[s]"), None, "must be integers, floats or strings"),
         "complex": (np.zeros(6, complex), None, "must be integers, floats or strings"),

@@ -10,6 +10,7 @@ from tensorflow_probability import distributions as tfd
 
 from keras_betavae import BetaVAE, networks
 from keras_betavae.likelihoods import Bernoulli, Gaussian
+from keras_betavae.models._forward import clipped
 from keras_betavae.objectives import Beta, Capacity
 from tests.helpers import (
     EAGER,
@@ -305,6 +306,16 @@ def test_log_variances_are_clamped_and_a_healthy_models_are_not():
         vae = BetaVAE(**shared, log_var_limit=limit)
         log_var.set_weights([np.zeros(kernel), np.full(bias, raw)])
         np.testing.assert_array_equal(vae.encode(patterns(2))[1], np.full((2, 3), expected))
+
+
+def test_log_variances_beyond_the_limit_have_a_gradient_that_leads_back():
+    log_var = tf.Variable([-25.0, -3.0, 0.5, 25.0])
+    with tf.GradientTape() as tape:
+        kept = clipped(log_var, 20.0)
+        kl = tf.reduce_sum(0.5 * (tf.exp(kept) - kept - 1.0))
+    np.testing.assert_array_equal(kept, [-20.0, -3.0, 0.5, 20.0])
+    expected = 0.5 * (np.exp([-20.0, -3.0, 0.5, 20.0]) - 1.0)
+    np.testing.assert_allclose(tape.gradient(kl, log_var), expected, rtol=1e-6)
 
 
 @pytest.mark.parametrize("limit", [0.0, -1.0, float("nan"), float("inf")])

@@ -8,6 +8,7 @@ from sklearn.metrics import mutual_info_score, r2_score
 from keras_betavae import metrics
 from keras_betavae.datasets import from_arrays
 from keras_betavae.evaluation import evaluate_codes, side_by_side
+from keras_betavae.metrics._samples import are_continuous
 
 N = 4_000
 NAMES = ("angle", "mass", "kind")
@@ -126,6 +127,14 @@ def test_a_data_set_hands_its_values_to_the_scores():
     factors, codes = data.encode_with(lambda x: x[:, 0, 0].astype(float))
     assert metrics.mig_score(factors, codes) > 0.95
     assert metrics.sap_score(factors, codes) > 0.98
+
+
+def test_two_values_are_continuous_if_they_are_said_to_be():
+    images = np.random.default_rng(0).integers(0, 255, (40, 4, 4, 1), dtype="uint8")
+    data = from_arrays(images, [0, 10] * 20, ["dose"], continuous=["dose"])
+    factors, _ = data.encode_with(lambda x: x.reshape(len(x), -1).astype(float))
+    np.testing.assert_allclose(np.unique(factors), [-1.0, 1.0])
+    assert are_continuous(factors).all()
 
 
 def test_the_table_states_the_bins(factors, mixed):

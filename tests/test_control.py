@@ -47,11 +47,12 @@ def test_the_logarithm_follows_its_equation():
 
 
 def test_controlvae_follows_its_code():
-    # The released code's loop: P + 1 + I, where I rests while that was below 1 the step before.
+    # The released code's loop: P + 1 + I, where I rests while that was below 1 the step before,
+    # here only if it would fall further.
     kp, ki, integral, unclipped, expected = 0.5, 0.1, 0.0, 1.0, []
     for kl in KLS:
         error = TARGET - kl
-        if unclipped >= 1.0:
+        if unclipped >= 1.0 or error < 0:
             integral -= ki * error
         unclipped = kp / (1.0 + np.exp(error)) + 1.0 + integral
         expected.append(max(unclipped, 1.0))
@@ -66,13 +67,31 @@ def test_dynamicvae_follows_its_code_but_for_the_average():
     for kl in KLS:
         error = last + (TARGET - kl - last) / 5
         change = kp * (1.0 / (1.0 + np.exp(error)) - 1.0 / (1.0 + np.exp(last)))
-        beta += change - (ki * error if beta >= 1.5 else 0.0)
+        beta += change - (ki * error if beta >= 1.5 or error < 0 else 0.0)
         last = error
         expected.append(max(beta, 1.5))
     bounds = {"initial_beta": 2.0, "min_beta": 1.5}
     objective = ControlledCapacity(TARGET, "incremental", kp=kp, ki=ki, **bounds)
     np.testing.assert_allclose(betas_of(objective, KLS), expected, rtol=1e-4)
     assert 1.5 in expected
+
+
+@pytest.mark.parametrize("controller", ["pi", "incremental"])
+@pytest.mark.parametrize("capacity", [15.0, 25.0])
+def test_beta_returns_from_its_bounds(controller, capacity):
+    """The KL is 30 − 6 ln β, with a delay of 50 steps; it starts far from C."""
+    bounds = {"min_beta": 1.0, "max_beta": 100.0, "initial_beta": 1.0}
+    objective = ControlledCapacity(capacity, controller, smoothing=1, **bounds)
+    state = {name: tf.constant(value) for name, value in objective.initial_state().items()}
+
+    @tf.function
+    def run(kl, state):
+        for _ in tf.range(20_000):
+            state = objective._next_state(state, capacity - kl)
+            kl += (30.0 - 6.0 * tf.math.log(objective.beta(state)) - kl) / 50.0
+        return kl
+
+    assert float(run(tf.constant(0.5), state)) == pytest.approx(capacity, abs=0.1)
 
 
 @pytest.mark.parametrize("controller", ["log", "pi", "incremental"])
@@ -211,7 +230,9 @@ def test_a_capacity_out_of_reach_is_warned_of():
     assert "min_beta" in objective.advice(logs, 0, 100)
     assert objective.advice(logs | {"beta": 1.0}, 0, 100) is None
     assert objective.advice(logs | {"capacity_distance": 0.9}, 0, 100) is None
-    assert "max_beta" in objective.advice(logs | {"beta": 1e4}, 0, 100)
+    assert objective.advice(logs | {"kl_loss": 28.0}, 0, 100) is None
+    assert objective.advice(logs | {"beta": 1e4}, 0, 100) is None
+    assert "max_beta" in objective.advice(logs | {"beta": 1e4, "kl_loss": 28.0}, 0, 100)
 
 
 @pytest.mark.parametrize(

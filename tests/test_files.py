@@ -1,4 +1,5 @@
 import os
+from pathlib import Path
 
 import pytest
 
@@ -86,6 +87,40 @@ def test_a_folder_with_anything_else_is_left_as_it_was(tmp_path, elsewhere, plac
     assert contents(elsewhere) == {"precious.txt": "precious", ".hidden": "hidden"}
     assert found.is_symlink() or found.read_text() == "precious"
     assert not list(tmp_path.glob("saving-*"))
+
+
+def test_a_folder_without_the_sign_is_left_as_it_was(tmp_path):
+    folder, patterns = tmp_path / "model", ["saved_model.pb", "assets/model.json", "part/*"]
+    (folder / "assets").mkdir(parents=True)
+    (folder / "saved_model.pb").write_text("of another program")
+    for sign in (None, "{}"):
+        if sign is not None:
+            (folder / "assets" / "model.json").write_text(sign)
+        before = contents(folder)
+        with pytest.raises(FileExistsError, match="was not written by keras_betavae"):
+            write_folder(folder, replaces=patterns, sign="assets/model.json")
+        assert contents(folder) == before
+    (folder / "assets" / "model.json").write_text('{"keras_betavae": "1"}')
+    write_folder(folder, replaces=patterns, sign="assets/model.json")
+    assert contents(folder) == {"part/file.txt": "new"}
+
+
+def test_an_interrupted_replacement_is_taken_back(tmp_path, monkeypatch):
+    folder, rename = tmp_path / "folder", Path.rename
+    write_folder(folder)
+
+    def interrupted(path, target):
+        if target == folder and path.name.startswith("saving-") and not (path / "old").exists():
+            raise KeyboardInterrupt
+        return rename(path, target)
+
+    (folder / "old").write_text("old")
+    before = contents(folder)
+    monkeypatch.setattr(Path, "rename", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        write_folder(folder, replaces=["*"])
+    assert contents(folder) == before
+    assert list(tmp_path.iterdir()) == [folder]
 
 
 def test_what_appears_while_a_folder_is_written_is_not_deleted(tmp_path):

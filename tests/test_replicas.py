@@ -193,7 +193,7 @@ def test_moving_statistics_are_restored_on_two_replicas(two):
         vae = BetaVAE(encoder, tiny_networks()["decoder"], seed=0)
         vae.compile("sgd", jit_compile=False)
     images = patterns(8)
-    images[7] = np.nan
+    images[[0, 7]] = np.nan
     with pytest.raises(ValueError, match="NaN"):
         vae.fit(tf.data.Dataset.from_tensors(images), verbose=0)
     assert np.isfinite(vae.encode(patterns(2))[0]).all()

@@ -246,10 +246,11 @@ def test_no_setting_is_started_that_would_not_end_in_time(tmp_path, monkeypatch)
         )
         trial.datetime_start, trial.datetime_complete = start, start + datetime.timedelta(0, each)
         ended.add_trial(trial)
-    for now, expected in ((600.0, {}), (701.0, None)):
+    for now, expected in ((600.0, True), (701.0, False)):
         monkeypatch.setattr(_search.time, "time", lambda now=now: now)
-        assert plan.propose(ended, {"one"}) == expected
-    assert plan.propose(ended, set()) == {}
+        assert plan.has_time(ended.trials) == expected
+    assert plan.has_time([])
+    assert plan.propose(ended, set("abcd")) == {}
     assert plan.propose(ended, set("abcde")) is None
 
 

@@ -6,6 +6,8 @@ import numbers
 from collections.abc import Iterator
 from typing import Any
 
+import tensorflow as tf
+
 
 def finite(name: str, value: float, minimum: float = -math.inf) -> float:
     """Returns a finite number of at least `minimum` as a float.
@@ -51,11 +53,13 @@ def made_from_config(name: str) -> Iterator[None]:
 
     Raises:
         TypeError: If an argument is missing, unknown or of the wrong kind.
-        ValueError: For everything else.
+        ValueError: For everything else, but not for a lack of memory or a file that is missing.
     """
     try:
         yield
-    except (TypeError, ValueError):
+    except (MemoryError, OSError, TypeError, ValueError):
+        raise
+    except tf.errors.ResourceExhaustedError:
         raise
     except Exception as error:
         raise ValueError(f"config must be that of a {name}: {error!r}") from error

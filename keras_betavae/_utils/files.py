@@ -28,7 +28,9 @@ def local_path(path: str | os.PathLike) -> Path:
 
 
 @contextlib.contextmanager
-def moved_into_place(path: Path, replaces: Sequence[str] = ()) -> Iterator[Path]:
+def moved_into_place(
+    path: Path, replaces: Sequence[str] = (), sign: str | None = None
+) -> Iterator[Path]:
     """Yields a temporary name next to `path` to write to, then moves the result to `path`.
 
     A process that is killed or fails while it writes leaves `path` as it was. A power cut leaves
@@ -41,6 +43,7 @@ def moved_into_place(path: Path, replaces: Sequence[str] = ()) -> Iterator[Path]
     Args:
         path: Where the result goes.
         replaces: Patterns (`fnmatch`) of the files that an old folder may hold, relative to it.
+        sign: A JSON file with the key `keras_betavae` that an old folder with files must hold.
 
     Raises:
         FileExistsError: If `path` is a folder that holds anything else, a link to a folder, a
@@ -49,17 +52,18 @@ def moved_into_place(path: Path, replaces: Sequence[str] = ()) -> Iterator[Path]
             on device" does not).
     """
     path = Path(path)
-    check_replaceable(path, replaces)
+    check_replaceable(path, replaces, sign)
     aside = _aside(path)
     try:
         yield aside
         for part in (*aside.rglob("*"), aside):
-            _flush_to_disk(part)
+            flush_to_disk(part)
         if aside.is_dir() and path.is_dir():
-            _replace_folder(aside, path, replaces)
+            check_replaceable(path, replaces, sign)
+            _replace_folder(aside, path)
         else:
             aside.replace(path)
-        _flush_to_disk(path.parent)
+        flush_to_disk(path.parent)
     except OSError as error:
         if error.errno is None or error.filename is not None:
             raise
@@ -68,12 +72,13 @@ def moved_into_place(path: Path, replaces: Sequence[str] = ()) -> Iterator[Path]
         _remove(aside)
 
 
-def check_replaceable(path: Path, replaces: Sequence[str] = ()) -> None:
+def check_replaceable(path: Path, replaces: Sequence[str] = (), sign: str | None = None) -> None:
     """Checks that nothing would be lost if a file or folder were moved to `path`.
 
     Raises:
         FileExistsError: If `path` is a folder that holds more than files that match `replaces`,
-            a link to a folder, or a device, a pipe or a socket, or a link to one.
+            or files without the `sign` of `moved_into_place`; a link to a folder; or a device, a
+            pipe or a socket, or a link to one.
     """
     if path.is_symlink() and path.is_dir():
         raise FileExistsError(f"{path} is a symbolic link to a folder; remove the link first")
@@ -95,6 +100,12 @@ def check_replaceable(path: Path, replaces: Sequence[str] = ()) -> None:
                     f"{path} holds {what}, which was not written by keras_betavae; move it away "
                     "or choose another folder"
                 )
+    if sign is not None and any(found.is_file() for found in path.rglob("*")):
+        signed = path / sign
+        if not signed.is_file() or b'"keras_betavae"' not in signed.read_bytes():
+            raise FileExistsError(
+                f"{path} was not written by keras_betavae; move it away or choose another folder"
+            )
 
 
 def is_special(path: Path) -> bool:
@@ -138,7 +149,7 @@ def written_files(folder: Path, pattern: str) -> Iterator[Path]:
         folder: Where to look.
         pattern: Pattern (`fnmatch`) of their paths relative to the folder.
     """
-    for parent, _, files in os.walk(folder):
+    for parent, _, files in [] if folder.is_symlink() else os.walk(folder):
         for name in sorted(files):
             found = Path(parent, name)
             relative = found.relative_to(folder).as_posix()
@@ -146,16 +157,21 @@ def written_files(folder: Path, pattern: str) -> Iterator[Path]:
                 yield found
 
 
+def is_aside(path: Path) -> bool:
+    """Returns whether a path is a temporary one of `moved_into_place`."""
+    return bool(_IS_ASIDE.match(path.name))
+
+
 def left_aside(folder: Path, pattern: str) -> Iterator[Path]:
     """Yields the temporary files that killed processes left in a folder, by their final names."""
     for found in folder.glob(f"saving-????????-{pattern}"):
-        if _IS_ASIDE.match(found.name):
+        if is_aside(found):
             yield found
 
 
 def clear_left_aside(folder: Path) -> None:
     """Removes the temporary files that killed processes left in a folder and those below it."""
-    for parent, subfolders, files in os.walk(folder):
+    for parent, subfolders, files in [] if folder.is_symlink() else os.walk(folder):
         for name in (*subfolders, *files):
             if _IS_ASIDE.match(name):
                 _remove(Path(parent, name))
@@ -176,14 +192,13 @@ def _aside(path: Path) -> Path:
     return path.with_name(_ASIDE.format(token=secrets.token_hex(4), name=short_name(path.name)))
 
 
-def _replace_folder(aside: Path, path: Path, replaces: Sequence[str]) -> None:
+def _replace_folder(aside: Path, path: Path) -> None:
     # A folder cannot be moved onto one that is not empty.
-    check_replaceable(path, replaces)
     old = _aside(path)
     path.rename(old)
     try:
         aside.rename(path)
-    except OSError:
+    except BaseException:
         old.rename(path)
         raise
     _remove(old)
@@ -196,7 +211,8 @@ def _remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _flush_to_disk(path: Path) -> None:
+def flush_to_disk(path: Path) -> None:
+    """Returns once the disk has a file, or the names in a folder."""
     if path.is_dir():
         if os.name != "posix":
             return  # Windows opens no folders.

@@ -5,6 +5,8 @@ import errno
 import os
 from collections.abc import Iterator
 
+import tensorflow as tf
+
 
 @contextlib.contextmanager
 def damage_named(path: str | os.PathLike, message: str) -> Iterator[None]:
@@ -24,7 +26,7 @@ def damage_named(path: str | os.PathLike, message: str) -> Iterator[None]:
     """
     try:
         yield
-    except MemoryError as error:
+    except (MemoryError, tf.errors.ResourceExhaustedError) as error:
         raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM), os.fspath(path)) from error
     except Exception as error:
         if isinstance(error, OSError) and cannot_be_read_now(error):

@@ -8,7 +8,7 @@ import keras
 
 from keras_betavae._utils.files import left_aside, local_path, moved_into_place
 from keras_betavae._utils.replicas import is_chief
-from keras_betavae._utils.steps import training_step
+from keras_betavae._utils.steps import optimizer_steps, training_step
 
 
 class Checkpoint(keras.callbacks.Callback):
@@ -65,8 +65,8 @@ class Checkpoint(keras.callbacks.Callback):
 
     @property
     def step(self) -> int:
-        """The number of training steps done."""
-        return training_step(self.model)
+        """The number of training steps done, also if earlier weights were restored."""
+        return max(training_step(self.model), optimizer_steps(self.model))
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         """Saves the model, and deletes all but the latest files."""

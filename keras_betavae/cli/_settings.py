@@ -6,6 +6,11 @@ from typing import Any
 DEFAULT_PRESET = "sprites_quick"
 
 
+def names(text: str) -> tuple[str, ...]:
+    """Returns names that commas separate."""
+    return tuple(name.strip() for name in text.split(","))
+
+
 def _sizes(text: str) -> tuple[int, ...]:
     try:
         return tuple(int(size) for size in text.split(","))
@@ -37,6 +42,7 @@ _KINDS: dict[str, tuple[Any, str, str]] = {
     "path": (str, "PATH", "path"),
     "size": (_size, "N|HxW", "integer, or height x width"),
     "array": (_sizes, "N,N,...", "integers"),
+    "names": (names, "NAME,NAME", "names"),
     "object": (_weight, "NAME=N", "name=number, repeatable"),
 }
 
@@ -104,7 +110,7 @@ def _schemas() -> dict[str, dict[str, Any]]:
     for name, schema in Settings.model_json_schema()["properties"].items():
         # A setting that may be null has its type one level deeper.
         schema |= schema.get("anyOf", [{}])[0]
-        if schema.get("format") in ("path", "size"):
+        if schema.get("format") in ("path", "size", "names"):
             schema["type"] = schema["format"]
         if not schema.get("readOnly"):
             found[name] = schema

@@ -5,6 +5,8 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
+from keras_betavae.cli._settings import names
+
 
 @dataclasses.dataclass(frozen=True)
 class Subject:
@@ -45,10 +47,16 @@ def add_data(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument(
         "--factors",
-        type=lambda text: [name.strip() for name in text.split(",")],
-        default=[],
+        type=names,
+        default=(),
         metavar="NAME,NAME",
         help="columns of the table that are factors",
+    )
+    command.add_argument(
+        "--continuous",
+        type=names,
+        metavar="NAME,NAME",
+        help="continuous factors (default: columns of decimal fractions with many values)",
     )
 
 
@@ -67,10 +75,9 @@ def open_subject(path: Path, options: argparse.Namespace) -> Subject:
         model = runs.open_model(path)
         return Subject(path, model, _named_data(model, path, options), None)
     settings = runs.load_settings(path)
-    if options.data_path or options.factors_path or options.factors:
-        raise ValueError(
-            "a run has its own data; leave out --data, --data-path, --factors-path and --factors"
-        )
+    for option in ("data_path", "factors_path", "factors", "continuous"):
+        if getattr(options, option):
+            raise ValueError(f"a run has its own data; leave out --{option.replace('_', '-')}")
     return Subject(path, runs.load_model(path), settings.load_data(), settings)
 
 
@@ -79,16 +86,18 @@ def _named_data(model: Any, path: Path, options: argparse.Namespace) -> Any:
 
     if not options.data:
         raise ValueError(f"{path} is not a run folder; name its data set with --data")
-    for option, kind in (("factors_path", "folder"), ("factors", "table")):
-        if getattr(options, option) and options.data != kind:
-            name = option.replace("_", "-")
-            raise ValueError(f"--{name} needs --data {kind}, got --data {options.data}")
+    kinds = {"factors_path": ["folder"], "factors": ["table"], "continuous": ["folder", "table"]}
+    for option, known in kinds.items():
+        if getattr(options, option) and options.data not in known:
+            name, needed = option.replace("_", "-"), " or ".join(known)
+            raise ValueError(f"--{name} needs --data {needed}, got --data {options.data}")
     if options.data not in ("folder", "table"):
         return datasets.load(options.data, options.data_path)
     if options.data_path is None:
         raise ValueError(f"--data {options.data} needs --data-path")
     if options.data == "table":
-        return datasets.from_table(options.data_path, factors=options.factors)
+        given = {"factors": options.factors, "continuous": options.continuous}
+        return datasets.from_table(options.data_path, **given)
     if len(model.image_shape) != 3:
         raise ValueError(
             f"{path} takes inputs of shape {model.image_shape}, not images; use --data table, "
@@ -100,5 +109,6 @@ def _named_data(model: Any, path: Path, options: argparse.Namespace) -> Any:
         height if height == width else (height, width),
         channels,
         factors=options.factors_path,
+        continuous=options.continuous,
         cache_dir=datasets.catalog.cache_folder() / "folder",
     )

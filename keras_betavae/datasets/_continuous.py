@@ -34,7 +34,7 @@ def scored(
         return classes
     factors = classes.astype(np.float64)
     for name, values in continuous.items():
-        # In units of their own, whole values would be classes.
-        standardized = (values - values.mean()) / (values.std() or 1.0)
+        # Whole values would be classes, which two values of one number are in these units too.
+        standardized = (values - values.mean()) / (values.std() or 1.0) * (1.0 + 2.0**-30)
         factors[:, names.index(name)] = standardized[indices]
     return factors

@@ -76,6 +76,9 @@ class Settings(pydantic.BaseModel):
     with your pictures."""
     factors_path: str | None = Field(None, json_schema_extra={"format": "path"})
     """CSV file with the known factors of your pictures, one row per picture."""
+    continuous: tuple[str, ...] | None = Field(None, json_schema_extra={"format": "names"})
+    """Continuous factors in the CSV file; by default, the columns of decimal fractions with many
+    different values."""
     class_folders: bool = False
     """Use the folder of each of your pictures as its class, instead of a CSV file."""
     image_size: int | tuple[int, int] = Field(64, json_schema_extra={"format": "size"})
@@ -124,7 +127,7 @@ class Settings(pydantic.BaseModel):
         """Makes a run independent of the working folder."""
         return os.path.abspath(path) if isinstance(path, str | os.PathLike) else path
 
-    @pydantic.field_validator("grid", mode="before")
+    @pydantic.field_validator("grid", "continuous", mode="before")
     @classmethod
     def _make_tuple(cls, sizes: Any) -> Any:
         """Accepts lists, since JSON has no tuples."""
@@ -160,7 +163,14 @@ class Settings(pydantic.BaseModel):
             if self.data_path is None:
                 raise ValueError("data_path must be the folder with your pictures, got None")
             return self
-        for name in ("factors_path", "class_folders", "image_size", "stretch", "channels"):
+        for name in (
+            "factors_path",
+            "continuous",
+            "class_folders",
+            "image_size",
+            "stretch",
+            "channels",
+        ):
             value = getattr(self, name)
             if value != type(self).model_fields[name].default:
                 raise ValueError(
@@ -248,6 +258,7 @@ class Settings(pydantic.BaseModel):
                 self.channels,
                 crop=not self.stretch,
                 factors=self.factors_path,
+                continuous=self.continuous,
                 class_folders=self.class_folders,
                 cache_dir=datasets.catalog.cache_folder() / FOLDER,
             )
@@ -282,7 +293,7 @@ class Settings(pydantic.BaseModel):
             ValueError: If the settings give no model, or too few images to score.
         """
         self.build_model(data, verbose=verbose)
-        factors = data.factors_at(data.sample_indices(self.n_images, self.seed))
+        factors = data.factors_at(data.sample_indices(self.n_images, self.seed, distinct=True))
         factors = factors[:, np.ptp(factors, axis=0) > 0]
         if factors.shape[1] > 1:  # With fewer, no score that needs two is computed.
             metrics.beta_vae_score(

@@ -131,13 +131,15 @@ def _write_codes(folder: Path, model: Any, data: ImageDataset, n: int, seed: int
     indices = data.sample_indices(n, seed, distinct=True)
     images = data.images_at(indices)
     codes = np.asarray(model.encode(images)[0])
-    np.savetxt(folder / "codes.tsv", codes, fmt="%.6g", delimiter="\t")
+    np.savetxt(folder / "codes.tsv", codes, fmt="%.6g", delimiter="\t", encoding="utf-8")
 
     # TensorBoard expects no header in a file with one column.
     names = [one_line(name) for name in data.factor_names]
     header = "\t".join(["image", *names]) if names else ""
     rows = np.column_stack([indices, data.factors_at(indices)])
-    np.savetxt(folder / "images.tsv", rows, "%d", "\t", header=header, comments="")
+    np.savetxt(
+        folder / "images.tsv", rows, "%d", "\t", header=header, comments="", encoding="utf-8"
+    )
 
     images = visualization.View.of(data).cells(images)
     height, width = images.shape[1:3]

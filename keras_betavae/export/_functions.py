@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from keras_betavae._utils.files import moved_into_place
+from keras_betavae._utils.files import check_own_places, flush_to_disk, moved_into_place
 
 
 def named(function: Callable, *names: str) -> Callable:
@@ -42,7 +42,7 @@ def encoder_and_decoder(vae: Any) -> dict[str, tuple[Network, tf.TensorSpec]]:
     Raises:
         ValueError: If they do not compute in float32.
     """
-    dtypes = {layer.compute_dtype for layer in (*vae.encoder.layers, *vae.decoder.layers)}
+    dtypes = {layer.compute_dtype for part in (vae.encoder, vae.decoder) for layer in _layers(part)}
     if dtypes != {"float32"}:
         raise ValueError(
             "ONNX and LiteRT need networks that compute in float32, got "
@@ -57,14 +57,29 @@ def encoder_and_decoder(vae: Any) -> dict[str, tuple[Network, tf.TensorSpec]]:
     }
 
 
+def _layers(network: keras.Model) -> Iterator[keras.Layer]:
+    """Yields the layers of a network and of the networks in it."""
+    for layer in network.layers:
+        yield layer
+        if isinstance(layer, keras.Model):
+            yield from _layers(layer)
+
+
 @contextlib.contextmanager
 def all_or_none(folder: Path, names: Sequence[str]) -> Iterator[dict[str, Path]]:
-    """Yields temporary paths; at the end, all files are moved into the folder, or none."""
+    """Yields temporary paths; at the end, all files are moved into the folder, or none.
+
+    Only a process that is killed between the last two moves leaves files of two exports.
+    """
     is_new = not folder.is_dir()
     folder.mkdir(parents=True, exist_ok=True)
+    check_own_places(folder, files=names)
     try:
         with contextlib.ExitStack() as stack:
-            yield {name: stack.enter_context(moved_into_place(folder / name)) for name in names}
+            asides = [stack.enter_context(moved_into_place(folder / name)) for name in names]
+            yield dict(zip(names, asides, strict=True))
+            for aside in asides:
+                flush_to_disk(aside)
     except BaseException:
         if is_new and not any(folder.iterdir()):
             folder.rmdir()

@@ -26,7 +26,8 @@ def write_litert(
         ValueError: If the networks do not compute in float32, or LiteRT lacks an operation.
     """
     # Others than the runtime's own operations would need TensorFlow as well.
-    options = {"target_spec": {"supported_ops": [tf.lite.OpsSet.TFLITE_BUILTINS]}, **options}
+    own_operations = {"supported_ops": [tf.lite.OpsSet.TFLITE_BUILTINS]}
+    options["target_spec"] = {**own_operations, **options.get("target_spec", {})}
 
     def codes():
         for (images,) in representative_dataset():

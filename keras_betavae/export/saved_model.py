@@ -26,6 +26,8 @@ SAVED_MODEL_FILES = (
     "assets.extra/tf_serving_warmup_requests",
 )
 """The contents of an exported SavedModel; nothing else is ever replaced."""
+SIGN = "assets/model.json"
+"""The file by which an exported SavedModel differs from any other."""
 
 
 def write_saved_model(
@@ -104,7 +106,7 @@ def _in_its_place(path: str) -> Iterator[str]:
     A server that polls for new versions never sees an incomplete one.
     """
     if "://" not in path:
-        with moved_into_place(Path(path), replaces=SAVED_MODEL_FILES) as aside:
+        with moved_into_place(Path(path), replaces=SAVED_MODEL_FILES, sign=SIGN) as aside:
             yield os.fspath(aside)
         return
     # Elsewhere a folder cannot be renamed at once; TensorFlow writes saved_model.pb last.

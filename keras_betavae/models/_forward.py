@@ -29,3 +29,12 @@ def layer_losses(*networks: keras.Model) -> tf.Tensor:
     """Returns the sum of the networks' layer losses: regularizers and `add_loss`."""
     found = [tf.cast(loss, "float32") for network in networks for loss in network.losses]
     return tf.add_n(found) if found else tf.constant(0.0)
+
+
+def clipped(values: tf.Tensor, limit: float) -> tf.Tensor:
+    """Returns values within ± a limit, with the gradient of the values themselves.
+
+    The gradient of `clip_by_value` is 0 beyond the limit, and values there would never return.
+    """
+    kept = tf.clip_by_value(values, -limit, limit)
+    return tf.stop_gradient(kept) + (values - tf.stop_gradient(values))

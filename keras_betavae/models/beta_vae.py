@@ -20,7 +20,7 @@ from keras_betavae.models._changes import Traced, check_overrides
 from keras_betavae.models._descent import Compilation, descend
 from keras_betavae.models._faults import FaultWatch
 from keras_betavae.models._fitting import check_parts, fitted_to_data
-from keras_betavae.models._forward import Forward, layer_losses
+from keras_betavae.models._forward import Forward, clipped, layer_losses
 from keras_betavae.models._graphs import Graphs
 from keras_betavae.models._images import ImageInput
 from keras_betavae.models._means import RunningMeans
@@ -236,7 +236,7 @@ class BetaVAE(keras.Model):
         mean, log_var = self.encoder(self.scaled(x), training=training)
         mean, log_var = tf.cast(mean, "float32"), tf.cast(log_var, "float32")
         if self.log_var_limit is not None:
-            log_var = tf.clip_by_value(log_var, -self.log_var_limit, self.log_var_limit)
+            log_var = clipped(log_var, self.log_var_limit)
         return self._opened(mean), self._opened(log_var)
 
     def _opened(self, values: tf.Tensor) -> tf.Tensor:

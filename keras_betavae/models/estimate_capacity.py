@@ -29,7 +29,7 @@ def estimate_capacity(
     Args:
         model_or_preset: A compiled model, whose networks, likelihood and optimizer are copied
             untrained (the model itself does not change), or the name of a preset, which is fitted
-            to the data and to `steps`.
+            to the data (of a `tf.data.Dataset`, only to the shape of its images) and to `steps`.
         data: Images as an `ImageDataset`, or a `tf.data.Dataset` of batches of images.
         beta: Weight of the KL, at least 0.
         steps: Training steps, at least 10.

@@ -18,9 +18,9 @@ KERNEL = 4
 def conv1d_encoder(input_shape: Sequence[int], latent_dim: int) -> keras.Model:
     """Returns a convolutional encoder of signals.
 
-    Convolutions with kernel 4, stride 2 and 32, 32, 64, 64, 64, ... filters, until the length is at
-    most 8, then 256 dense units: `conv_encoder` along one axis. Half of an odd length is rounded
-    up.
+    Convolutions with kernel 4, stride 2 and 32, 32, 64, 64, 64, ... filters, at least one and until
+    the length is at most 8, then 256 dense units: `conv_encoder` along one axis. Half of an odd
+    length is rounded up.
 
     Args:
         input_shape: (length, channels), length at least 8.

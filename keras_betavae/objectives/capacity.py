@@ -97,7 +97,8 @@ class Capacity(Objective):
 
     def advice(self, logs: Mapping[str, float], first_step: int, last_step: int) -> str | None:
         """Warns if the KL was more than 1 nat from C on average, unless γ is still rising."""
-        gamma_rises = weight_at(self.gamma, first_step) < weight_at(self.gamma, self.n_steps)
+        end = max(self.n_steps, last_step)
+        gamma_rises = weight_at(self.gamma, first_step) < weight_at(self.gamma, end)
         if logs["capacity_distance"] <= 1.0 or gamma_rises:
             return None
         return (

@@ -96,15 +96,16 @@ class ControlledCapacity(ControlledBeta):
 
       .. math:: \ln \beta_{t+1} = \ln \beta_t - K_p (e_t - e_{t-1}) - K_i e_t
 
-    - `"pi"`, from ControlVAE. I is constant while :math:`\beta_\mathrm{min} + K_p s + I` is below
-      its bound:
+    - `"pi"`, from ControlVAE. I is constant while :math:`\beta_\mathrm{min} + K_p s + I` is beyond
+      a bound and :math:`e_t` would move it further:
 
       .. math::
         \beta_{t+1} = \beta_\mathrm{min} + K_p \, s(e_t) + I_t, \qquad I_t = I_{t-1} - K_i e_t
 
-    - `"incremental"`, from DynamicVAE. Its last term is left out while the sum is below its bound,
-      and the sum is kept unclipped. (The published code averages the last five errors with equal
-      weights.)
+    - `"incremental"`, from DynamicVAE. Its last term is left out while the sum is beyond a bound
+      and the term would move it further; the sum is kept unclipped. (The published code averages
+      the last five errors with equal weights. Both codes also leave the term out where it would
+      move β back above its lower bound, from which β then may never return.)
 
       .. math:: \beta_{t+1} = \beta_t + K_p \left[s(e_t) - s(e_{t-1})\right] - K_i e_t
 
@@ -212,12 +213,14 @@ class ControlledCapacity(ControlledBeta):
             return self.log_step(state, error)
         integral, last = state["integral"], state["error"]
         if self.controller == "pi":
-            is_below = self._unclipped(state) < self.min_beta
+            beta = self._unclipped(state)
         else:
-            is_below = integral < self.min_beta
+            beta = integral
             integral += self.kp * (tf.sigmoid(-error) - tf.sigmoid(-last))
+        # The published code rests below the bound whatever the error, and can stay there forever.
+        is_beyond = ((beta < self.min_beta) & (error > 0)) | ((beta > self.max_beta) & (error < 0))
         return {
-            "integral": integral - tf.where(is_below, 0.0, self.ki * error),
+            "integral": integral - tf.where(is_beyond, 0.0, self.ki * error),
             "error": error,
         }
 
@@ -233,7 +236,9 @@ class ControlledCapacity(ControlledBeta):
     def advice(self, logs: Mapping[str, float], first_step: int, last_step: int) -> str | None:
         """Warns if the KL was more than 1 nat from C on average while β was at a bound."""
         del first_step
-        lowest, highest = logs["beta"] <= 1.01 * self.min_beta, logs["beta"] >= 0.99 * self.max_beta
+        error = logs["capacity"] - logs["kl_loss"]
+        lowest = logs["beta"] <= 1.01 * self.min_beta and error > 0
+        highest = logs["beta"] >= 0.99 * self.max_beta and error < 0
         if logs["capacity_distance"] <= 1.0 or not (lowest or highest):
             return None
         bound = "min_beta" if lowest else "max_beta"

@@ -28,7 +28,8 @@ class SemiSupervised(Wrapper):
     μ_j(k) is the posterior mean of the latent that is assigned to factor k, y_k the factor's class
     and n_k the number of its classes. ℓ is the binary cross-entropy with μ as the logit
     (`"xent"`) or the squared difference from its sigmoid (`"l2"`). The mean is over the labeled
-    images of the (global) batch.
+    images of the (global) batch; the paper's code sums over them, so its γ is this one divided by
+    their number.
 
     `fit` then takes `(x, y)` batches with integers y (batch, n_factors). -1 marks a missing label,
     which is left out: an image may have all labels, some or none

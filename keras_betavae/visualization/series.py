@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from keras_betavae._utils.names import figure_text
+from keras_betavae._utils.names import figure_text, one_line
 from keras_betavae.visualization.plots import SEQUENTIAL, line_style, new_figure
 
 if TYPE_CHECKING:
@@ -146,6 +146,7 @@ def _named_bars(vector: np.ndarray, names: Sequence[str]) -> np.ndarray:
     import matplotlib
     from PIL import ImageFont
 
+    names = [one_line(name) for name in names]
     path = Path(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")
     font = ImageFont.truetype(os.fspath(path), 2 * (_BAR - 4))
     margin = min(300, 16 + max(int(font.getlength(name)) for name in names))

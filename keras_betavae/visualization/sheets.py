@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_betavae._utils.names import one_line
 from keras_betavae.visualization.images import image_grid, labelled_grid
 from keras_betavae.visualization.series import View
 
@@ -61,6 +62,7 @@ def contact_sheet(data: Any, n_steps: int = 10, *, seed: int = 0) -> np.ndarray:
         images = data.images_at(data.sample_indices(5 * n_steps, seed))
         return image_grid(view.cells(images.reshape(5, n_steps, *data.image_shape)))
     labels = [
-        f"{name} ({size})" for name, size in zip(data.factor_names, data.factor_sizes, strict=True)
+        f"{one_line(name)} ({size})"
+        for name, size in zip(data.factor_names, data.factor_sizes, strict=True)
     ]
     return labelled_grid(view.cells(factor_sweep(data, n_steps)), labels)

@@ -51,6 +51,7 @@ def load_dsprites(
     if path is None:
         path = fetched(FILE, cache_folder(cache_dir) / "dsprites", how)
     path = Path(path)
+    path = path / FILE.name if path.is_dir() else path
     if not path.is_file():
         raise FileNotFoundError(f"{path} does not exist; {how}")
     shape = (math.prod(FACTORS.values()), *IMAGE_SHAPE[:2])

@@ -71,7 +71,7 @@ class Pictures(Source):
             if self._range is None:
                 with ThreadPoolExecutor(os.cpu_count()) as pool:
                     found = [ends for ends in pool.map(_deep_range, self.paths) if ends]
-                lows, highs = zip(*found, strict=True)
+                lows, highs = zip(*(found or [(np.nan, np.nan)]), strict=True)
                 self._range = min(lows), max(highs)
         return self._range
 
@@ -82,7 +82,8 @@ def _deep_range(path: Path) -> tuple[float, float] | None:
         with _picture(path) as picture:
             if picture.mode.startswith(DEEP):
                 values = np.asarray(picture)
-                return float(values.min()), float(values.max())
+                values = values[np.isfinite(values)]
+                return (float(values.min()), float(values.max())) if values.size else None
     except ValueError:
         pass  # An error names it when it is read.
     return None
@@ -155,7 +156,7 @@ def scaled(
 
 def _with_8_bits(picture: Image.Image, low: float, high: float) -> Image.Image:
     values = np.asarray(picture).astype(np.float64)
-    if not low < high < np.inf or not np.isfinite(values).all():
+    if not -np.inf < low < high < np.inf or not np.isfinite(values).all():
         raise ValueError(
             f"its mode {picture.mode} has no range: the values of all pictures are from {low:g} to "
             f"{high:g}; give value_range"

@@ -70,7 +70,7 @@ def from_arrays(
         FactorDataset(6 images (8, 8, 1); letter 2, number 3)
     """
     if not isinstance(images, h5py.Dataset):
-        images = np.asanyarray(images)
+        images = _unmasked("images", np.asanyarray(images))
     if not len(images):
         raise ValueError("images must hold at least one image, got none")
     if kind not in (None, "images", "signals"):
@@ -164,7 +164,7 @@ def _measured(
 def _columns(factors: Any) -> list[np.ndarray]:
     """Returns each factor's values, (n,) each."""
     if hasattr(factors, "__array__"):  # Also tensors and data frames.
-        factors = np.asarray(factors)
+        factors = np.asarray(_unmasked("factors", factors))
     if not isinstance(factors, np.ndarray) or factors.dtype == object:
         # A list of mixed rows would become one array of strings.
         rows = [
@@ -172,7 +172,7 @@ def _columns(factors: Any) -> list[np.ndarray]:
         ]
         if not rows or len({len(row) for row in rows}) != 1:
             raise ValueError("factors must be rows of one length for each image")
-        columns = [np.array(column) for column in zip(*rows, strict=True)]
+        columns = [_unmixed(column) for column in zip(*rows, strict=True)]
     else:
         if factors.ndim not in (1, 2):
             raise ValueError(f"factors must be (n,) or (n, n_factors), got {factors.shape}")
@@ -180,6 +180,22 @@ def _columns(factors: Any) -> list[np.ndarray]:
     if not columns or any(column.dtype.kind not in "biufUS" for column in columns):
         raise ValueError("factors must be integers, floats or strings, at least one for each image")
     return columns
+
+
+def _unmasked(name: str, values: Any) -> Any:
+    """Returns values that are not masked; NumPy would hand on what is under the mask."""
+    if np.ma.is_masked(values):
+        raise ValueError(
+            f"{name} must not be masked, got {np.ma.count_masked(values)} masked values"
+        )
+    return np.ma.getdata(values) if np.ma.isMaskedArray(values) else values
+
+
+def _unmixed(column: Sequence[Any]) -> np.ndarray:
+    """Returns a column, NaN if a value is missing: NumPy would make it the text "nan"."""
+    if any(isinstance(value, float | np.floating) and np.isnan(value) for value in column):
+        return np.full(len(column), np.nan)
+    return np.array(column)
 
 
 def _is_real(images: np.ndarray, kind: str | None) -> bool:

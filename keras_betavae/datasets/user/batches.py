@@ -75,8 +75,8 @@ def _parted(batch: Any) -> tuple[np.ndarray, np.ndarray | None]:
     y = np.asarray(y)
     if y.ndim == 2 and y.shape[1] == 1:
         y = y[:, 0]
-    elif y.ndim == 2 and np.isin(y, (0, 1)).all() and (y.sum(axis=1) == 1).all():
-        y = y.argmax(axis=1)
+    elif y.ndim == 2 and (y >= 0).all() and np.allclose(y.sum(axis=1), 1):
+        y = y.argmax(axis=1)  # They may be smoothed.
     if y.shape != (len(x),):
         raise ValueError(
             f"labels must be (batch,), (batch, 1) or one-hot, got {y.shape}; pass several labels "

@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import glob
 import hashlib
 import math
 import os
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from keras_betavae._utils.files import is_aside
 from keras_betavae.datasets._sources import Source, source_of
 from keras_betavae.datasets._unpacked import fill, mapped
 from keras_betavae.datasets.images import ImageDataset
@@ -235,8 +237,8 @@ def _cached(pictures: Pictures, folder: Path, cache_dir: Path, which: str) -> So
                 yield pictures.take(np.arange(start, min(start + size, len(pictures))))
 
         fill(target, shape, blocks())
-        for former in cache_dir.glob(f"*-{which}-*.npy"):
-            if former != target:
+        for former in cache_dir.glob(f"{glob.escape(name)}-{which}-*.npy"):
+            if former != target and not is_aside(former):
                 with contextlib.suppress(OSError):  # On Windows another process may use it.
                     former.unlink()
     return source_of(mapped(target, shape))

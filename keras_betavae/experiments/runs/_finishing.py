@@ -18,7 +18,7 @@ from keras_betavae.evaluation import choose, evaluate, evaluate_codes, evaluate_
 from keras_betavae.evaluation.inspection import Inspection, inspect, showcase
 from keras_betavae.evaluation.score_table import ScoreTable, side_by_side
 from keras_betavae.experiments import tensorboard
-from keras_betavae.experiments.runs._folder import load_settings
+from keras_betavae.experiments.runs._folder import check_places, load_settings
 from keras_betavae.experiments.settings import FOLDER, Settings
 from keras_betavae.models.beta_vae import BetaVAE
 
@@ -42,7 +42,11 @@ def draw(
 
     Returns:
         The folder of the pictures.
+
+    Raises:
+        FileExistsError: If a folder of the run is a link.
     """
+    check_places(Path(folder))
     pictures = Path(folder) / "pictures"
     pictures.mkdir(exist_ok=True)
     images = showcase(data)
@@ -84,9 +88,12 @@ def finish(
         only the trained model's table.
 
     Raises:
+        FileExistsError: If a folder of the run is a link, or `saved_model/1` has files that no
+            export wrote.
         InUseError: If another process trains or scores the run.
     """
     with locked(folder):
+        check_places(Path(folder))
         if brief:
             settings = load_settings(folder)
             varying = data.varying if isinstance(data, datasets.FactorDataset) else ()

@@ -19,7 +19,7 @@ from keras_betavae.experiments.runs._metrics_file import MetricsFile
 from keras_betavae.experiments.runs._models import newest_whole
 from keras_betavae.experiments.runs._progress import ProgressLine
 from keras_betavae.experiments.settings import Settings
-from keras_betavae.export.saved_model import SAVED_MODEL_FILES
+from keras_betavae.export.saved_model import SAVED_MODEL_FILES, SIGN
 from keras_betavae.models.beta_vae import BetaVAE
 
 
@@ -60,7 +60,7 @@ def train(
         check_places(folder)
         clear_left_aside(folder)
         check_data(folder / "data.json", data)
-        check_replaceable(folder / "saved_model" / "1", SAVED_MODEL_FILES)
+        check_replaceable(folder / "saved_model" / "1", SAVED_MODEL_FILES, SIGN)
         found = newest_whole(folder)
         vae = settings.build_model(data) if found is None else found
         remains = training_step(vae) < settings.steps

@@ -6,7 +6,7 @@ import os
 import statistics
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -40,6 +40,9 @@ class Plan(Protocol):
 
     def is_done(self, name: str) -> bool:
         """Returns whether a trial's runs are finished."""
+
+    def has_time(self, trials: Sequence[Any]) -> bool:
+        """Returns whether one more trial may begin, after those in `trials`."""
 
     def propose(self, study: Any, tried: set[str]) -> dict[str, Any] | None:
         """Returns the next trial's parameters, {} for the sampler's choice, None at the end."""
@@ -210,6 +213,9 @@ def _claim(
     from optuna.trial import TrialState
 
     trials, lost = study.get_trials(deepcopy=False), None
+    running = [trial for trial in trials if trial.state == TrialState.RUNNING]
+    if not plan.has_time(trials):
+        return None, any(not _is_lost(plan, study, trial) for trial in running)
     # What waits was meant for a process that died, or is a user's own; `ask` returns it first.
     if not any(trial.state == TrialState.WAITING for trial in trials):
         tried = {
@@ -223,7 +229,6 @@ def _claim(
         }
         parameters = plan.propose(study, tried)
         if parameters is None:
-            running = [trial for trial in trials if trial.state == TrialState.RUNNING]
             lost = next((trial for trial in running if _is_lost(plan, study, trial)), None)
             if lost is None:
                 return None, bool(running)
@@ -251,7 +256,8 @@ def _is_lost(plan: Plan, study: Any, trial: Any) -> bool:
         return False
     try:
         with locked(plan.folder, child=plan.name_of(trial.params)):
-            return True
+            # It may have ended since it was read.
+            return study.get_trials(deepcopy=False)[trial.number].state == TrialState.RUNNING
     except InUseError:
         return False
 

@@ -18,6 +18,7 @@ from keras_betavae.experiments.sweeps.grid import train_run
 from keras_betavae.experiments.tuning._guards import NUMBERS, Measured, fault_of, measure
 
 _STRENGTHS = ("capacity", "max_capacity", "beta", "lambda_od")
+_ENDED = ("COMPLETE", "PRUNED")
 KL_POWER = 2.0
 """The weight of a latent in UDR. Unweighted, UDR orders settings by their number of latents."""
 
@@ -149,21 +150,23 @@ class Trials:
         del name
         return True
 
+    def has_time(self, trials: Sequence[Any]) -> bool:
+        """Returns whether one more trial would end in time; there is always time for the first."""
+        seconds = [t.duration.total_seconds() for t in trials if t.state.name in _ENDED]
+        return self._until is None or not seconds or time.time() + max(seconds) <= self._until
+
     def propose(self, study: Any, tried: set[str]) -> dict[str, Any] | None:
-        """Returns {} while there are trials and time left.
+        """Returns {} while there are trials left.
 
         A tree-structured Parzen estimator, which knows what others try just now, then chooses.
         """
         import optuna
 
         trials = study.get_trials(deepcopy=False)
-        ended = [trial for trial in trials if trial.state.name in ("COMPLETE", "PRUNED")]
+        ended = [t for t in trials if t.state.is_finished() and set(t.params) == set(self.space)]
         n_repeated = len(ended) - len({self.name_of(trial.params) for trial in ended})
         # There may be fewer settings than trials: the strength has three digits.
         if len(tried) >= self.n_trials or n_repeated >= self.n_trials:
-            return None
-        longest = max((trial.duration.total_seconds() for trial in ended), default=0.0)
-        if self._until is not None and tried and time.time() + longest > self._until:
             return None
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
