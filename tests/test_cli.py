@@ -463,7 +463,7 @@ def test_every_setting_has_an_option(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     arguments = (
         "--preset=locatello_tc --batch-size=8 --steps=70 --every=7 --data=folder --data-path=mine "
-        "--factors-path=known.csv --class-folders --image-size=32x48 --stretch --channels=1 "
+        "--factors-path=known.csv --continuous=age,size --class-folders --image-size=32x48 --stretch --channels=1 "
         "--grid=3,2,4 --latent-dim=4 --beta=2.5 --beta-norm=0.1 --warm-up=5 "
         "--weight=alpha=2 --weight=gamma=0.5 --learning-rate=1e-3 --n-images=200 --seed=9 "
         "--deterministic --precision=mixed_bfloat16"
@@ -471,6 +471,7 @@ def test_every_setting_has_an_option(tmp_path, monkeypatch):
     given = {
         "preset": "locatello_tc", "batch_size": 8, "steps": 70, "every": 7, "data": "folder",
         "data_path": "mine", "factors_path": "known.csv", "class_folders": True,
+        "continuous": ("age", "size"),
         "image_size": (32, 48), "stretch": True, "channels": 1,
         "grid": (3, 2, 4), "latent_dim": 4, "beta": 2.5, "beta_norm": 0.1, "warm_up": 5,
         "weights": {"alpha": 2.0, "gamma": 0.5}, "learning_rate": 1e-3, "n_images": 200, "seed": 9,

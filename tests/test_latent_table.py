@@ -44,7 +44,7 @@ def test_lines_of_later_steps_than_the_training_begins_at_are_dropped(tmp_path):
     path = tmp_path / "latents.csv"
     train(reused(), path, epochs=3)
     vae = reused()
-    vae.optimizer.iterations.assign(3)  # As if it were loaded from the checkpoint after one epoch.
+    vae.step_counter.assign(3)  # As if it were loaded from the checkpoint after one epoch.
     before = lines_of(path)
     train(vae, path, epochs=1)
     lines = lines_of(path)

@@ -6,7 +6,7 @@ import numbers
 from collections.abc import Iterator
 from typing import Any
 
-import tensorflow as tf
+from keras_betavae._utils.reading import is_lack_of_memory
 
 
 def finite(name: str, value: float, minimum: float = -math.inf) -> float:
@@ -57,9 +57,9 @@ def made_from_config(name: str) -> Iterator[None]:
     """
     try:
         yield
-    except (MemoryError, OSError, TypeError, ValueError):
-        raise
-    except tf.errors.ResourceExhaustedError:
+    except (OSError, TypeError, ValueError):
         raise
     except Exception as error:
+        if is_lack_of_memory(error):
+            raise
         raise ValueError(f"config must be that of a {name}: {error!r}") from error

@@ -5,8 +5,6 @@ import errno
 import os
 from collections.abc import Iterator
 
-import tensorflow as tf
-
 
 @contextlib.contextmanager
 def damage_named(path: str | os.PathLike, message: str) -> Iterator[None]:
@@ -26,9 +24,9 @@ def damage_named(path: str | os.PathLike, message: str) -> Iterator[None]:
     """
     try:
         yield
-    except (MemoryError, tf.errors.ResourceExhaustedError) as error:
-        raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM), os.fspath(path)) from error
     except Exception as error:
+        if is_lack_of_memory(error):
+            raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM), os.fspath(path)) from error
         if isinstance(error, OSError) and cannot_be_read_now(error):
             if error.filename is not None:
                 raise
@@ -40,3 +38,9 @@ def cannot_be_read_now(error: OSError) -> bool:
     """Returns whether the operating system reported an error, rather than a file's reader."""
     # A place outside the file, to which damaged bytes may lead, is an invalid argument.
     return error.errno not in (None, errno.EINVAL, errno.EOVERFLOW)
+
+
+def is_lack_of_memory(error: Exception) -> bool:
+    """Returns whether an error, of Python or TensorFlow, says that there is not enough memory."""
+    # TensorFlow is there if the error is its own.
+    return isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError"
