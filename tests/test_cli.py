@@ -463,7 +463,8 @@ def test_every_setting_has_an_option(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     arguments = (
         "--preset=locatello_tc --batch-size=8 --steps=70 --every=7 --data=folder --data-path=mine "
-        "--factors-path=known.csv --continuous=age,size --class-folders --image-size=32x48 --stretch --channels=1 "
+        "--factors-path=known.csv --continuous=age,size --class-folders --image-size=32x48 "
+        "--stretch --channels=1 "
         "--grid=3,2,4 --latent-dim=4 --beta=2.5 --beta-norm=0.1 --warm-up=5 "
         "--weight=alpha=2 --weight=gamma=0.5 --learning-rate=1e-3 --n-images=200 --seed=9 "
         "--deterministic --precision=mixed_bfloat16"
