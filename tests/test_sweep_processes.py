@@ -243,7 +243,7 @@ def test_a_database_may_hold_the_study(folder, tmp_path, postgresql):
         opened.enqueue_trial({"beta": "4", "seed": "0"})
         opened.ask(dict(plan.space))  # A process that died.
         assert work(plan, postgresql)
-        assert plan.trained == [NAMES[0], NAMES[2], NAMES[1], NAMES[3]]
+        assert plan.trained == [NAMES[0], NAMES[1], NAMES[3], NAMES[2]]
         assert states(where, postgresql).count(TrialState.COMPLETE) == 4
         assert not (where / study.JOURNAL).exists()
     assert len(optuna.get_all_study_names(postgresql)) == 2
