@@ -6,25 +6,24 @@ full training. Several processes with the same command share the work.
 """
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 
 from keras_betavae.cli._settings import add_settings, add_storage, chosen_settings
 
 
-def _pair(text: str) -> tuple[float, float]:
-    try:
-        low, high = (float(part) for part in text.split(","))
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"LOW,HIGH is needed, got {text!r}") from None
-    return low, high
+def _pair_of(number: type) -> Callable[[str], tuple]:
+    """Returns what reads two numbers."""
+    what = "whole LOW,HIGH" if number is int else "LOW,HIGH"
 
+    def pair(text: str) -> tuple:
+        try:
+            low, high = (number(part) for part in text.split(","))
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"{what} is needed, got {text!r}") from None
+        return low, high
 
-def _whole_pair(text: str) -> tuple[int, int]:
-    try:
-        low, high = (int(part) for part in text.split(","))
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"whole LOW,HIGH is needed, got {text!r}") from None
-    return low, high
+    return pair
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
@@ -47,13 +46,13 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument(
         "--strength",
-        type=_pair,
+        type=_pair_of(float),
         metavar="LOW,HIGH",
         help="range of factors for the preset's β, C, γ or λ (default: 0.125,8)",
     )
     command.add_argument(
         "--latents",
-        type=_whole_pair,
+        type=_pair_of(int),
         metavar="LOW,HIGH",
         help="range of latents (default: --latent-dim, or half to twice the preset's)",
     )

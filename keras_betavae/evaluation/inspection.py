@@ -180,14 +180,13 @@ def inspect(model: Any, data: Any, *, n: int = 10_000, seed: int = 0) -> Inspect
     if kept:
         information = metrics.mutual_information(factors, mean, n_samples=n, seed=seed)
     names = tuple(data.factor_names[k] for k in kept)
-    view = visualization.View.of(data)
-    found = Inspection(mean, factors, names, kl, information, view=view)
     centers = {
-        name: _centers(data.continuous[name], found.classes[:, k], factors[:, k])
+        name: _centers(data.continuous[name], binned(factors[:, [k]])[:, 0], factors[:, k])
         for k, name in enumerate(names)
         if name in data.continuous
     }
-    return dataclasses.replace(found, centers=centers)
+    view = visualization.View.of(data)
+    return Inspection(mean, factors, names, kl, information, centers, view)
 
 
 def as_dataset(data: Any) -> ImageDataset:

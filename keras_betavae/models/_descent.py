@@ -70,7 +70,7 @@ def descend(
     is_scaled = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
     if is_scaled and tf.distribute.has_strategy():
         # It looks at the gradients of one replica before they are summed.
-        overflow = total(tf.cast(~_all_finite(gradients), "int32")) > 0
+        overflow = total(tf.cast(~optimizer.check_finite(gradients), "int32")) > 0
         gradients = [
             None if g is None else tf.where(overflow, tf.constant(np.inf, g.dtype), g)
             for g in gradients
@@ -84,7 +84,3 @@ def descend(
         # Keras's optimizers pass over the weights a dozen times, XLA only three.
         apply = tf.function(apply, jit_compile=True, autograph=False)
     apply(gradients, sound)
-
-
-def _all_finite(gradients: Sequence[tf.Tensor | None]) -> tf.Tensor:
-    return tf.reduce_all([tf.reduce_all(tf.math.is_finite(g)) for g in gradients if g is not None])

@@ -36,5 +36,4 @@ def clipped(values: tf.Tensor, limit: float) -> tf.Tensor:
 
     The gradient of `clip_by_value` is 0 beyond the limit, and values there would never return.
     """
-    kept = tf.clip_by_value(values, -limit, limit)
-    return tf.stop_gradient(kept) + (values - tf.stop_gradient(values))
+    return tf.grad_pass_through(lambda v: tf.clip_by_value(v, -limit, limit))(values)
