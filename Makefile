@@ -3,7 +3,7 @@ BIN := $(VENV)/bin
 SEED ?= 0
 RUN ?= runs/demo-$(SEED)
 
-.PHONY: demo test quick lint types docs clean
+.PHONY: demo test quick lint types docs tests clean
 
 demo: $(VENV)/installed
 	if [ -e $(RUN)/config.json ]; then \
@@ -13,8 +13,7 @@ demo: $(VENV)/installed
 	fi
 
 test: $(VENV)/installed
-	$(MAKE) --jobs=2 --output-sync lint types docs
-	$(BIN)/pytest -n 2 --dist loadfile
+	$(MAKE) --jobs=2 lint types docs tests
 
 quick: lint types
 	$(BIN)/pytest -m "quick and not slow" tests
@@ -28,6 +27,9 @@ types: $(VENV)/installed
 
 docs: $(VENV)/installed
 	$(BIN)/sphinx-build -q -W --keep-going -b html docs docs/_build/html
+
+tests: $(VENV)/installed
+	$(BIN)/pytest -n 2 --dist loadfile
 
 $(VENV)/installed: setup.py
 	python3 -m venv $(VENV)

@@ -1,7 +1,8 @@
 """Scores of a model and of untrained representations."""
 
+import functools
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -60,21 +61,26 @@ def evaluate_with_controls(
     bar = _Bar((4 * len(chosen) + len(for_pixels)) * n_seeds, verbose)
     numbers = seeds(seed, n_seeds)
     k = min(10, *pixels.shape)
-    pca = metrics.pca_codes(pixels, k, seed)
 
-    def same(given: np.ndarray) -> list[Sample]:
-        return [(factors, given, names)] * n_seeds
+    @functools.cache
+    def pca() -> np.ndarray:
+        return metrics.pca_codes(pixels, k, seed)
 
+    def same(codes_of: Callable[[], np.ndarray]) -> Iterator[Sample]:
+        yield from [(factors, codes_of(), names)] * n_seeds
+
+    # The scores of pixels take longest, so they run while the components are computed.
+    of_pixels = {"raw pixels": (same(lambda: pixels), for_pixels)} if for_pixels else {}
     encoded = (encode(model, data, n, number) for number in numbers)
     tables: dict[str, tuple[Iterable[Sample], Scores]] = {
-        "trained": (encoded if codes is None else same(codes), chosen),
+        "trained": (encoded if codes is None else [(factors, codes, names)], chosen),
         "untrained": ((encode(untrained, data, n, number) for number in numbers), chosen),
+        **of_pixels,
         f"PCA, {k} components": (same(pca), chosen),
-        f"ICA, {k} components": (same(independent(pca, seed)), chosen),
+        f"ICA, {k} components": (same(lambda: independent(pca(), seed)), chosen),
     }
-    if for_pixels:
-        tables["raw pixels"] = (same(pixels), for_pixels)
-    return score_tables(tables, seed, n_jobs, bar.step)
+    found = score_tables(tables, seed, n_jobs, bar.step)
+    return {name: found[name] for name in sorted(found, key=of_pixels.__contains__)}
 
 
 class _Bar:

@@ -1,7 +1,7 @@
 """Tables of the scores of several representations, computed in parallel."""
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -26,33 +26,35 @@ def score_tables(
     """Returns the tables of several representations, which share the threads.
 
     Args:
-        representations: By name, a sample for each of consecutive seeds, and the scores.
+        representations: By name, a sample for each of consecutive seeds, and the scores. Samples
+            are drawn in this order, while earlier ones are scored.
         seed: The first seed.
         n_jobs: As in `evaluate`.
         on_score: As in `evaluate`.
     """
     results: dict[str, dict[str, _Results]] = {name: {} for name in representations}
 
-    def compute(task: tuple) -> None:
-        result, sample, number = task
-        result.add(sample, number, n_jobs)
-        on_score()
+    def tasks() -> Iterator[tuple]:
+        for name, (samples, scores) in representations.items():
+            for number, sample in enumerate(samples, int(seed)):
+                factors, _, names = sample
+                results[name] = results[name] or {
+                    score_name: _Results(score_name, score)
+                    for score_name, score in choose(
+                        scores, 0 if factors is None else factors.shape[1], names
+                    ).items()
+                }
+                yield from ((result, sample, number) for result in results[name].values())
 
-    samples = zip(*(drawn for drawn, _ in representations.values()), strict=True)
-    for number, drawn in enumerate(samples, int(seed)):
-        tasks = []
-        for (name, (_, scores)), sample in zip(representations.items(), drawn, strict=True):
-            factors, _, names = sample
-            results[name] = results[name] or {
-                score_name: _Results(score_name, score)
-                for score_name, score in choose(
-                    scores, 0 if factors is None else factors.shape[1], names
-                ).items()
-            }
-            tasks += [(result, sample, number) for result in results[name].values()]
-        # Scores of many codes take longest: begun last, they would run alone.
-        tasks.sort(key=lambda task: -task[1][1].shape[1])
-        _in_threads(compute, tasks, n_jobs)
+    def compute(task: tuple) -> tuple:
+        result, sample, number = task
+        found = result.compute(sample, number, n_jobs)
+        on_score()
+        return result, sample, *found
+
+    # In order, as the interval depends on the order of the values.
+    for result, sample, rows, seconds in _in_threads(compute, tasks(), n_jobs):
+        result.add(sample, rows, seconds)
     return {
         name: ScoreTable([row for each in found.values() for row in each.rows(int(seed))])
         for name, found in results.items()
@@ -67,14 +69,20 @@ class _Results:
         self._n_codes, self._seconds, self._is_binned = 0, 0.0, False
         self._values: dict[str, list[float]] = {}
 
-    def add(self, sample: Sample, seed: int, n_jobs: int | None) -> None:
-        """Computes the score of a sample."""
+    def compute(self, sample: Sample, seed: int, n_jobs: int | None) -> tuple:
+        """Returns the rows of a sample's score, and the seconds that they took."""
         factors, codes, names = sample
         start = time.perf_counter()
         options = {"seed": seed, "factor_names": names, "n_jobs": n_jobs}
-        for row, value in _compute(self._name, self._score, factors, codes, options):
+        rows = _compute(self._name, self._score, factors, codes, options)
+        return rows, time.perf_counter() - start
+
+    def add(self, sample: Sample, rows: list[tuple[str, float]], seconds: float) -> None:
+        """Adds the result of the next seed."""
+        factors, codes, _ = sample
+        for row, value in rows:
             self._values.setdefault(row, []).append(value)
-        self._seconds += time.perf_counter() - start
+        self._seconds += seconds
         self._n_codes = len(codes)
         self._is_binned = factors is not None and bool(are_continuous(factors).any())
 
@@ -98,16 +106,17 @@ class _Results:
             )
 
 
-def _in_threads(function: Callable[[Any], None], tasks: list, n_jobs: int | None) -> None:
+def _in_threads(
+    function: Callable[[tuple], tuple], tasks: Iterator[tuple], n_jobs: int | None
+) -> list[tuple]:
+    """Returns the results of all tasks, the first of which run while the others are made."""
     from joblib import effective_n_jobs
 
     n_threads = effective_n_jobs(n_jobs)
     if n_threads == 1:
-        for task in tasks:
-            function(task)
-    else:
-        with ThreadPoolExecutor(n_threads) as pool:
-            list(pool.map(function, tasks))
+        return list(map(function, tasks))
+    with ThreadPoolExecutor(n_threads) as pool:
+        return list(pool.map(function, tasks))
 
 
 def _compute(
