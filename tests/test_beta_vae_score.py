@@ -324,14 +324,14 @@ def test_the_users_classifier_sees_raw_differences():
 # The paper's classifier.
 
 
-@pytest.mark.parametrize("decimals", [None, 0])  # Whole numbers are read from 16 bits.
-def test_fit_softmax_takes_the_steps_of_keras_adagrad(decimals, monkeypatch):
+@pytest.mark.parametrize("is_short", [False, True])  # Of 16 bits, which are read as such.
+def test_fit_softmax_takes_the_steps_of_keras_adagrad(is_short, monkeypatch):
     monkeypatch.setattr(_linear, "MAX_STEPS", 12)
     monkeypatch.setattr(_linear, "BATCH", 10)
     rng = np.random.default_rng(0)
     # The last of the four batches of a pass has three points.
     x, labels = rng.normal(size=(33, 4)).astype("float32"), np.arange(33) % 3
-    x = x if decimals is None else (64 * x).round(decimals) / 64
+    x = (64 * x).round() / 64 if is_short else x
     weights, bias = _linear.fit_softmax(x, labels, np.random.default_rng(7))
 
     model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, "softmax")])

@@ -173,7 +173,7 @@ TURNS = {
 }
 
 
-@pytest.mark.parametrize("name", ["a.jpg", "a.png"])
+@pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.tif"])
 def test_turned_photographs_are_turned_upright(tmp_path, name):
     stored = np.repeat(np.repeat(np.array([[0, 60, 120], [250, 190, 90]]), 16, 0), 16, 1)
     for orientation, turn in TURNS.items():
@@ -184,6 +184,8 @@ def test_turned_photographs_are_turned_upright(tmp_path, name):
         upright = turn(stored)
         image = decoded(path, upright.shape, 1)
         np.testing.assert_allclose(image[..., 0], upright, atol=8, err_msg=str(orientation))
+        assert count_other_proportions(path.parent, upright.shape) == (0, 1)
+        assert count_other_proportions(path.parent, upright.shape[::-1]) == (1, 1)
 
 
 # Sizes.
@@ -524,6 +526,27 @@ def test_the_range_of_deep_grays_is_found_over_the_folder_or_given(tmp_path, nam
         np.testing.assert_allclose(images_of(given)[0, ..., 0], expected, atol=0.51)
     with pytest.raises(ValueError, match="value_range must be two increasing numbers"):
         from_folder(tmp_path, value_range=(9, 9))
+
+
+@pytest.mark.parametrize("magic", ["P2", "P5"])
+def test_the_values_of_a_portable_graymap_are_its_own(tmp_path, magic):
+    values = np.arange(12).reshape(3, 4) * 372
+    text = " ".join(map(str, values.ravel())).encode()
+    body = text if magic == "P2" else values.astype(">u2").tobytes()
+    (tmp_path / "a.pgm").write_bytes(f"{magic} 4 3 4095\n".encode() + body)
+    given = from_folder(tmp_path, (3, 4), 1, value_range=(1_000, 3_000))
+    expected = ((values - 1_000.0) / 2_000).clip(0, 1) * 255
+    np.testing.assert_allclose(images_of(given)[0, ..., 0], expected, atol=0.51)
+    found = images_of(from_folder(tmp_path, (3, 4), 1))[0, ..., 0]
+    np.testing.assert_allclose(found, values * 255 / 4_092, atol=0.51)
+
+
+def test_white_may_be_the_lowest_value_of_a_tiff(tmp_path):
+    values = np.arange(12, dtype="uint16").reshape(3, 4) * 372
+    save(tmp_path / "a.tif", values, tiffinfo={262: 0})
+    given = from_folder(tmp_path, (3, 4), 1, value_range=(1_000, 3_000))
+    expected = 255 - ((values - 1_000.0) / 2_000).clip(0, 1) * 255
+    np.testing.assert_allclose(images_of(given)[0, ..., 0], expected, atol=0.51)
 
 
 def test_the_folder_of_a_picture_is_its_class(tmp_path):

@@ -11,6 +11,8 @@ from typing import BinaryIO
 
 import numpy as np
 from PIL import ExifTags, Image, ImageOps
+from PIL.PpmImagePlugin import PpmImageFile
+from PIL.TiffImagePlugin import TiffImageFile
 
 from keras_betavae._utils.reading import damage_named
 from keras_betavae.datasets._sources import Source
@@ -20,6 +22,7 @@ from keras_betavae.datasets._sources import Source
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
 DEEP = ("I", "F")
 """What Pillow's modes of gray with more than 8 bits begin with."""
+_TIFF_WIDTH, _TIFF_HEIGHT, _TIFF_PHOTOMETRIC, _WHITE_IS_ZERO = 256, 257, 262, 0
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
 
 
@@ -58,12 +61,12 @@ class Pictures(Source):
         with _picture(path) as picture:
             # JPEG decodes large photographs at a fraction of their size.
             picture.draft(None, (side, side))
-            is_deep = picture.mode.startswith(DEEP)
+            is_deep, coding = picture.mode.startswith(DEEP), _Coding(picture)
             upright = ImageOps.exif_transpose(picture)
         with damage_named(path, f"{path} cannot be read as a picture"):
-            return scaled(
-                upright, self.image_shape, self.crop, self._found_range() if is_deep else None
-            )
+            if is_deep:
+                upright = coding.with_8_bits(upright, *self._found_range())
+            return scaled(upright, self.image_shape, self.crop)
 
     def _found_range(self) -> tuple[float, float]:
         """Returns the lowest and highest value of all pictures of more than 8 bits."""
@@ -81,7 +84,7 @@ def _deep_range(path: Path) -> tuple[float, float] | None:
     try:
         with _picture(path) as picture:
             if picture.mode.startswith(DEEP):
-                values = np.asarray(picture)
+                values = _Coding(picture).values(picture)
                 values = values[np.isfinite(values)]
                 return (float(values.min()), float(values.max())) if values.size else None
     except ValueError:
@@ -93,6 +96,8 @@ def has_proportions(path: Path, height: int, width: int) -> bool:
     """Returns whether a picture scaled to a height and width is neither cropped nor stretched."""
     with _picture(path) as picture:
         own_width, own_height = picture.size
+        if isinstance(picture, TiffImageFile):  # Some versions of Pillow turn its size.
+            own_width, own_height = picture.tag_v2[_TIFF_WIDTH], picture.tag_v2[_TIFF_HEIGHT]
         if picture.getexif().get(ExifTags.Base.Orientation, 1) >= 5:
             own_width, own_height = own_height, own_width
     # Up to half a pixel of the scaled picture.
@@ -129,40 +134,53 @@ def _opened(path: Path) -> Iterator[BinaryIO]:
         yield file
 
 
-def scaled(
-    picture: Image.Image,
-    image_shape: tuple[int, ...],
-    crop: bool,
-    value_range: tuple[float, float] | None = None,
-) -> np.ndarray:
-    """Returns a picture at another size as uint8 (height, width, channels).
+class _Coding:
+    """What the numbers of a gray picture of more than 8 bits mean.
+
+    It is made before Pillow decodes the picture.
+    """
+
+    def __init__(self, picture: Image.Image):
+        self._scale, self._is_inverted = 1.0, False
+        if isinstance(picture, PpmImageFile) and picture.mode == "I":
+            arguments = picture.tile[0][3]
+            if isinstance(arguments, tuple):  # Pillow scales the highest value to that of 16 bits.
+                self._scale = arguments[1] / 65_535
+        elif isinstance(picture, TiffImageFile):
+            self._is_inverted = picture.tag_v2.get(_TIFF_PHOTOMETRIC) == _WHITE_IS_ZERO
+
+    def values(self, picture: Image.Image) -> np.ndarray:
+        """Returns the values that the file holds, float64 (height, width)."""
+        values = np.asarray(picture).astype(np.float64)
+        return values if self._scale == 1.0 else np.rint(values * self._scale)
+
+    def with_8_bits(self, picture: Image.Image, low: float, high: float) -> Image.Image:
+        """Returns the picture with the levels 0 to 255 for the values from `low` to `high`."""
+        values = self.values(picture)
+        if not -np.inf < low < high < np.inf or not np.isfinite(values).all():
+            raise ValueError(
+                f"its mode {picture.mode} has no range: the values of all pictures are from "
+                f"{low:g} to {high:g}; give value_range"
+            )
+        levels = np.rint((values - low).clip(0, high - low) * (255 / (high - low)))
+        return Image.fromarray((255 - levels if self._is_inverted else levels).astype(np.uint8))
+
+
+def scaled(picture: Image.Image, image_shape: tuple[int, ...], crop: bool) -> np.ndarray:
+    """Returns a picture of 8 bits at another size as uint8 (height, width, channels).
 
     Args:
         picture: The picture.
         image_shape: (height, width, 1 or 3).
         crop: Whether it is cropped evenly, or stretched.
-        value_range: Values of a gray picture of more than 8 bits that become 0 and 255.
     """
     height, width, channels = image_shape
-    if value_range is not None:
-        picture = _with_8_bits(picture, *value_range)
     plain = _plain(picture, "L" if channels == 1 else "RGB")
     if crop:
         image = ImageOps.fit(plain, (width, height), Image.Resampling.LANCZOS)
     else:
         image = plain.resize((width, height), Image.Resampling.LANCZOS)
     return np.asarray(image).reshape(image_shape)
-
-
-def _with_8_bits(picture: Image.Image, low: float, high: float) -> Image.Image:
-    values = np.asarray(picture).astype(np.float64)
-    if not -np.inf < low < high < np.inf or not np.isfinite(values).all():
-        raise ValueError(
-            f"its mode {picture.mode} has no range: the values of all pictures are from {low:g} to "
-            f"{high:g}; give value_range"
-        )
-    levels = (values - low).clip(0, high - low) * (255 / (high - low))
-    return Image.fromarray(np.rint(levels).astype(np.uint8))
 
 
 def _plain(picture: Image.Image, mode: str) -> Image.Image:

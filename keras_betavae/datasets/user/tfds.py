@@ -73,7 +73,8 @@ def from_tfds(
     else:
         shape = own_shape
     labels = dict(_labels(features, tfds))
-    key = hashlib.sha256(repr((builder.info.full_name, split, shape, crop)).encode())
+    place = builder.data_path  # A name and version may stand for other images in another folder.
+    key = hashlib.sha256(repr((builder.info.full_name, str(place), split, shape, crop)).encode())
     target = cache_folder(cache_dir) / "tfds" / f"{builder.name}-{key.hexdigest()[:16]}.npy"
     factors_file = target.with_suffix(".factors.npy")
     if not target.is_file():
