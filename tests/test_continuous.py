@@ -145,3 +145,14 @@ def test_the_table_states_the_bins(factors, mixed):
     assert sentence in str(table)
     assert sentence in side_by_side({"ours": table})
     assert "bins" not in str(evaluate_codes(factors.astype(int), mixed, scores=names))
+    chosen = {"my_sap": "sap_score", "mig": "mig_score", "dci": "dci_scores"}
+    own = {name: metrics.SCORES[score] for name, score in chosen.items()}
+    own["mean"] = lambda factors, codes: factors.mean()
+    table = evaluate_codes(factors[:300], mixed[:300], scores=own)
+    assert [row.factor_bins for row in table.rows] == [None, 20, None, None, None, None]
+
+
+def test_classes_may_be_larger_than_integers():
+    classes = np.random.default_rng(0).integers(0, 3, (500, 2))
+    expected = metrics.mig_score(classes, classes)
+    assert metrics.mig_score(1e19 * classes, classes) == expected

@@ -49,6 +49,17 @@ def test_ica_codes_are_white_and_span_what_pca_spans(pixels):
     np.testing.assert_allclose(ours @ ours.T, principal @ principal.T, atol=1e-3)
 
 
+def test_components_beyond_the_directions_in_which_pixels_vary_are_0():
+    rng = np.random.default_rng(0)
+    pixels = (rng.random((500, 2)) @ rng.random((2, 64))).astype("float32")
+    for control in (pca_codes, ica_codes):
+        codes = control(pixels)
+        assert codes.shape == (500, 10)
+        assert (codes[:, :2].std(axis=0) > 0.1).all()
+        assert not codes[:, 2:].any()
+        assert not control(np.ones((20, 16), "float32")).any()
+
+
 def test_ica_unmixes_independent_sources_where_pca_cannot():
     rng = np.random.default_rng(0)
     sources = rng.uniform(-1, 1, (5_000, 3))

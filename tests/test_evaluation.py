@@ -2,6 +2,8 @@ import csv
 import io
 import json
 import math
+import threading
+import time
 from dataclasses import replace
 from functools import partial
 
@@ -431,6 +433,40 @@ def test_the_controls_are_scored_on_the_same_images():
             options = {"scores": scores if name == "raw pixels" else "fast", "seed": 3}
             assert table == evaluate_codes(factors, codes[name], factor_names=NAMES, **options)
     assert len({table["beta_vae_score"] for table in tables.values()}) > 1
+
+
+def test_representations_do_not_depend_on_the_scores_that_are_computed_meanwhile():
+    seen, started = [], threading.Event()
+
+    def encoder(images):
+        seen.append(started.is_set())
+        return brightness(images)
+
+    def score(factors, codes):
+        started.set()
+        return float(np.sum(codes))
+
+    scores = {"a": score, "b": score}
+    evaluate_with_controls(encoder, encoder, dataset(), scores=scores, n=200, n_jobs=2)
+    assert seen
+    assert not any(seen)
+
+
+def test_a_failure_ends_what_waits():
+    computed = []
+
+    def fails(factors, codes):
+        raise FloatingPointError("of no use")
+
+    def waits(factors, codes):
+        computed.append(time.sleep(0.02))
+        return 0.0
+
+    scores = {"fails": fails} | {f"waits {n}": waits for n in range(30)}
+    factors, codes = dataset().encode_with(brightness, 100, 0)
+    with pytest.raises(FloatingPointError, match="of no use"):
+        evaluate_codes(factors, codes, scores=scores, n_jobs=2)
+    assert len(computed) < 30
 
 
 def test_given_codes_are_of_one_seed():

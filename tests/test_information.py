@@ -173,6 +173,12 @@ def test_large_constant_codes_know_nothing():
     np.testing.assert_allclose(mutual_information(factors, codes)[0], 0, atol=1e-12)
 
 
+def test_neighbours_of_constant_codes_know_nothing():
+    factors = grid(4, 5)
+    information = mutual_information(factors, np.ones((20, 3)), estimator="knn")
+    np.testing.assert_array_equal(information, np.zeros((3, 2)))
+
+
 def test_codes_that_differ_by_rounding_are_scored():
     # 0.1 + 0.2 is the double above 0.3. Two values are two bins.
     factors = grid(2, 4)
@@ -577,6 +583,10 @@ def test_the_information_of_samples_is_that_of_a_gaussian_channel():
     means = columns(factors[:, 0] / 2.0, np.zeros(n), factors[:, 1] * 20.0)
     log_vars = np.full(means.shape, 2.0 * log(spread))
     found = posterior_information(factors[:4_000], means[:4_000], log_vars[:4_000])
+    few = means[:200], log_vars[:200]
+    np.testing.assert_array_equal(
+        posterior_information(3.0 * factors[:200], *few), posterior_information(factors[:200], *few)
+    )
 
     z = np.linspace(-4.0, 6.0, 20_001)
     density = stats.norm.pdf(z[:, None], np.arange(4) / 2.0, spread).mean(axis=1)

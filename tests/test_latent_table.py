@@ -1,10 +1,11 @@
 import csv
 
+import keras
 import numpy as np
 import pytest
 
 from keras_betavae import metrics
-from keras_betavae.callbacks import LatentTable
+from keras_betavae.callbacks import Checkpoint, LatentTable
 from keras_betavae.datasets import FactorDataset, ImageDataset
 from tests.helpers import SHAPE, reused
 
@@ -51,6 +52,27 @@ def test_lines_of_later_steps_than_the_training_begins_at_are_dropped(tmp_path):
     assert [int(line["step"]) for line in lines[::3]] == [0, 3, 6]
     assert lines[:3] == before[:3]
     assert lines[3:6] != before[3:6]  # Made anew, of other weights.
+
+
+class Restores(keras.callbacks.Callback):
+    """Restores the model as training begins, as `BackupAndRestore`."""
+
+    def on_train_begin(self, logs=None):
+        self.model.step_counter.assign(3)
+
+
+def test_a_callback_behind_it_may_restore_the_model(tmp_path):
+    path, folder = tmp_path / "latents.csv", tmp_path / "checkpoints"
+    train(reused(), path, epochs=1)
+    before, vae = lines_of(path), reused()
+    folder.mkdir()
+    (folder / "step-000000003.keras").touch()
+    callbacks = [LatentTable(DATA, path), Checkpoint(folder), Restores()]
+    vae.fit(DATA.to_tf_data(8, seed=0), epochs=1, verbose=0, callbacks=callbacks)
+    lines = lines_of(path)
+    assert [int(line["step"]) for line in lines[::3]] == [0, 3, 6]
+    assert lines[:3] == before[:3]
+    assert Checkpoint.latest(folder).name == "step-000000006.keras"
 
 
 def test_it_keeps_to_its_epochs_and_to_data_without_factors(tmp_path):

@@ -136,18 +136,29 @@ def test_maps_are_by_default_those_of_the_positions():
 
 @pytest.mark.parametrize("n", NUMBERS)
 def test_curves_are_the_rows_of_each_latent(n):
-    curves, by = maps_of(n), ["square", "ellipse", "heart", "star"]
-    figure = visualization.plot_response_curves(curves, named(n), along="scale", by=by)
+    curves, by = maps_of(n), ["square", "ellipse", "heart", "\u200b_star"]
+    names = [name.strip("\u200b") for name in by]  # Matplotlib leaves out those that begin with _.
+    figure = visualization.plot_response_curves(curves, named(n), along="scale", by=names)
     assert titles(figure) == named(n)
     for axes, each in zip(panels(figure), curves, strict=True):
         assert [line.get_label() for line in axes.lines] == by
         for line, curve in zip(axes.lines, each, strict=True):
-            np.testing.assert_array_equal(line.get_ydata(), curve)
-            np.testing.assert_array_equal(line.get_xdata(), range(5))
+            known = np.isfinite(curve)
+            np.testing.assert_array_equal(line.get_ydata(), curve[known])
+            np.testing.assert_array_equal(line.get_xdata(), np.arange(5)[known])
         assert axes.get_xlabel() == "scale (class)"
         assert axes.get_ylim() == figure.axes[0].get_ylim()
     assert figure.axes[0].get_ylabel() == "mean of the latent"
     assert [text.get_text() for text in figure.axes[0].get_legend().get_texts()] == by
+
+
+def test_a_class_between_two_without_images_is_drawn():
+    curves = np.array([[[0.0, np.nan, 1.0, np.nan], [np.nan, 2.0, np.nan, np.nan]]])
+    figure = visualization.plot_response_curves(curves, ["z0"], along="scale", by=["a", "b"])
+    first, second, point = panels(figure)[0].lines
+    assert (list(first.get_xdata()), first.get_linestyle()) == ([0, 2], "-")
+    assert (list(second.get_xdata()), list(point.get_xdata())) == ([1], [1])
+    assert point.get_marker() == "."
 
 
 def test_one_curve_needs_no_name():

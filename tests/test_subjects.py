@@ -1,8 +1,11 @@
 """Reports, pictures and commands of any model, not only of runs."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
+import tensorflow as tf
 from PIL import Image
 
 import keras_betavae as kbv
@@ -89,6 +92,19 @@ def test_the_curves_of_a_second_fit_end_at_the_models_step(tmp_path):
     assert loss.tolist() == model.history.history["loss"]
 
 
+def test_curves_end_at_the_last_step_though_earlier_weights_were_restored():
+    history = {"loss": [3.0, 2.0, 1.0], "mig_score": [np.nan, 0.1, 0.2], "note": ["a", "b", "c"]}
+    model = SimpleNamespace(
+        step=10,  # Restored with the weights.
+        optimizer=SimpleNamespace(iterations=tf.constant(30)),
+        history=SimpleNamespace(params={"steps": 10}),
+    )
+    curves = _curves_of(model, history)
+    assert curves["loss"][0].tolist() == [10, 20, 30]
+    assert [part.tolist() for part in curves["mig_score"]] == [[20, 30], [0.1, 0.2]]
+    assert "note" not in curves
+
+
 @pytest.mark.parametrize("name", ["vae.keras", "served"])
 def test_commands_take_files_of_models_with_a_table(name, files, table, tmp_path, capsys):
     given = ["--data", "table", "--data-path", str(table), "--factors", "age,kind"]
@@ -133,7 +149,15 @@ def test_a_folder_of_pictures_is_scaled_to_the_model(tmp_path):
     assert width_of(out) > 11 * 8
 
 
-# How vectors and signals are drawn.
+# How vectors, signals and images of real values are drawn.
+
+
+def test_images_of_real_values_keep_their_hue_and_their_black():
+    images = np.full((40, 4, 4, 3), [0.9, -0.9, -0.9], "float32")
+    images[:, :2] = [-1.0, -1.0, -1.0]
+    images[0, 0] = 1.0
+    cells = visualization.View.of(from_arrays(images)).cells(images)
+    np.testing.assert_allclose(cells, (images + 1) / 2, atol=1e-6)
 
 
 def test_bars_and_lines_rise_with_the_values():

@@ -62,7 +62,18 @@ def figure_text(name: str, width: int = 60) -> str:
         >>> print(figure_text("from 1$ to 2$"))
         from 1\$ to 2\$
     """
-    return one_line(name, width).replace("$", r"\$")
+    return in_legend(one_line(name, width).replace("$", r"\$"))
+
+
+def in_legend(name: str) -> str:
+    """Returns a name that matplotlib does not leave out of a legend, as those that begin with _.
+
+    Example:
+        >>> len(in_legend("_a")), len(in_legend("a"))
+        (3, 1)
+    """
+    zero_width = "\u200b"
+    return zero_width + name if name.startswith("_") else name
 
 
 def _plain(name: str, most_bytes: int) -> str:

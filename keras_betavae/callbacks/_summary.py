@@ -38,7 +38,22 @@ class SummaryCallback(keras.callbacks.Callback):
         """The number of training steps done."""
         return training_step(self.model)
 
+    _begins = False
+
+    def begin(self, epoch: int) -> None:
+        """Is called once, before the first epoch of a training.
+
+        In `on_train_begin`, a later callback such as `BackupAndRestore` may not have restored the
+        model yet.
+        """
+
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+        if self._begins:
+            self._begins = False
+            self.begin(epoch)
+
     def on_train_begin(self, logs: dict | None = None) -> None:
+        self._begins = True
         if self.log_dir is None or not is_chief(self.model):
             return
         folder = os.path.join(self.log_dir, self.folder)  # A URL is not a Path.
@@ -102,20 +117,13 @@ class DrawingCallback(SummaryCallback):
     def draw(self) -> None:
         """Writes the pictures of the current model."""
 
-    _begins = False
-
-    def on_train_begin(self, logs: dict | None = None) -> None:
-        super().on_train_begin(logs)
-        self._begins = True
-
-    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+    def begin(self, epoch: int) -> None:
         """Draws the model before it is trained.
 
         A training that is resumed within an interval draws no picture where it was interrupted.
         """
-        if self._begins and (epoch == 0 or self.is_due(epoch - 1)):
+        if epoch == 0 or self.is_due(epoch - 1):
             self.draw()
-        self._begins = False
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         """Draws at the end of an interval."""

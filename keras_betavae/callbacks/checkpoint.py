@@ -50,7 +50,7 @@ class Checkpoint(keras.callbacks.Callback):
         """Returns the checkpoints' files, the latest first."""
         return sorted(Path(folder).glob("step-*.keras"), reverse=True)
 
-    def on_train_begin(self, logs: dict | None = None) -> None:
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         """Rejects a folder with checkpoints of another, longer training.
 
         Raises:

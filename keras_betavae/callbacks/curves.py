@@ -68,7 +68,8 @@ class LatentActivity(SummaryCallback):
     the histogram `kl/latents`, and the number of active latents as `kl/active_latents` (in `logs`:
     `active_latents`). It raises the objective's advice as a warning (`Capacity`: the KL is more
     than 1 nat from C), and repeats it only after an epoch without advice. It uses the running
-    means of training and encodes nothing.
+    means of training and encodes nothing; list it before callbacks that call `model.evaluate`,
+    which resets them.
 
     Args:
         log_dir: TensorBoard's folder; None writes no summaries.
@@ -94,28 +95,34 @@ class LatentActivity(SummaryCallback):
         super().__init__(log_dir, every_n_epochs)
         self.threshold = threshold
         self._latent_kl: np.ndarray | None = None
+        self._is_kept = False
         self._epoch_start = 0
         self._advised = False
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         """Clears the means of the last epoch."""
-        self._latent_kl = None
+        super().on_epoch_begin(epoch, logs)
+        self._is_kept = False
         self._epoch_start = self.step
 
     def on_test_begin(self, logs: dict | None = None) -> None:
         """Keeps the training's means, which the validation resets."""
-        self._latent_kl = np.asarray(self.model.latent_kl)
+        if not self._is_kept:
+            has_seen = self.model.n_images_seen
+            self._latent_kl = np.asarray(self.model.latent_kl) if has_seen else None
+            self._is_kept = True
 
     def on_epoch_end(self, epoch: int, logs: dict) -> None:
         """Writes the summaries at the end of an interval."""
-        if not self.model.n_images_seen and self._latent_kl is None:
+        self.on_test_begin()
+        kl = self._latent_kl
+        if kl is None:
             warnings.warn(
                 "LatentActivity has nothing to show: the model's custom train_step keeps no KL of "
                 "each latent, as that of BetaVAE does",
                 stacklevel=2,
             )
             return
-        kl = np.asarray(self.model.latent_kl) if self._latent_kl is None else self._latent_kl
         active = int((kl > self.threshold).sum())
         logs["active_latents"] = active
         if not self.is_due(epoch):

@@ -1,5 +1,6 @@
 """A callback that scores a model during training."""
 
+import math
 import os
 import warnings
 from collections.abc import Mapping
@@ -19,8 +20,10 @@ class DisentanglementMetric(SummaryCallback):
     epoch's `logs`, for `ModelCheckpoint(monitor="beta_vae_score")`, `EarlyStopping`, `CSVLogger`
     and `History` (list this callback before those), and written to TensorBoard under
     `disentanglement/`, at the true training step. The first evaluation is before training, as
-    a control. Between evaluations, `logs` has the last scores. The training's random streams are
-    not used: a run has the same weights with and without this callback.
+    a control, for TensorBoard only. Between evaluations, `logs` has the last scores, and NaN before
+    the first, so the `patience` of `EarlyStopping` must be larger than `every_n_epochs`. The
+    training's random streams are not used: a run has the same weights with and without this
+    callback.
 
     It warns once if the KL is above 1 nat but the codes hold less than 0.1 nats of information
     about the images: the posteriors are then nearly the same for all images.
@@ -77,12 +80,13 @@ class DisentanglementMetric(SummaryCallback):
         self._posteriors: list[tuple[np.ndarray, np.ndarray]] = []
         self._warned = False
 
-    def on_train_begin(self, logs: dict | None = None) -> None:
+    def begin(self, epoch: int) -> None:
         """Evaluates the untrained model, and starts counting steps."""
-        super().on_train_begin(logs)
         self._latest_step = -1
         self._warned = False
         self._evaluate()
+        # Not the score of any epoch: `EarlyStopping` would take it for the best.
+        self._latest = dict.fromkeys(self._latest, math.nan)
         if self.every_n_steps is not None:
             self._next_step = (self.step // self.every_n_steps + 1) * self.every_n_steps
 

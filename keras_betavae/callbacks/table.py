@@ -50,7 +50,7 @@ class LatentTable(SummaryCallback):
         self.n_images = n_images
         self._lines: list[list] = []
 
-    def on_train_begin(self, logs: dict | None = None) -> None:
+    def begin(self, epoch: int) -> None:
         """Keeps the lines of earlier steps and adds those of the current model.
 
         Raises:

@@ -2,14 +2,14 @@
 
 import functools
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
 from keras_betavae import metrics
 from keras_betavae.evaluation.choice import Scores, choose
-from keras_betavae.evaluation.parallel import Sample, score_tables
+from keras_betavae.evaluation.parallel import Later, Sample, score_tables
 from keras_betavae.evaluation.score_table import ScoreTable
 from keras_betavae.evaluation.scoring import check_model_and_data, encode, seeds
 from keras_betavae.metrics.controls import independent
@@ -66,21 +66,23 @@ def evaluate_with_controls(
     def pca() -> np.ndarray:
         return metrics.pca_codes(pixels, k, seed)
 
-    def same(codes_of: Callable[[], np.ndarray]) -> Iterator[Sample]:
-        yield from [(factors, codes_of(), names)] * n_seeds
+    @functools.cache
+    def ica() -> np.ndarray:
+        return independent(pca(), seed)
 
-    # The scores of pixels take longest, so they run while the components are computed.
-    of_pixels = {"raw pixels": (same(lambda: pixels), for_pixels)} if for_pixels else {}
     encoded = (encode(model, data, n, number) for number in numbers)
-    tables: dict[str, tuple[Iterable[Sample], Scores]] = {
+    tables: dict[str, tuple[Iterable[Sample | Later], Scores]] = {
         "trained": (encoded if codes is None else [(factors, codes, names)], chosen),
         "untrained": ((encode(untrained, data, n, number) for number in numbers), chosen),
-        **of_pixels,
-        f"PCA, {k} components": (same(pca), chosen),
-        f"ICA, {k} components": (same(lambda: independent(pca(), seed)), chosen),
+        # They take longest, so they run while the components are computed.
+        "raw pixels": ([(factors, pixels, names)] * n_seeds, for_pixels),
+        f"PCA, {k} components": ([(factors, pca, names)] * n_seeds, chosen),
+        f"ICA, {k} components": ([(factors, ica, names)] * n_seeds, chosen),
     }
+    if not for_pixels:
+        del tables["raw pixels"]
     found = score_tables(tables, seed, n_jobs, bar.step)
-    return {name: found[name] for name in sorted(found, key=of_pixels.__contains__)}
+    return {name: found[name] for name in sorted(found, key="raw pixels".__eq__)}
 
 
 class _Bar:

@@ -10,15 +10,17 @@ import numpy as np
 from keras_betavae._utils.quantiles import FACTOR_BINS
 from keras_betavae.evaluation.choice import Scores, choose
 from keras_betavae.evaluation.score_table import Row, ScoreTable
-from keras_betavae.metrics import Score
+from keras_betavae.metrics import SCORES, Score
 from keras_betavae.metrics._samples import are_continuous
 
 Sample = tuple[np.ndarray | None, np.ndarray, list[str] | None]
 """Factors (or None), codes, and the factors' names (or None)."""
+Later = tuple[np.ndarray | None, Callable[[], np.ndarray], list[str] | None]
+"""A sample whose codes are computed while others are scored."""
 
 
 def score_tables(
-    representations: Mapping[str, tuple[Iterable[Sample], Scores]],
+    representations: Mapping[str, tuple[Iterable[Sample | Later], Scores]],
     seed: int,
     n_jobs: int | None,
     on_score: Callable[[], None],
@@ -26,35 +28,35 @@ def score_tables(
     """Returns the tables of several representations, which share the threads.
 
     Args:
-        representations: By name, a sample for each of consecutive seeds, and the scores. Samples
-            are drawn in this order, while earlier ones are scored.
+        representations: By name, a sample for each of consecutive seeds, and the scores. They are
+            scored in this order.
         seed: The first seed.
         n_jobs: As in `evaluate`.
         on_score: As in `evaluate`.
     """
     results: dict[str, dict[str, _Results]] = {name: {} for name in representations}
 
-    def tasks() -> Iterator[tuple]:
-        for name, (samples, scores) in representations.items():
-            for number, sample in enumerate(samples, int(seed)):
-                factors, _, names = sample
-                results[name] = results[name] or {
-                    score_name: _Results(score_name, score)
-                    for score_name, score in choose(
-                        scores, 0 if factors is None else factors.shape[1], names
-                    ).items()
-                }
-                yield from ((result, sample, number) for result in results[name].values())
-
-    def compute(task: tuple) -> tuple:
+    def compute(task: tuple) -> None:
         result, sample, number = task
-        found = result.compute(sample, number, n_jobs)
+        result.add(sample, number, n_jobs)
         on_score()
-        return result, sample, *found
 
-    # In order, as the interval depends on the order of the values.
-    for result, sample, rows, seconds in _in_threads(compute, tasks(), n_jobs):
-        result.add(sample, rows, seconds)
+    def tasks(drawn: Iterable[Sample | Later], number: int) -> Iterator[tuple]:
+        for (name, (_, scores)), (factors, given, names) in zip(
+            representations.items(), drawn, strict=True
+        ):
+            results[name] = results[name] or {
+                score_name: _Results(score_name, score)
+                for score_name, score in choose(
+                    scores, 0 if factors is None else factors.shape[1], names
+                ).items()
+            }
+            sample = factors, given() if callable(given) else given, names
+            yield from ((result, sample, number) for result in results[name].values())
+
+    samples = zip(*(drawn for drawn, _ in representations.values()), strict=True)
+    for number, drawn in enumerate(samples, int(seed)):
+        _in_threads(compute, tasks(drawn, number), n_jobs)
     return {
         name: ScoreTable([row for each in found.values() for row in each.rows(int(seed))])
         for name, found in results.items()
@@ -69,20 +71,14 @@ class _Results:
         self._n_codes, self._seconds, self._is_binned = 0, 0.0, False
         self._values: dict[str, list[float]] = {}
 
-    def compute(self, sample: Sample, seed: int, n_jobs: int | None) -> tuple:
-        """Returns the rows of a sample's score, and the seconds that they took."""
+    def add(self, sample: Sample, seed: int, n_jobs: int | None) -> None:
+        """Computes the score of a sample."""
         factors, codes, names = sample
         start = time.perf_counter()
         options = {"seed": seed, "factor_names": names, "n_jobs": n_jobs}
-        rows = _compute(self._name, self._score, factors, codes, options)
-        return rows, time.perf_counter() - start
-
-    def add(self, sample: Sample, rows: list[tuple[str, float]], seconds: float) -> None:
-        """Adds the result of the next seed."""
-        factors, codes, _ = sample
-        for row, value in rows:
+        for row, value in _compute(self._name, self._score, factors, codes, options):
             self._values.setdefault(row, []).append(value)
-        self._seconds += seconds
+        self._seconds += time.perf_counter() - start
         self._n_codes = len(codes)
         self._is_binned = factors is not None and bool(are_continuous(factors).any())
 
@@ -90,7 +86,7 @@ class _Results:
         """Yields the rows of a table; `seed` is the first."""
         score, n_codes = self._score, self._n_codes
         for name, values in self._values.items():
-            has_bins = self._is_binned and score.n_factors and name not in score.regressed
+            has_bins = self._is_binned and name in _binning_rows(self._name, score, self._values)
             yield Row(
                 name,
                 self._name,
@@ -106,17 +102,35 @@ class _Results:
             )
 
 
+def _binning_rows(name: str, score: Score, rows: Iterable[str]) -> set[str]:
+    """Returns which rows of a score, under a name of the user's, bin continuous factors.
+
+    A score of the user's own is given their values.
+    """
+    own_name = next((own for own, each in SCORES.items() if each == score), None)
+    if own_name is None or not score.n_factors:
+        return set()
+    beginning, own_beginning = (each.removesuffix("_scores") for each in (name, own_name))
+    regressed = {beginning + row.removeprefix(own_beginning) for row in score.regressed}
+    return set(rows) - regressed
+
+
 def _in_threads(
-    function: Callable[[tuple], tuple], tasks: Iterator[tuple], n_jobs: int | None
-) -> list[tuple]:
-    """Returns the results of all tasks, the first of which run while the others are made."""
+    function: Callable[[tuple], None], tasks: Iterator[tuple], n_jobs: int | None
+) -> None:
     from joblib import effective_n_jobs
 
     n_threads = effective_n_jobs(n_jobs)
     if n_threads == 1:
-        return list(map(function, tasks))
-    with ThreadPoolExecutor(n_threads) as pool:
-        return list(pool.map(function, tasks))
+        for task in tasks:
+            function(task)
+    else:
+        with ThreadPoolExecutor(n_threads) as pool:
+            try:
+                list(pool.map(function, tasks))
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
 
 
 def _compute(

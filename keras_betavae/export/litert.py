@@ -1,6 +1,6 @@
 """A model's encoder and decoder as LiteRT (TensorFlow Lite)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +20,17 @@ def write_litert(
         path: The folder.
         representative_dataset: For quantization, a function that yields lists of one batch of
             images each, floats in the model's own range. The decoder is given their codes.
-        **options: Attributes of `tf.lite.TFLiteConverter`, such as `optimizations`.
+        **options: Attributes of `tf.lite.TFLiteConverter`, such as `optimizations`; `target_spec`
+            is a `tf.lite.TargetSpec` or a dict of its attributes.
 
     Raises:
         ValueError: If the networks do not compute in float32, or LiteRT lacks an operation.
     """
     # Others than the runtime's own operations would need TensorFlow as well.
     own_operations = {"supported_ops": [tf.lite.OpsSet.TFLITE_BUILTINS]}
-    options["target_spec"] = {**own_operations, **options.get("target_spec", {})}
+    given = options.get("target_spec", {})
+    given = given if isinstance(given, Mapping) else vars(given)
+    options["target_spec"] = {**own_operations, **given}
 
     def codes():
         for (images,) in representative_dataset():

@@ -40,7 +40,7 @@ class ServedModel:
 
     def encode(self, x: Any) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns the posterior's mean and log-variance, each (batch, latent_dim)."""
-        codes = self._served.encode(_scaled(x))
+        codes = self._served.encode(self._scaled(x))
         return codes["mean"], codes["log_var"]
 
     def decode(self, z: Any) -> tf.Tensor:
@@ -49,14 +49,30 @@ class ServedModel:
 
     def reconstruct(self, x: Any) -> tf.Tensor:
         """Returns the images decoded from the posterior's means, `(batch, *image_shape)`."""
-        return self._served.reconstruct(_scaled(x))
+        return self._served.reconstruct(self._scaled(x))
 
-    def sample(self, n: int, seed: int = 0) -> tf.Tensor:
-        """Returns the mean images of codes drawn from the prior, `(n, *image_shape)`."""
-        return self._served.sample(tf.constant(n), tf.constant(seed))
+    def sample(self, n: int, seed: int | None = None) -> tf.Tensor:
+        """Returns the mean images of codes drawn from the prior, `(n, *image_shape)`.
 
+        The same seed gives the codes of `BetaVAE.sample`; None draws one.
+        """
+        if seed is None:
+            seed = int(np.random.default_rng().integers(2**31))
+        return self._served.sample(tf.cast(n, "int32"), tf.cast(seed, "int32"))
 
-def _scaled(x: Any) -> tf.Tensor:
-    # The exported model takes images in the data's own range.
-    x = np.asarray(x)
-    return tf.constant(x / 255.0 if x.dtype.kind in "iu" else x, "float32")
+    def _scaled(self, x: Any) -> tf.Tensor:
+        """Returns images in the data's own range, which the exported model takes."""
+        images = np.asarray(x)
+        if images.shape[1:] != self.image_shape:
+            raise ValueError(
+                f"images must have the shape (batch, {', '.join(map(str, self.image_shape))}), got "
+                f"{images.shape}"
+            )
+        if images.dtype.kind not in "iu":
+            return tf.constant(images, "float32")
+        if images.size and not 0 <= images.min() <= images.max() <= 255:
+            raise ValueError(
+                f"integer images must be 8-bit pixels from 0 to 255, got {images.dtype} from "
+                f"{images.min()} to {images.max()}"
+            )
+        return tf.constant(images / 255.0, "float32")

@@ -88,7 +88,13 @@ def binned(factors: np.ndarray) -> np.ndarray:
         return factors
     classes = np.empty(factors.shape, np.int64)
     for k, is_continuous in enumerate(are_continuous(factors)):
-        classes[:, k] = quantile_classes(factors[:, k]) if is_continuous else factors[:, k]
+        column = factors[:, k]
+        if is_continuous:
+            classes[:, k] = quantile_classes(column)
+        elif np.abs(column).max(initial=0) < 2**63:
+            classes[:, k] = column
+        else:
+            classes[:, k] = np.unique(column, return_inverse=True)[1]
     return classes
 
 

@@ -26,6 +26,8 @@ def pixel_codes(images: np.ndarray) -> np.ndarray:
 def pca_codes(pixels: np.ndarray, n_components: int = 10, seed: int = 0) -> np.ndarray:
     """Returns the principal components of the pixels, by scikit-learn's `PCA`.
 
+    A component whose variance is only rounding error is 0.
+
     Args:
         pixels: Codes of `pixel_codes`, (n, pixels).
         n_components: Components kept; the paper keeps 10.
@@ -43,8 +45,12 @@ def pca_codes(pixels: np.ndarray, n_components: int = 10, seed: int = 0) -> np.n
     """
     from sklearn.decomposition import PCA
 
-    with fitting():
-        return PCA(n_components, random_state=int(seed) % 2**32).fit_transform(pixels)
+    # Constant pixels have no shares of a variance.
+    with fitting(), np.errstate(invalid="ignore"):
+        codes = PCA(n_components, random_state=int(seed) % 2**32).fit_transform(pixels)
+    std = codes.std(axis=0)
+    codes[:, std <= 100 * np.finfo(codes.dtype).eps * std.max()] = 0.0
+    return codes
 
 
 def ica_codes(pixels: np.ndarray, n_components: int = 10, seed: int = 0) -> np.ndarray:
@@ -57,7 +63,7 @@ def ica_codes(pixels: np.ndarray, n_components: int = 10, seed: int = 0) -> np.n
 
     Returns:
         Floats (n, n_components) of unit variance, after at most 1,000 iterations if the
-        algorithm does not converge.
+        algorithm does not converge. If the pixels vary in fewer directions, the last are 0.
 
     References:
         Higgins et al. 2017, Fig. 6, the control "ICA".
@@ -75,5 +81,8 @@ def independent(components: np.ndarray, seed: int) -> np.ndarray:
     from sklearn.decomposition import FastICA
 
     ica = FastICA(whiten="unit-variance", random_state=int(seed) % 2**32, max_iter=1_000, tol=1e-2)
-    with fitting():
-        return ica.fit_transform(components)
+    found, varying = np.zeros_like(components), np.ptp(components, axis=0) > 0
+    if varying.any():
+        with fitting():
+            found[:, varying] = ica.fit_transform(components[:, varying])
+    return found

@@ -116,7 +116,8 @@ def posterior_information(
     information = np.empty((means.shape[1], factors.shape[1]))
     for j, columns in enumerate(zip(z.T, means.T, std.T, strict=True)):
         entropy = -_mean_log_mixture(*columns)
-        for k, classes in enumerate(factors.T):
+        for k, values in enumerate(factors.T):
+            _, classes = np.unique(values, return_inverse=True)
             order = np.argsort(classes, kind="stable")
             ends = np.cumsum(np.bincount(classes))
             groups = np.split(np.stack(columns)[:, order], ends[:-1], axis=1)
@@ -163,6 +164,8 @@ def knn_information(
 
     information = np.zeros((codes.shape[1], factors.shape[1]))
     alive = np.ptp(codes, axis=0) > 0
+    if not alive.any():
+        return information
     for k, classes in enumerate(factors.T):
         if np.bincount(classes).max() == 1:
             raise ValueError(f"no two samples share a value of factor {k}; encode more images")

@@ -101,8 +101,11 @@ def plot_response_curves(
     for panel, each, label in zip(axes.flat[:n], curves, labels, strict=True):
         for number, (curve, name) in enumerate(zip(each, by, strict=True)):
             color, style = line_style(number)
-            x = np.arange(len(curve)) if values is None else values
-            panel.plot(x, curve, label=figure_text(name), color=color, linestyle=style)
+            x = np.arange(len(curve)) if values is None else np.asarray(values)
+            known = np.isfinite(x) & np.isfinite(curve)  # A class without images has no mean.
+            panel.plot(x[known], curve[known], style, color=color, label=figure_text(name))
+            if known.sum() == 1:
+                panel.plot(x[known], curve[known], ".", color=color)
         panel.set_title(figure_text(label), fontsize=9)
         shown = figure_text(along, 24)
         panel.set_xlabel(f"{shown} (class)" if values is None else shown, fontsize=8)

@@ -28,8 +28,10 @@ class View:
     Attributes:
         kind: `"images"`, `"vectors"` or `"signals"`.
         columns: Names of columns or channels.
-        mean: The mean of each column or channel; None for images from 0 to 1.
-        std: The standard deviation of each column or channel, or None.
+        mean: The mean of each column or channel; for images of real values, the middle of their
+            range; None for images from 0 to 1.
+        std: The standard deviation of each column or channel; for images of real values, a seventh
+            of their range; or None.
 
     Example:
         >>> from keras_betavae.datasets import from_arrays
@@ -48,8 +50,13 @@ class View:
         """Returns the view of a data set."""
         if data.dtype == "uint8":
             return cls()
-        few = data if len(data) <= 2_000 else data.split(2_000 / len(data))[1]
-        return cls(data.kind, data.columns, *few.mean_and_std())
+        n = 200 if data.kind == "images" else 2_000
+        few = data if len(data) <= n else data.split(n / len(data))[1]
+        if data.kind != "images":
+            return cls(data.kind, data.columns, *few.mean_and_std())
+        images = few.images_at(np.arange(len(few)))
+        low, high = float(images.min()), float(images.max())
+        return cls(mean=np.array((low + high) / 2), std=np.array((high - low or 1.0) / _LIMIT / 2))
 
     @property
     def is_series(self) -> bool:

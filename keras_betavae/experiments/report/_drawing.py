@@ -10,6 +10,7 @@ import numpy as np
 from markupsafe import Markup, escape
 
 from keras_betavae import visualization
+from keras_betavae._utils.names import in_legend
 
 
 def chart(
@@ -39,7 +40,7 @@ def chart(
         axes = figure.add_subplot()
         for number, (name, (steps, values)) in enumerate(curves.items()):
             color, style = visualization.line_style(number)
-            axes.plot(steps, values, label=name, color=color, linestyle=style)
+            axes.plot(steps, values, label=in_legend(name), color=color, linestyle=style)
         axes.set_title(title)
         axes.set_xlabel("training step")
         axes.set_ylabel(unit)

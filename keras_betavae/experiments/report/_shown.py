@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_betavae._utils.steps import optimizer_steps, training_step
 from keras_betavae._utils.tables import read_columns
 from keras_betavae.datasets import ImageDataset
 from keras_betavae.evaluation import evaluate
@@ -122,13 +123,22 @@ def _described(model: Any) -> dict[str, str]:
 
 
 def _curves_of(model: Any, history: Mapping[str, Sequence[float]]) -> dict[str, Curve]:
-    """Returns the curves of the last `fit`, whose epochs end at the model's step."""
+    """Returns the curves of the last `fit`, whose epochs end at the model's last step."""
     curves: dict[str, Curve] = {}
-    for name, values in history.items():
-        per_epoch = model.history.params.get("steps") or int(model.step) / len(values)
-        steps = int(model.step) - per_epoch * np.arange(len(values))[::-1]
-        if len(values) > 1 and np.isfinite(values).all():
-            curves[name] = steps, np.asarray(values, np.float64)
+    for name, given in history.items():
+        values = np.asarray(given)
+        if values.dtype.kind not in "biuf":
+            continue
+        # Weights of an earlier epoch that were restored brought back its step.
+        last = max(training_step(model), optimizer_steps(model))
+        steps = (
+            last
+            - (model.history.params.get("steps") or last / len(values))
+            * np.arange(len(values))[::-1]
+        )
+        known = np.isfinite(values)
+        if known.sum() > 1:
+            curves[name] = steps[known], values[known].astype(np.float64)
     return curves
 
 
