@@ -25,8 +25,8 @@ def train(vae, path, epochs, **options):
 
 def test_there_is_a_line_for_each_latent_before_training_and_after_each_epoch(tmp_path):
     vae = reused()
-    train(vae, tmp_path / "latents.csv", epochs=2)
-    lines = lines_of(tmp_path / "latents.csv")
+    train(vae, tmp_path / "new" / "latents.csv", epochs=2)
+    lines = lines_of(tmp_path / "new" / "latents.csv")
     assert [(int(line["step"]), int(line["latent"])) for line in lines] == [
         (step, latent) for step in (0, 3, 6) for latent in range(3)
     ]

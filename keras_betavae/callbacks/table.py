@@ -85,6 +85,7 @@ class LatentTable(SummaryCallback):
             [self.step, latent, *(f"{value:.5g}" for value in row)]
             for latent, row in enumerate(carried)
         ]
+        self.path.parent.mkdir(parents=True, exist_ok=True)
         write_text(self.path, csv_text(_header(found), self._lines))
 
 

@@ -142,6 +142,8 @@ def plot_information(information: np.ndarray, factor_names: Sequence[str]) -> "F
 def plot_histograms(codes: np.ndarray, labels: Sequence[str] | None = None) -> "Figure":
     """Returns a histogram of each latent's codes with the density of the prior.
 
+    Codes beyond ±4 are counted in the outermost bars.
+
     Args:
         codes: Codes (n, latent_dim), posterior samples or means.
         labels: A title for each panel; "z0" and so on by default.
