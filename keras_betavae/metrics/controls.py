@@ -81,8 +81,9 @@ def independent(components: np.ndarray, seed: int) -> np.ndarray:
     from sklearn.decomposition import FastICA
 
     ica = FastICA(whiten="unit-variance", random_state=int(seed) % 2**32, max_iter=1_000, tol=1e-2)
-    found, varying = np.zeros_like(components), np.ptp(components, axis=0) > 0
-    if varying.any():
+    found = np.zeros_like(components)
+    n_varying = np.count_nonzero(np.ptp(components, axis=0))  # Those of least variance come last.
+    if n_varying:
         with fitting():
-            found[:, varying] = ica.fit_transform(components[:, varying])
+            found[:, :n_varying] = ica.fit_transform(components[:, :n_varying])
     return found
