@@ -160,7 +160,8 @@ class Gaussian(Likelihood):
     With `units`, σ is in units of u_i for each column or channel, such as their standard
     deviations: x_i has the standard deviation σ u_i, and log p(x|z) is in the units of x.
 
-    A copy, or the result of `from_config`, has its own w and starts at `scale`.
+    Models that are given the same instance train the same w; the result of `from_config` has its
+    own, which starts at `scale`.
 
     Args:
         scale: σ, the standard deviation in the images' units, or in `units`, above 0. If σ is

@@ -301,11 +301,7 @@ def model_of(
     """
     recipe, given = get(preset), dict(overrides)
     standardization = given.pop("standardization", None)
-    replaced = {
-        name: given.pop(name)
-        for name in ("input_shape", "latent_dim", "objective", "likelihood")
-        if name in given
-    }
+    replaced = {name: given.pop(name) for name in ("input_shape", "latent_dim") if name in given}
     recipe = dataclasses.replace(recipe, **replaced)
     share = whole("steps", given.pop("steps", recipe.steps)) / recipe.steps
     optimizer = given.pop("optimizer", None) or _stretched(recipe.optimizer(), share)

@@ -2,6 +2,7 @@ import itertools
 
 import h5py
 import numpy as np
+import pandas as pd
 import pytest
 import tensorflow as tf
 from hypothesis import given, settings
@@ -193,6 +194,15 @@ def test_factors_may_be_arrays_and_rows_of_any_values(factors):
     assert data.factor_sizes == (2, 3)
     assert table(data) == [[1, 0], [0, 2], [1, 1], [0, 0], [1, 2], [1, 0]]
     np.testing.assert_array_equal(images_of(data), noise())
+
+
+def test_each_column_of_a_frame_keeps_its_type():
+    frame = pd.DataFrame({"kind": range(6), "angle": np.linspace(0, 1, 6), "letter": [*"abcabc"]})
+    data = from_arrays(noise(), frame, list(frame.columns), continuous=["angle"])
+    assert list(data.continuous) == ["angle"]
+    assert data.factor_sizes[::2] == (6, 3)
+    large = pd.DataFrame({"id": [2**60, 2**60 + 1] * 3, "angle": np.linspace(0, 1, 6)})
+    assert from_arrays(noise(), large).factor_sizes[0] == 2
 
 
 @pytest.mark.parametrize(

@@ -388,16 +388,16 @@ def test_fit_softmax_stops_when_the_accuracy_does_not_rise(
 
 GOOD = np.arange(12.0).reshape(6, 2)
 CLASSES = np.array([[0, 0], [0, 1], [1, 0], [1, 1], [2, 0], [2, 1]])
-ALONE = np.array([[0, 0], [0, 1], [1, 0], [1, 1], [2, 0], [2, 2]])  # One image of [_, 2].
+ALONE = np.array([[0, 0], [0, 1], [1, 2], [1, 3], [2, 4], [2, 5]])  # One image of each [_, k].
 
 
 @pytest.mark.parametrize(
     ("factors", "codes", "options", "words"),
     [
         (CLASSES * [0, 1], GOOD, {"factor_names": ("x", "y")}, "factor 'x' has one value"),
-        (ALONE, GOOD, {}, "factor 1 has a value of one image, which makes no pair"),
-        (ALONE, GOOD, {"factor_names": ("x", "y")}, "factor 'y' has a value of one image"),
-        (ALONE[:, ::-1], GOOD, {"factor_names": ("x", "y")}, "factor 'x' has a value of one image"),
+        (ALONE, GOOD, {}, "factor 1 has no two images of one value, which would make"),
+        (ALONE, GOOD, {"factor_names": ("x", "y")}, "factor 'y' has no two images"),
+        (ALONE[:, ::-1], GOOD, {"factor_names": ("x", "y")}, "factor 'x' has no two images"),
         (CLASSES[:, :1], GOOD, {}, "needs at least two, got 1"),
         (CLASSES, GOOD, {"factor_names": ("shape", "x")}, "needs at least two, got 1"),
         (CLASSES, GOOD, {"factor_names": ("x",)}, "1 names for 2 factors"),
@@ -420,7 +420,7 @@ def test_a_shape_with_one_value_is_no_matter_to_higgins():
     assert score == beta_vae_score(factors[:, 1:], MIXED, **SMALL)
     with pytest.raises(ValueError, match="factor 'shape' has one value"):
         beta_vae_score(factors, MIXED, protocol="locatello", factor_names=names, **SMALL)
-    factors[7, 0] = 1
+    factors[:, 0] = np.arange(len(factors))
     assert score == beta_vae_score(factors, MIXED, factor_names=names, **SMALL)
-    with pytest.raises(ValueError, match="factor 'shape' has a value of one image"):
+    with pytest.raises(ValueError, match="factor 'shape' has no two images"):
         beta_vae_score(factors, MIXED, protocol="locatello", factor_names=names, **SMALL)

@@ -6,6 +6,7 @@ import tensorflow as tf
 from keras_betavae import BetaVAE, estimate_capacity
 from keras_betavae.datasets import ImageDataset, from_arrays
 from keras_betavae.likelihoods import Gaussian
+from keras_betavae.models.estimate_capacity import _image_shape, _untrained
 from keras_betavae.objectives import Capacity
 from tests.helpers import narrow_networks, patterns, tiny_vae, weights_of
 
@@ -50,6 +51,24 @@ def test_a_preset_is_fitted_to_the_data_and_the_steps(monkeypatch):
         estimate_capacity("higgins_quick", ImageDataset(patterns(64, dtype="uint8")), steps=100)
     rate = made["like"].optimizer.get_config()["learning_rate"]["config"]
     assert rate["warmup_steps"] + rate["decay_steps"] == 100
+
+
+def test_what_layers_were_adapted_to_stays():
+    adapted = keras.layers.Normalization()
+    adapted.adapt(np.random.default_rng(0).normal(3.0, 2.0, (50, 3)))
+    network = keras.Sequential([keras.Input((3,)), adapted, keras.layers.Dense(2)])
+    copy = _untrained(network)
+    x = np.random.default_rng(1).normal(size=(4, 3))
+    np.testing.assert_array_equal(copy.layers[0](x), adapted(x))
+    assert (copy.layers[1].get_weights()[0] != network.layers[1].get_weights()[0]).any()
+
+
+def test_streams_are_of_images():
+    pairs = tf.data.Dataset.from_tensors((tf.zeros((2, 8, 8, 1)), tf.zeros((2, 3))))
+    assert _image_shape(pairs) == (8, 8, 1)
+    named = tf.data.Dataset.from_tensors({"image": tf.zeros((2, 8, 8, 1))})
+    with pytest.raises(ValueError, match="data must be batches of images"):
+        estimate_capacity("sprites_quick", named)
 
 
 def test_the_model_stays_as_it_is_and_a_seed_repeats():

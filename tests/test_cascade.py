@@ -2,9 +2,27 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow_probability import distributions as tfd
 
-from keras_betavae.objectives import Beta, BetaTC, Cascade, Linear, SemiSupervised
-from tests.helpers import EAGER, cost, gaussians, no_graphs, normal, patterns, tiny_vae
+from keras_betavae import AdaGVAE
+from keras_betavae.objectives import (
+    Beta,
+    BetaTC,
+    Cascade,
+    ControlledCapacity,
+    Linear,
+    SemiSupervised,
+)
+from tests.helpers import (
+    EAGER,
+    cost,
+    gaussians,
+    no_graphs,
+    normal,
+    patterns,
+    tiny_networks,
+    tiny_vae,
+)
 
 N_LATENTS = 3
 
@@ -26,6 +44,27 @@ def test_groups_pay_by_their_age_and_the_first_latents_as_they_did():
         assert float(found.loss) == pytest.approx(float(first.loss) + paid, rel=1e-5)
         assert float(found.logs["open_latents"]) == 2 + 2 * (step >= 10) + (step >= 20)
         assert found.logs["total_correlation"] == first.logs["total_correlation"]
+
+
+def test_the_advice_is_that_of_the_latents_whose_kl_is_held():
+    logs = {"beta": 0.01, "capacity": 5.0, "capacity_distance": 3.0, "open_latents": 5.0}
+    held = ControlledCapacity(5.0)
+    advice = held.advice({**logs, "kl_loss": 2.0}, 100, 200)
+    assert "KL 2.0, C 5.0" in advice
+    found = {**logs, "kl_loss": 8.0, "kl_of_groups": 6.0}
+    assert Cascade(held, [(10, 2)]).advice(found, 100, 200) == advice
+
+
+def test_closed_latents_do_not_count_among_those_that_pairs_share():
+    mean, std, *_ = gaussians(batch=8, latent_dim=4)
+    shared = []
+    for n, objective in ((4, Cascade(Beta(1.0), [(10, 1)])), (3, None)):
+        vae = AdaGVAE(**tiny_networks(latent_dim=n), objective=objective)
+        means, stds = mean[:, :n].copy(), std[:, :n].copy()
+        means[:, 3:], stds[:, 3:] = 0.0, 1.0
+        pair = (tfd.Normal(means[k : k + 4], stds[k : k + 4]) for k in (0, 4))
+        shared.append(np.asarray(vae.shared_latents(*pair))[:, :3])
+    np.testing.assert_array_equal(*shared)
 
 
 def cascade(opens):

@@ -92,6 +92,39 @@ def test_what_needs_compile_says_so():
             train(vae)
 
 
+def test_averaged_weights_are_those_that_are_trained():
+    vae = FactorVAE(**tiny_networks(), discriminator=discriminator())
+    averaging = keras.optimizers.SGD(0.1, use_ema=True)
+    vae.compile("sgd", averaging, **EAGER)
+    train(vae, epochs=0)
+    assert all(np.any(weight.numpy()) for weight in vae.discriminator.trainable_variables[::2])
+    train(vae)
+    averages = averaging._model_variables_moving_average
+    for weight, average in zip(vae.discriminator.trainable_variables, averages, strict=True):
+        np.testing.assert_array_equal(weight.numpy(), average.numpy())
+    vae = tiny_vae(optimizer=keras.optimizers.SGD(0.1, use_ema=True), compile=EAGER)
+    vae.encoder.trainable = False
+    with pytest.raises(ValueError, match=r"averages the weights \(use_ema\).*call compile again"):
+        train(vae)
+
+
+class Counting(BetaVAE):
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.count = keras.metrics.Sum(name="count")
+
+    def train_step(self, data):
+        self.count.update_state(1.0)
+        return {**super().train_step(data), "count": self.count.result()}
+
+
+def test_the_metrics_of_a_subclass_are_reset():
+    vae = Counting(**tiny_networks())
+    vae.compile("sgd", **EAGER)
+    history = vae.fit(IMAGES, batch_size=4, epochs=2, verbose=0).history
+    assert history["count"] == [2.0, 2.0]
+
+
 def test_the_optimizer_of_the_discriminator_is_not_replaced():
     vae = FactorVAE(**tiny_networks(), discriminator=discriminator())
     vae.compile("sgd", **EAGER)

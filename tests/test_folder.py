@@ -305,6 +305,7 @@ def test_csv_as_spreadsheets_write_it(tmp_path):
         "unknown picture": ("path,a\n0.png,1\n9.png,1\n", r"lists 9\.png, not in"),
         "outside": ("path,a\n../pictures/0.png,1\n", "lists ../pictures/0.png, not in"),
         "listed twice": ("path,a\n0.png,1\n1.png,1\n0.png,2\n", r"lists 0\.png twice"),
+        "no header": ("0.png,1\n1.png,2\n", r"must begin with a header, got 0\.png,1"),
         "short row": ("path,a,b\n0.png,1,1\n1.png,1\n", r"1\.png.*must have 3 values"),
         "long row": ("path,a\n0.png,1,1\n", r"0\.png.*must have 2 values"),
         "no rows": ("path,a\n", "and rows"),
@@ -575,6 +576,17 @@ def test_pictures_of_other_proportions_are_counted(tmp_path):
     assert count_other_proportions(tmp_path, (48, 64)) == (3, 6)
     assert count_other_proportions(tmp_path, 32) == (5, 6)
     assert count_other_proportions(tmp_path, 32, n=2) == (2, 2)
+    (tmp_path / "damaged.png").touch()
+    (tmp_path / "some.csv").write_text("path,a\n0.png,1\n4.png,2\n")
+    assert count_other_proportions(tmp_path, 32, factors=tmp_path / "some.csv") == (1, 2)
+
+
+def test_pictures_of_runs_are_no_data(tmp_path):
+    flat(tmp_path / "a.png", 1)
+    flat(tmp_path / "runs" / "first" / "pictures" / "traversal.png", 1)
+    for name in ("config.json", "data.json"):
+        (tmp_path / "runs" / "first" / name).touch()
+    assert len(from_folder(tmp_path, 8)) == 1
 
 
 def test_pictures_of_no_known_range_are_refused(tmp_path):

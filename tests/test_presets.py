@@ -252,6 +252,17 @@ def test_overrides_replace_the_recipe(name):
     assert presets.get(name).latent_dim != 3
 
 
+def test_an_objective_and_a_likelihood_are_used_as_they_are_given():
+    class Weighted(Beta):
+        def get_config(self):
+            return {}
+
+    objective, likelihood = Weighted(5.0), likelihoods.Gaussian(0.1, learnt=True)
+    vae = BetaVAE.from_preset("higgins_quick", objective=objective, likelihood=likelihood)
+    assert vae.objective is objective
+    assert vae.likelihood is likelihood
+
+
 def test_an_optimizer_may_be_given_by_name():
     vae = BetaVAE.from_preset("higgins_dsprites", input_shape=(8, 8, 1), optimizer="sgd")
     assert isinstance(vae.optimizer, keras.optimizers.SGD)

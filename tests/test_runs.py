@@ -219,6 +219,8 @@ def test_a_damaged_config_is_named(tmp_path, content):
         ('"learning_rate": NaN', "learning_rate must be a finite number, got nan"),
         ('"weights": [1]', r"weights must be numbers by name, got \[1\]"),
         ('"weights": {"beta": true}', r"weights\.beta must be a number, got True"),
+        ('"data": "folder", "data_path": ""', "must not be empty"),
+        ('"data": "folder", "data_path": "a", "continuous": ["b"]', "needs factors_path, got only"),
         ('"weights": {"b": 1}', "weights of sprites_quick must be of .*beta.*, got b"),
         ('"deterministic": 1', "deterministic must be a boolean, got 1"),
         ('"colour": 3', "colour is not a setting; settings are preset, .*, deterministic"),

@@ -4,10 +4,12 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+import tensorflow_probability as tfp
 from keras import layers
 
 from keras_betavae import BetaVAE, FactorVAE
-from keras_betavae.objectives import Beta, BetaTC, Capacity
+from keras_betavae.likelihoods import Gaussian
+from keras_betavae.objectives import Beta, BetaTC, Capacity, Cost
 from keras_betavae.objectives.schedules import Linear
 from tests.helpers import (
     EAGER,
@@ -142,6 +144,37 @@ def test_a_frozen_and_newly_compiled_model_does_not_start_its_capacity_over():
     assert history["capacity"] == [2.0]
     assert int(vae.step) == 3
     assert int(vae.optimizer.iterations) == 1
+
+
+@pytest.mark.parametrize(
+    ("returned", "error", "words"),
+    [
+        (tf.constant(0.0), TypeError, "Own must return a Cost, got"),
+        (Cost(tf.zeros(4)), ValueError, r"loss of Own must be a scalar.*got the shape \(4,\)"),
+        (Cost(tf.constant(0.0)), ValueError, r"Own must return the state \['error'\], got \[\]"),
+    ],
+)
+def test_what_is_no_cost_is_refused(returned, error, words):
+    class Own(Beta):
+        def initial_state(self):
+            return {"error": 0.0}
+
+        def __call__(self, sample, state):
+            return returned
+
+    with pytest.raises(error, match=words):
+        tiny_vae(Own(1.0)).compute_terms(patterns(4))
+
+
+def test_a_likelihood_of_pixels_is_refused():
+    class Pixels(Gaussian):
+        def __call__(self, params):
+            return tfp.distributions.Normal(params, 1.0)
+
+    vae = tiny_vae(likelihood=Pixels())
+    for call in (vae.compute_terms, vae.elbo):
+        with pytest.raises(ValueError, match=r"shape \(batch,\), got .*8, 8, 1.*Independent"):
+            call(patterns(4))
 
 
 def test_a_log_may_not_have_the_name_of_another():

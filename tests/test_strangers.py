@@ -317,6 +317,9 @@ def test_a_table_does_nothing_to_a_terminal():
         (b"", "t.csv is not a CSV file"),
         (b"\x89PNG\r\n", "t.csv is not a CSV file"),
         (b"a,b\n", "row"),
+        (b",a,b\n0,1,2\n1,3,4\n", "columns without a name, such as number 0; an index of pandas"),
+        (b"5.1,3.5\n4.9,3.0\n", "must begin with a header, got 5.1,3.5"),
+        (b"a;b\n1;2\n", "must have commas between its values, got 'a;b'"),
     ],
 )
 def test_a_table_that_is_none_is_named(tmp_path, content, words):

@@ -42,6 +42,8 @@ def parameters(**changed):
         ({"weights": {"beta": 2.0}}, "sprites_quick", {"weights": {"beta": 1.0}}),
         ({}, "locatello_factor", {"weights": {"gamma": 15.0}}),
         ({}, "capacity_quick", {"weights": {"capacity": 9.0}}),
+        ({"weights": {"capacity.end": 30}}, "capacity_quick", {"weights": {"capacity": 15.0}}),
+        ({"beta": 4.0, "warm_up": 20, "steps": 40}, "higgins_quick", {"warm_up": 5}),
         ({}, "locatello_dip_i", {"weights": {"lambda_od": 5.0}}),
         # C is the strength, not γ; it rises in a third of the steps in a third of the training.
         ({}, "burgess_dsprites", {"weights": {"max_capacity": 12.5, "n_steps": 33_333}}),

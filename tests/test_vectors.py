@@ -75,7 +75,7 @@ def test_standardized_images_stay_real():
 
 def test_mean_and_deviation_are_exact_far_from_0_and_1_for_constants():
     values = np.stack([1e4 + np.arange(8.0), np.full(8, 0.1)], axis=1)
-    mean, std = from_arrays(values).mean_and_std()
+    mean, std = from_arrays(values.astype("float32")).mean_and_std()
     np.testing.assert_allclose(mean, values.mean(0), rtol=1e-6)
     np.testing.assert_allclose(std, [np.arange(8).std(), 1.0], rtol=1e-6)
 
@@ -87,6 +87,9 @@ def test_mean_and_deviation_are_exact_far_from_0_and_1_for_constants():
         ([["a", "b"]], {}, "must be numbers, got <U1"),
         ([[1.0, 2.0]], {"columns": ["a"]}, "must be 2 different names, got .'a'"),
         (np.zeros((2, 9, 9)), {"kind": "sounds"}, "kind must be images or signals, got 'sounds'"),
+        (np.zeros((2, 9)), {"kind": "images"}, "images must have three or four axes, got the sha"),
+        (np.zeros((2, 9)), {"continuous": ["age"]}, "continuous names factors, which are not giv"),
+        ([[1e39, 1.0], [2.0, 3.0]], {}, "within float32's range, got 1e[+]39"),
     ],
 )
 def test_arrays_that_do_not_do_are_refused(values, options, words):
@@ -117,11 +120,20 @@ def test_a_table_is_read_from_a_frame_and_from_a_file(tmp_path):
         (FRAME, {"factors": ["age"]}, "factors must be names of columns, size.*got age"),
         (FRAME, {"factors": "kind"}, "got kind"),
         (FRAME.assign(size=[1, None, 2]), {"factors": ["kind"]}, "missing in size.*dropna"),
+        (FRAME[["size", "size"]], {}, "different names, got .'size', 'size'"),
     ],
 )
 def test_tables_that_do_not_do_are_refused(table, options, words):
     with pytest.raises(ValueError, match=words):
         from_table(table, **options)
+
+
+@pytest.mark.parametrize("start", [1_700_000_000, 1_700_000_000.0])
+def test_what_float32_would_lose_is_told(start):
+    seconds = start + np.arange(100)
+    with pytest.warns(UserWarning, match="column 1 varies by 28.9 around 1.7e[+]09.*an offset"):
+        from_table(pd.DataFrame({"x": np.arange(100), "t": seconds}))
+    assert from_table(pd.DataFrame({"t": seconds - start})).columns == ("t",)
 
 
 # Models.

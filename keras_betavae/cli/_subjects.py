@@ -71,14 +71,19 @@ def open_subject(path: Path, options: argparse.Namespace) -> Subject:
 
     if path.suffix == ".keras" or (path / "saved_model.pb").is_file() or options.data:
         if (path / "config.json").is_file():
-            raise ValueError("a run has its own data; leave out --data and --data-path")
+            check_no_data(options)
         model = runs.open_model(path)
         return Subject(path, model, _named_data(model, path, options), None)
     settings = runs.load_settings(path)
-    for option in ("data_path", "factors_path", "factors", "continuous"):
+    check_no_data(options)
+    return Subject(path, runs.load_model(path), settings.load_data(), settings)
+
+
+def check_no_data(options: argparse.Namespace) -> None:
+    """Raises a ValueError if data are named for a run."""
+    for option in ("data", "data_path", "factors_path", "factors", "continuous"):
         if getattr(options, option):
             raise ValueError(f"a run has its own data; leave out --{option.replace('_', '-')}")
-    return Subject(path, runs.load_model(path), settings.load_data(), settings)
 
 
 def _named_data(model: Any, path: Path, options: argparse.Namespace) -> Any:
@@ -103,6 +108,8 @@ def _named_data(model: Any, path: Path, options: argparse.Namespace) -> Any:
             f"{path} takes inputs of shape {model.image_shape}, not images; use --data table, "
             "or keras_betavae.report in Python"
         )
+    if options.continuous and not options.factors_path:
+        raise ValueError("--continuous needs --factors-path, which names the factors")
     height, width, channels = model.image_shape
     return datasets.from_folder(
         options.data_path,

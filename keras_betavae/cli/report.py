@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from keras_betavae.cli._subjects import add_data, open_subject
+from keras_betavae.cli._subjects import add_data, check_no_data, open_subject
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
@@ -27,8 +27,11 @@ def run(options: argparse.Namespace) -> None:
 
     given = {path.resolve(): path for path in options.models}
     shown = []
+    if all((path / "config.json").is_file() for path in given.values()):
+        check_no_data(options)
     for path, name in zip(given.values(), report.distinct_names(list(given)), strict=True):
-        if (path / "config.json").is_file() or not (options.data or path.is_file()):
+        is_model = path.is_file() or (path / "saved_model.pb").is_file()
+        if (path / "config.json").is_file() or not (options.data or is_model):
             shown.append(report.shown_run(path, name))
         else:
             subject = open_subject(path, options)

@@ -39,7 +39,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
         type=int,
         choices=(0, 1, 2),
         default=1,
-        help="0: silent; 1: progress bar (default); 2: one line per interval",
+        help="0: no progress; 1: progress bar (default); 2: one line per interval",
     )
 
 
@@ -87,7 +87,9 @@ def _say_what_is_cropped(settings: Settings) -> None:
 
     if settings.data != FOLDER or settings.stretch:
         return
-    n_cropped, n = count_other_proportions(settings.data_path or "", settings.image_size)
+    n_cropped, n = count_other_proportions(
+        settings.data_path or "", settings.image_size, factors=settings.factors_path
+    )
     if n_cropped:
         size = settings.image_size
         height, width = (size, size) if isinstance(size, int) else size

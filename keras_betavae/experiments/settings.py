@@ -125,6 +125,8 @@ class Settings(pydantic.BaseModel):
     @classmethod
     def _make_absolute(cls, path: Any) -> Any:
         """Makes a run independent of the working folder."""
+        if path == "":
+            raise ValueError("data_path and factors_path must not be empty")
         return os.path.abspath(path) if isinstance(path, str | os.PathLike) else path
 
     @pydantic.field_validator("grid", "continuous", mode="before")
@@ -162,6 +164,8 @@ class Settings(pydantic.BaseModel):
         if self.data == FOLDER:
             if self.data_path is None:
                 raise ValueError("data_path must be the folder with your pictures, got None")
+            if self.continuous and self.factors_path is None:
+                raise ValueError(f"continuous needs factors_path, got only {self.continuous}")
             return self
         for name in (
             "factors_path",
@@ -209,11 +213,15 @@ class Settings(pydantic.BaseModel):
 
         recipe = presets.get(self.preset)
         known = [*recipe.options, *names(recipe.objective.get_config())]
-        unknown = [name for name in self.weights or () if name not in known]
+        unknown = [name for name in self.weights if name not in known]
         if unknown:
             raise ValueError(
                 f"weights of {self.preset} must be of {', '.join(known)}, got {', '.join(unknown)}"
             )
+        for name in self.weights:
+            inner = [other for other in self.weights if other.startswith(f"{name}.")]
+            if inner:
+                raise ValueError(f"weights must not name both {name} and {inner[0]}, its part")
         return self
 
     @pydantic.model_validator(mode="after")
@@ -294,8 +302,13 @@ class Settings(pydantic.BaseModel):
         """
         self.build_model(data, verbose=verbose)
         factors = data.factors_at(data.sample_indices(self.n_images, self.seed, distinct=True))
-        factors = factors[:, np.ptp(factors, axis=0) > 0]
-        if factors.shape[1] > 1:  # With fewer, no score that needs two is computed.
+        varying = np.flatnonzero(np.ptp(factors, axis=0))
+        if len(varying) > 1:  # With fewer, no score that needs two is computed.
             metrics.beta_vae_score(
-                factors, factors, protocol="locatello", n_train=100, seed=self.seed
+                factors[:, varying],
+                factors[:, varying],
+                protocol="locatello",
+                n_train=100,
+                factor_names=[data.factor_names[k] for k in varying],
+                seed=self.seed,
             )

@@ -109,7 +109,7 @@ def as_classes(
 
     Raises:
         ValueError: If there are fewer than `n_factors` factors, one has only one value or, if
-            images are needed `in_pairs`, one has a value with only one image.
+            images are needed `in_pairs`, one has no value with two images.
     """
     if factors.shape[1] < n_factors:
         raise ValueError(
@@ -126,9 +126,10 @@ def as_classes(
             raise ValueError(
                 f"factor {name!r} has one value; leave its column out, or encode more images"
             )
-        if in_pairs and counts.min() == 1:
+        if in_pairs and counts.max() == 1:
             raise ValueError(
-                f"factor {name!r} has a value of one image, which makes no pair; encode more images"
+                f"factor {name!r} has no two images of one value, which would make a pair; leave "
+                "its column out, or encode more images"
             )
     return classes
 

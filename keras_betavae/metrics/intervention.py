@@ -42,9 +42,9 @@ def beta_vae_score(
     and the score is its accuracy on further points. The pairs are drawn from the encoded
     images without replacement: the 2L images of a point are distinct, so the point has the
     same distribution as with newly rendered images. If there are fewer than L disjoint pairs,
-    pairs are drawn with replacement. Different points may share images, which raises the
-    score if there are few images: by 0.02 for pure noise with 1,000 images and the factors of
-    dSprites.
+    pairs are drawn with replacement. A value with only one image is not drawn. Different points
+    may share images, which raises the score if there are few images: by 0.02 for pure noise
+    with 1,000 images and the factors of dSprites.
 
     The published protocols differ in the factors and above all in the classifier. Do not
     compare their scores with each other:
@@ -79,7 +79,7 @@ def beta_vae_score(
 
     Raises:
         ValueError: If the arrays do not fit each other or have NaN, a factor in use has only
-            one value or a value with only one image, fewer than two factors are in use, or
+            one value or no value with two images, fewer than two factors are in use, or
             an option is out of range.
 
     References:
@@ -135,7 +135,8 @@ def factor_vae_score(
     assigns a factor to each d, and the score is its accuracy on further votes. The L images
     are drawn without replacement, so a vote has the same distribution as with newly rendered
     images. If a value has fewer than L images, they are drawn with replacement, which makes
-    the variance too small: encode more images, or lower L.
+    the variance too small: encode more images, or lower L. A value with only one image is not
+    drawn.
 
     Args:
         factors: Integer classes, or floats of continuous factors, (n_samples, n_factors).
@@ -158,7 +159,7 @@ def factor_vae_score(
 
     Raises:
         ValueError: If the arrays do not fit each other or have NaN, there are fewer than two
-            factors, one has only one value or a value with only one image, or a number is
+            factors, one has only one value or no value with two images, or a number is
             out of range.
 
     References:
@@ -220,7 +221,8 @@ def _draw_groups(factors, labels, size, rng) -> np.ndarray:
         points = np.flatnonzero(labels == k)
         counts = np.bincount(classes)
         starts = np.cumsum(counts) - counts
-        values = classes[rng.integers(len(classes), size=len(points))]
+        drawable = classes[counts[classes] > 1]
+        values = drawable[rng.integers(len(drawable), size=len(points))]
         drawn = starts[values] + _draw_distinct(counts[values], size, rng)
         groups[points] = _shuffled_by_value(classes, rng)[drawn.T]
     return groups

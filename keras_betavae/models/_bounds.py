@@ -4,6 +4,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from keras_betavae.models._forward import log_likelihood_of
 from keras_betavae.objectives import kl_per_latent
 
 
@@ -22,7 +23,7 @@ def sampled_bounds(
     def sampled(seed):
         z = posterior.sample(seed=seed)
         log_ratio = prior.log_prob(z) - posterior.log_prob(z)
-        return vae.likelihood_of(z).log_prob(images), log_ratio
+        return log_likelihood_of(images, vae.likelihood_of(z)), log_ratio
 
     # One sample at a time: memory does not grow with the number of samples.
     log_likelihoods, log_ratios = tf.map_fn(

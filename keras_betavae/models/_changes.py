@@ -57,12 +57,21 @@ class Traced:
         kept, known = self._weights.get(name, (getattr(model, name), set(map(id, weights))))
         if getattr(model, name) is not kept:
             raise ValueError(f"{name} was replaced; give the new one to compile")
+        if set(map(id, weights)) != known and _averages(kept):
+            raise ValueError(
+                f"{name} averages the weights (use_ema), and other weights are trained than when "
+                "the model was compiled; call compile again before fit"
+            )
         new = [weight.path for weight in weights if id(weight) not in known]
         if new:
             raise ValueError(
                 f"{len(new)} weights were frozen or missing when the model was compiled, the "
                 f"first is {new[0]}; call compile again before fit"
             )
+
+
+def _averages(optimizer: Any) -> bool:
+    return bool(getattr(getattr(optimizer, "inner_optimizer", optimizer), "use_ema", False))
 
 
 class ChangeCheck(keras.callbacks.Callback):

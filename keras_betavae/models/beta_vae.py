@@ -20,7 +20,7 @@ from keras_betavae.models._changes import Traced, check_overrides
 from keras_betavae.models._descent import Compilation, descend
 from keras_betavae.models._faults import FaultWatch
 from keras_betavae.models._fitting import check_parts, fitted_to_data
-from keras_betavae.models._forward import Forward, clipped, layer_losses
+from keras_betavae.models._forward import Forward, clipped, cost_of, layer_losses, log_likelihood_of
 from keras_betavae.models._graphs import Graphs
 from keras_betavae.models._images import ImageInput
 from keras_betavae.models._means import RunningMeans
@@ -377,9 +377,8 @@ class BetaVAE(keras.Model):
         whole = share.gathered_posterior(posterior)
         z_whole = whole.sample(seed=self._streams.next(training))
         z = share.own(z_whole)
-        log_likelihood = self.likelihood_of(z, training=training).log_prob(
-            self._input.scaled(images)
-        )
+        likelihood = self.likelihood_of(z, training=training)
+        log_likelihood = log_likelihood_of(self._input.scaled(images), likelihood)
         reconstruction_loss = -batch_mean(log_likelihood)
         latent_kl = batch_mean(kl_per_latent(posterior, prior))
         if self.objective.n_labels and labels is not None:
@@ -388,7 +387,7 @@ class BetaVAE(keras.Model):
             labels = None
         seen = tf.stop_gradient(share.mean(reconstruction_loss))
         sample = Sample(whole, prior, z_whole, self.step, seen, labels)
-        loss, logs, state = self.objective(sample, self.objective_state)
+        loss, logs, state = cost_of(self.objective, sample, self.objective_state)
         if training:
             self._move_on(state)
         terms = {
@@ -469,7 +468,8 @@ class BetaVAE(keras.Model):
     @property
     def metrics(self) -> list[keras.metrics.Metric]:
         """The metrics that Keras resets at the start of an epoch or an evaluation."""
-        return [*self._means.metrics, self._faults]
+        own = [*self._means.metrics, self._faults]
+        return own + [m for m in super().metrics if all(m is not each for each in own)]
 
     def get_metrics_result(self) -> dict[str, tf.Tensor]:
         """Returns the running means of the scalar terms by name."""

@@ -59,18 +59,19 @@ def estimate_capacity(
     keras.utils.set_random_seed(seed)
     like = model_or_preset
     if isinstance(like, str):
-        shape = {"input_shape": tuple(data.element_spec.shape[1:])} if is_stream else {}
+        shape = {"input_shape": _image_shape(data)} if is_stream else {}
         fitted = None if is_stream else data
         like = BetaVAE.from_preset(like, fitted, verbose=False, steps=steps, **shape)
     if not like.compiled:
         raise ValueError("the model must be compiled: its optimizer is copied")
     vae = BetaVAE(
-        encoder=keras.models.clone_model(like.encoder),
-        decoder=keras.models.clone_model(like.decoder),
+        encoder=_untrained(like.encoder),
+        decoder=_untrained(like.decoder),
         objective=objective,
         likelihood=like.likelihood.from_config(like.likelihood.get_config()),
         log_var_limit=like.log_var_limit,
         seed=seed,
+        dtype=like.dtype_policy,
     )
     optimizer = like.optimizer
     if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
@@ -84,3 +85,20 @@ def estimate_capacity(
     vae.fit(batches, steps_per_epoch=steps - last, verbose=verbose)
     history = vae.fit(batches, steps_per_epoch=last, verbose=verbose).history
     return float(history["kl_loss"][-1])
+
+
+def _untrained(network: keras.Model) -> keras.Model:
+    """Returns a copy with new weights; what layers were adapted to the data stays."""
+    copy = keras.models.clone_model(network)
+    for old, new in zip(network.layers, copy.layers, strict=True):
+        if isinstance(old, keras.layers.Normalization):
+            new.set_weights(old.get_weights())
+            new.finalize_state()
+    return copy
+
+
+def _image_shape(data: tf.data.Dataset) -> tuple[int, ...]:
+    spec = data.element_spec[0] if isinstance(data.element_spec, tuple) else data.element_spec
+    if not isinstance(spec, tf.TensorSpec):
+        raise ValueError(f"data must be batches of images, got {data.element_spec}")
+    return tuple(spec.shape[1:])

@@ -118,6 +118,14 @@ class FactorVAE(BetaVAE):
         weights = self.discriminator.trainable_variables
         self._traced.keep_optimizer(self, "discriminator_optimizer", weights)
 
+    def fit(self, *args: Any, **kwargs: Any) -> keras.callbacks.History:
+        """Trains as `BetaVAE.fit`; an optimizer's `use_ema` holds for the discriminator too."""
+        history = super().fit(*args, **kwargs)
+        if history.epoch:
+            weights = self.discriminator.trainable_variables
+            self.discriminator_optimizer.finalize_variable_values(weights)
+        return history
+
     def _check_optimizers(self) -> None:
         super()._check_optimizers()
         weights = self.discriminator.trainable_variables

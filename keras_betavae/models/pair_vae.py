@@ -174,7 +174,10 @@ class AdaGVAE(PairVAE):
         """Returns which latents differ by less than the midpoint, (batch, latent_dim)."""
         distance = tfd.kl_divergence(first, second)
         highest = tf.reduce_max(distance, axis=-1, keepdims=True)
-        lowest = tf.reduce_min(distance, axis=-1, keepdims=True)
+        is_open = self.objective.open_latents(self.step, self.latent_dim)
+        # The posteriors of closed latents are equal in all pairs.
+        opened = distance if is_open is None else tf.where(is_open > 0, distance, highest)
+        lowest = tf.reduce_min(opened, axis=-1, keepdims=True)
         return distance < 0.5 * (highest + lowest)
 
 

@@ -30,7 +30,8 @@ class Cascade(Wrapper):
     The first m latents are open from the start, under an inner objective R_0. Group g opens at
     step T_g and from then on adds β times its KL. The groups come last in the code, in the order of
     their steps. The posterior of a closed latent is the prior, and the decoder gets 0, so the
-    latent adds nothing to the loss and its weights keep their initial values.
+    latent adds nothing to the loss and its weights keep their initial values (unless the optimizer
+    decays weights).
 
     A latent that collapsed under a high β stays collapsed when β falls, because the decoder
     ignores it. A latent that opens late has fresh weights, and a decoder that has learned the
@@ -72,8 +73,8 @@ class Cascade(Wrapper):
 
     @property
     def log_names(self) -> tuple[str, ...]:
-        """The names of R_0, and the number of open latents."""
-        return (*self.objective.log_names, "open_latents")
+        """The names of R_0, the number of open latents, and the KL of the groups in nats."""
+        return (*self.objective.log_names, "open_latents", "kl_of_groups")
 
     def _sizes(self, latent_dim: int) -> list[int]:
         """Returns the size of each group, with that of R_0 first."""
@@ -108,7 +109,13 @@ class Cascade(Wrapper):
             age = tf.maximum(tf.cast(sample.step, "int64") - step, 0)
             loss += weight_at(self.beta, age) * tf.reduce_sum(group)
         n_open = tf.reduce_sum(self.open_latents(sample.step, latent_dim))
-        return Cost(loss, {**logs, "open_latents": n_open}, state)
+        own = {"open_latents": n_open, "kl_of_groups": tf.reduce_sum(latent_kl[first:])}
+        return Cost(loss, {**logs, **own}, state)
+
+    def advice(self, logs: Mapping[str, float], first_step: int, last_step: int) -> str | None:
+        """Returns that of R_0, which sees the KL of the first latents only."""
+        first = {**logs, "kl_loss": logs["kl_loss"] - logs["kl_of_groups"]}
+        return self.objective.advice(first, first_step, last_step)
 
     def get_config(self) -> dict:
         """Returns the constructor's arguments."""

@@ -75,6 +75,8 @@ def from_arrays(
         raise ValueError("images must hold at least one image, got none")
     if kind not in (None, "images", "signals"):
         raise ValueError(f"kind must be images or signals, got {kind!r}")
+    if kind is not None and images.ndim == 2:
+        raise ValueError(f"{kind} must have three or four axes, got the shape {images.shape}")
     if not isinstance(images, h5py.Dataset):
         images = _as_real(images) if _is_real(images, kind) else _as_images(images)
     elif images.dtype.kind in "iu":
@@ -83,6 +85,10 @@ def from_arrays(
     if factors is None:
         if names is not None:
             raise ValueError(f"names need factors, which are not given, got {list(names)}")
+        if continuous:
+            raise ValueError(
+                f"continuous names factors, which are not given, got {list(continuous)}"
+            )
         return ImageDataset(source, columns=columns)
     return labelled(source, factors, names, continuous, columns)
 
@@ -163,7 +169,12 @@ def _measured(
 
 def _columns(factors: Any) -> list[np.ndarray]:
     """Returns each factor's values, (n,) each."""
-    if hasattr(factors, "__array__"):  # Also tensors and data frames.
+    if hasattr(factors, "iloc") and np.ndim(factors) == 2:
+        # As one array, the columns of a data frame would get one type.
+        parts = [np.asarray(factors.iloc[:, k]) for k in range(factors.shape[1])]
+        columns = [_unmixed(list(part)) if part.dtype == object else part for part in parts]
+        return _checked_columns(columns)
+    if hasattr(factors, "__array__"):  # Also tensors.
         factors = np.asarray(_unmasked("factors", factors))
     if not isinstance(factors, np.ndarray) or factors.dtype == object:
         # A list of mixed rows would become one array of strings.
@@ -172,11 +183,13 @@ def _columns(factors: Any) -> list[np.ndarray]:
         ]
         if not rows or len({len(row) for row in rows}) != 1:
             raise ValueError("factors must be rows of one length for each image")
-        columns = [_unmixed(column) for column in zip(*rows, strict=True)]
-    else:
-        if factors.ndim not in (1, 2):
-            raise ValueError(f"factors must be (n,) or (n, n_factors), got {factors.shape}")
-        columns = [factors] if factors.ndim == 1 else list(factors.T)
+        return _checked_columns([_unmixed(column) for column in zip(*rows, strict=True)])
+    if factors.ndim not in (1, 2):
+        raise ValueError(f"factors must be (n,) or (n, n_factors), got {factors.shape}")
+    return _checked_columns([factors] if factors.ndim == 1 else list(factors.T))
+
+
+def _checked_columns(columns: list[np.ndarray]) -> list[np.ndarray]:
     if not columns or any(column.dtype.kind not in "biufUS" for column in columns):
         raise ValueError("factors must be integers, floats or strings, at least one for each image")
     return columns
@@ -216,14 +229,35 @@ def _as_real(values: np.ndarray) -> np.ndarray:
             f"vectors and signals must be numbers, got {values.dtype}; datasets.from_table takes "
             "tables with text"
         )
-    values = values.astype(np.float32, copy=False)
-    faulty = np.flatnonzero(~np.isfinite(values.reshape(len(values), -1)).all(axis=1))
+    given, values = values, _as_float32(values)
+    faulty = np.flatnonzero(~np.isfinite(given.reshape(len(values), -1)).all(axis=1))
     if len(faulty):
         raise ValueError(
             f"{len(faulty)} rows hold NaN or infinite values, the first is row {faulty[0]}; leave "
             "them out, or fill them in (with sklearn.impute, say)"
         )
     return values
+
+
+def _as_float32(values: np.ndarray) -> np.ndarray:
+    """Returns float32; warns if that loses what a column or channel varies by."""
+    with np.errstate(over="ignore"):
+        converted = values.astype(np.float32, copy=False)
+    if (values.dtype.itemsize <= 4 and values.dtype.kind == "f") or not len(values):
+        return converted
+    columns = values.reshape(-1, values.shape[-1]).astype(np.float64)
+    if np.isfinite(columns).all() and not np.isfinite(converted).all():
+        raise ValueError(f"values must be within float32's range, got {np.abs(columns).max():g}")
+    error = np.abs(columns).max(axis=0) * np.finfo(np.float32).eps
+    with np.errstate(invalid="ignore", over="ignore"):
+        spread = columns.std(axis=0)
+    for k in np.flatnonzero((spread > 0) & (error > 0.1 * spread)):
+        warnings.warn(
+            f"column {k} varies by {spread[k]:.3g} around {columns[0, k]:.6g}, which float32 "
+            "resolves poorly; subtract an offset",
+            stacklevel=4,
+        )
+    return converted
 
 
 def _as_images(images: np.ndarray) -> np.ndarray:

@@ -73,6 +73,8 @@ def from_folder(
     """
     folder = Path(path)
     height, width = _size(image_size)
+    if continuous and factors is None:
+        raise ValueError(f"continuous names factors, which are not given, got {list(continuous)}")
     if channels not in (1, 3):
         raise ValueError(f"channels must be 1 or 3, got {channels}")
     if value_range is not None and not -math.inf < value_range[0] < value_range[1] < math.inf:
@@ -103,7 +105,11 @@ def from_folder(
 
 
 def count_other_proportions(
-    path: str | os.PathLike, image_size: int | tuple[int, int], n: int = 100
+    path: str | os.PathLike,
+    image_size: int | tuple[int, int],
+    n: int = 100,
+    *,
+    factors: str | os.PathLike | None = None,
 ) -> tuple[int, int]:
     """Returns how many of a sample of pictures are cropped, or stretched, to a size.
 
@@ -111,6 +117,7 @@ def count_other_proportions(
         path: The folder.
         image_size: As in `from_folder`.
         n: Number of pictures to check, evenly over the folder.
+        factors: As in `from_folder`.
 
     Returns:
         The number of cropped pictures, and of checked pictures.
@@ -121,6 +128,8 @@ def count_other_proportions(
     """
     folder, size = Path(path), _size(image_size)
     names = _listed(folder)
+    if factors is not None:
+        names, _, _ = _read_factors(Path(factors), folder, names)
     some = names[:: -(-len(names) // n)]
     return sum(not has_proportions(folder / name, *size) for name in some), len(some)
 
@@ -162,6 +171,9 @@ def _listed(folder: Path) -> list[str]:
         raise error
 
     for parent, folders, files in os.walk(folder, onerror=refuse):
+        if {"config.json", "data.json"} <= set(files):  # A run, whose pictures are no data.
+            folders.clear()
+            continue
         folders[:] = [name for name in folders if not name.startswith(".")]
         for name in files:
             if name.lower().endswith(SUFFIXES) and not name.startswith("."):
@@ -186,6 +198,8 @@ def _read_factors(
         raise ValueError(f"{path} is not a CSV file with a header: {error}") from error
     if len(head) < 2 or not rows:
         raise ValueError(f"{path} must have a column of paths, one or more of factors, and rows")
+    if head[0] in there:
+        raise ValueError(f"{path} must begin with a header, got {','.join(head)}")
     known, names = set(there), []
     for row in rows:
         if len(row) != len(head):

@@ -52,10 +52,14 @@ def from_table(
     if isinstance(table, str | os.PathLike):
         if not os.path.isfile(table):  # pandas would wait for a pipe, and fetch an address.
             raise FileNotFoundError(f"there is no file {table}")
-        with damage_named(table, f"{table} is not a CSV file with a header"):
-            table = pandas.read_csv(table)
+        path = table
+        with damage_named(path, f"{path} is not a CSV file with a header"):
+            table = pandas.read_csv(path)
+        _check_header(path, list(table.columns))
     if not len(table):
         raise ValueError("table must have rows, got none")
+    if not table.columns.is_unique:
+        raise ValueError(f"columns must have different names, got {list(table.columns)}")
     for name, given in (("factors", factors), ("columns", columns or ())):
         missing = [each for each in given if each not in table.columns]
         if missing or isinstance(given, str):
@@ -78,9 +82,31 @@ def from_table(
             "in with fillna()"
         )
     return from_arrays(
-        table[chosen].to_numpy(np.float32),
+        table[chosen].to_numpy(np.float64),
         [list(row) for row in table[list(factors)].itertuples(index=False)] if factors else None,
         list(map(str, factors)) if factors else None,
         continuous=continuous,
         columns=list(map(str, chosen)),
     )
+
+
+def _check_header(path: str | os.PathLike, header: list[str]) -> None:
+    """Raises a ValueError if a CSV file's first line can be no header, or has other separators."""
+    if len(header) == 1 and any(separator in header[0] for separator in ";\t"):
+        raise ValueError(f"{path} must have commas between its values, got {header[0]!r}")
+    unnamed = [name for name in header if name.startswith("Unnamed: ")]
+    if unnamed:
+        raise ValueError(
+            f"{path} has columns without a name, such as number {unnamed[0].split()[-1]}; an index "
+            "of pandas is left out by to_csv(..., index=False)"
+        )
+    if all(_is_number(name) for name in header):
+        raise ValueError(f"{path} must begin with a header, got {','.join(header)}")
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

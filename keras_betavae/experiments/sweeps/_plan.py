@@ -110,6 +110,8 @@ def axis(name: str, values: Sequence[str]) -> dict[str, dict[str, Any]]:
         {'25': {'weights': {'max_capacity': 25}}}
     """
     name = name.replace("-", "_")
+    if name == "weights":
+        raise ValueError("weights are axes by their own names, such as max_capacity")
     if name in ("preset", "data"):
         return {value: {name: value} for value in values}
     try:

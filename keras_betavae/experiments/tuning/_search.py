@@ -16,6 +16,7 @@ from keras_betavae.experiments import runs
 from keras_betavae.experiments.settings import Settings
 from keras_betavae.experiments.sweeps.grid import train_run
 from keras_betavae.experiments.tuning._guards import NUMBERS, Measured, fault_of, measure
+from keras_betavae.experiments.weights import changed
 
 _STRENGTHS = ("capacity", "max_capacity", "beta", "lambda_od")
 _ENDED = ("COMPLETE", "PRUNED")
@@ -71,10 +72,16 @@ class Search:
         steps = self.steps if steps is None else steps
         chosen |= {"steps": steps, "latent_dim": parameters["latent_dim"]}
         chosen.setdefault("every", max(1, steps // 4))
+        if chosen.get("warm_up"):
+            share = steps / self._full_steps(parameters["preset"])
+            chosen["warm_up"] = max(1, round(chosen["warm_up"] * share))
         name, value = self.strength_of(parameters)
         if name in ("beta", "beta_norm") and name in self.base:
             return Settings.from_preset(**{**chosen, name: value})
-        weights = {**(self.base.get("weights") or {}), name: value}
+        # A part of the strength, such as `capacity.end`, is in its value.
+        given = (self.base.get("weights") or {}).items()
+        weights = {other: each for other, each in given if not other.startswith(f"{name}.")}
+        weights[name] = value
         rise = presets.get(parameters["preset"]).objective.get_config().get("n_steps")
         if isinstance(rise, int) and "n_steps" not in weights:
             # The capacity reaches its end in a short training too.
@@ -93,17 +100,21 @@ class Search:
         """
         recipe = presets.get(parameters["preset"])
         known = {**recipe.objective.get_config(), **recipe.options}
-        given = {**known, **(self.base.get("weights") or {})}
-        capacity: Any = getattr(recipe.objective, "capacity", None)
+        weights = self.base.get("weights") or {}
+        own = {name: each for name, each in weights.items() if name.startswith("capacity.")}
+        capacity: Any = getattr(changed(recipe.objective, own), "capacity", None)
         if "capacity" in known and callable(capacity):
             # A controller finds β for a constant C too: of one that rises, the end is varied.
-            given = {**known, "capacity": float(capacity(recipe.steps))}
-            given |= self.base.get("weights") or {}
+            known["capacity"] = float(capacity(recipe.steps))
+        given = {**known, **weights}
         names = [n for n in ("beta", "beta_norm") if self.base.get(n) is not None]
         # The γ of Burgess et al. is a constant of the method, and C the strength.
         names += ["gamma"] if "gamma" in recipe.options else list(_STRENGTHS)
         for name in names:
-            value = self.base.get(name) or given.get(name)
+            value = self.base.get(name)
+            value = given.get(name) if value is None else value
+            if value == 0:
+                raise ValueError(f"{name} must be above 0 to be searched, got {value}")
             if value is not None and not isinstance(value, dict):
                 return name, float(f"{float(value) * parameters['strength']:.3g}")
         raise ValueError(
