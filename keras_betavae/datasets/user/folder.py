@@ -39,8 +39,8 @@ def from_folder(
     and gray pictures with more than 8 bits are scaled to 8 bits.
 
     Args:
-        path: The folder. Files and folders whose names begin with a dot, and links to
-            folders, are left out.
+        path: The folder. Files and folders whose names begin with a dot, links to folders, and
+            the folders of runs (`config.json` and `data.json`) are left out.
         image_size: Side of the images, or their height and width, to which pictures are scaled
             with a Lanczos filter.
         channels: 1 for gray, 3 for RGB.
