@@ -61,8 +61,8 @@ def cost_of(objective: Objective, sample: Sample, state: Mapping[str, tf.Tensor]
     """Returns an objective's cost.
 
     Raises:
-        TypeError: If it is no `Cost`.
-        ValueError: If its loss is no scalar, or its state has other names than before.
+        TypeError: If it is not a `Cost`.
+        ValueError: If its loss is not a scalar, or the names in its state have changed.
     """
     cost, name = objective(sample, state), type(objective).__name__
     if not isinstance(cost, Cost):

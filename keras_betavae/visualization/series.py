@@ -28,10 +28,10 @@ class View:
     Attributes:
         kind: `"images"`, `"vectors"` or `"signals"`.
         columns: Names of columns or channels.
-        mean: The mean of each column or channel; for images of real values, the middle of their
-            range; None for images from 0 to 1.
-        std: The standard deviation of each column or channel; for images of real values, a seventh
-            of their range; or None.
+        mean: The mean of each column or channel; for images of real values, the value of black;
+            None for images from 0 to 1.
+        std: The standard deviation of each column or channel; for images of real values, the
+            distance of white from black; or None.
 
     Example:
         >>> from keras_betavae.datasets import from_arrays
@@ -56,7 +56,7 @@ class View:
             return cls(data.kind, data.columns, *few.mean_and_std())
         images = few.images_at(np.arange(len(few)))
         low, high = float(images.min()), float(images.max())
-        return cls(mean=np.array((low + high) / 2), std=np.array((high - low or 1.0) / _LIMIT / 2))
+        return cls(mean=np.array(low), std=np.array(high - low or 1.0))
 
     @property
     def is_series(self) -> bool:
@@ -80,7 +80,7 @@ class View:
         values = np.asarray(values)
         if not self.is_series:
             if self.mean is not None:
-                return self.standardized(values) / (2 * _LIMIT) + 0.5
+                return self.standardized(values)
             return values / np.float32(255) if values.dtype.kind in "iu" else values
         n_axes = 1 if self.kind == "vectors" else 2
         shape = values.shape[values.ndim - n_axes :]

@@ -12,7 +12,12 @@ from typing import BinaryIO
 import numpy as np
 from PIL import ExifTags, Image, ImageOps
 from PIL.PpmImagePlugin import PpmImageFile
-from PIL.TiffImagePlugin import TiffImageFile
+from PIL.TiffImagePlugin import (
+    IMAGELENGTH,
+    IMAGEWIDTH,
+    PHOTOMETRIC_INTERPRETATION,
+    TiffImageFile,
+)
 
 from keras_betavae._utils.reading import damage_named
 from keras_betavae.datasets._sources import Source
@@ -22,7 +27,7 @@ from keras_betavae.datasets._sources import Source
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
 DEEP = ("I", "F")
 """What Pillow's modes of gray with more than 8 bits begin with."""
-_TIFF_WIDTH, _TIFF_HEIGHT, _TIFF_PHOTOMETRIC, _WHITE_IS_ZERO = 256, 257, 262, 0
+_WHITE_IS_ZERO = 0
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
 
 
@@ -97,7 +102,7 @@ def has_proportions(path: Path, height: int, width: int) -> bool:
     with _picture(path) as picture:
         own_width, own_height = picture.size
         if isinstance(picture, TiffImageFile):  # Some versions of Pillow turn its size.
-            own_width, own_height = picture.tag_v2[_TIFF_WIDTH], picture.tag_v2[_TIFF_HEIGHT]
+            own_width, own_height = picture.tag_v2[IMAGEWIDTH], picture.tag_v2[IMAGELENGTH]
         if picture.getexif().get(ExifTags.Base.Orientation, 1) >= 5:
             own_width, own_height = own_height, own_width
     # Up to half a pixel of the scaled picture.
@@ -147,7 +152,7 @@ class _Coding:
             if isinstance(arguments, tuple):  # Pillow scales the highest value to that of 16 bits.
                 self._scale = arguments[1] / 65_535
         elif isinstance(picture, TiffImageFile):
-            self._is_inverted = picture.tag_v2.get(_TIFF_PHOTOMETRIC) == _WHITE_IS_ZERO
+            self._is_inverted = picture.tag_v2.get(PHOTOMETRIC_INTERPRETATION) == _WHITE_IS_ZERO
 
     def values(self, picture: Image.Image) -> np.ndarray:
         """Returns the values that the file holds, float64 (height, width)."""

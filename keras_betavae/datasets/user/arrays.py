@@ -240,21 +240,23 @@ def _as_real(values: np.ndarray) -> np.ndarray:
 
 
 def _as_float32(values: np.ndarray) -> np.ndarray:
-    """Returns float32; warns if that loses what a column or channel varies by."""
+    """Returns float32; warns if that loses most of what a column or channel varies by."""
     with np.errstate(over="ignore"):
         converted = values.astype(np.float32, copy=False)
-    if (values.dtype.itemsize <= 4 and values.dtype.kind == "f") or not len(values):
+    if converted is values or not values.size:
         return converted
-    columns = values.reshape(-1, values.shape[-1]).astype(np.float64)
-    if np.isfinite(columns).all() and not np.isfinite(converted).all():
-        raise ValueError(f"values must be within float32's range, got {np.abs(columns).max():g}")
-    error = np.abs(columns).max(axis=0) * np.finfo(np.float32).eps
-    with np.errstate(invalid="ignore", over="ignore"):
-        spread = columns.std(axis=0)
-    for k in np.flatnonzero((spread > 0) & (error > 0.1 * spread)):
+    columns = values.reshape(-1, values.shape[-1])
+    low, high = columns.min(axis=0), columns.max(axis=0)
+    if not (np.isfinite(low) & np.isfinite(high)).all():
+        return converted
+    largest = np.maximum(np.abs(low.astype(np.float64)), np.abs(high.astype(np.float64)))
+    if largest.max() > np.finfo(np.float32).max:
+        raise ValueError(f"values must be within float32's range, got {largest.max():g}")
+    step = largest * np.finfo(np.float32).eps
+    for k in np.flatnonzero((low < high) & (_FEW_LEVELS * step > high.astype(float) - low)):
         warnings.warn(
-            f"column {k} varies by {spread[k]:.3g} around {columns[0, k]:.6g}, which float32 "
-            "resolves poorly; subtract an offset",
+            f"column {k} is from {low[k]:.6g} to {high[k]:.6g}, where float32 has fewer than "
+            f"{_FEW_LEVELS} values; subtract an offset",
             stacklevel=4,
         )
     return converted

@@ -171,7 +171,7 @@ def _listed(folder: Path) -> list[str]:
         raise error
 
     for parent, folders, files in os.walk(folder, onerror=refuse):
-        if {"config.json", "data.json"} <= set(files):  # A run, whose pictures are no data.
+        if {"config.json", "data.json"} <= set(files):  # The pictures of a run are not data.
             folders.clear()
             continue
         folders[:] = [name for name in folders if not name.startswith(".")]

@@ -91,7 +91,9 @@ def from_table(
 
 
 def _check_header(path: str | os.PathLike, header: list[str]) -> None:
-    """Raises a ValueError if a CSV file's first line can be no header, or has other separators."""
+    """Raises a ValueError if a CSV file's first line is not a header, or has other separators."""
+    import pandas
+
     if len(header) == 1 and any(separator in header[0] for separator in ";\t"):
         raise ValueError(f"{path} must have commas between its values, got {header[0]!r}")
     unnamed = [name for name in header if name.startswith("Unnamed: ")]
@@ -100,13 +102,5 @@ def _check_header(path: str | os.PathLike, header: list[str]) -> None:
             f"{path} has columns without a name, such as number {unnamed[0].split()[-1]}; an index "
             "of pandas is left out by to_csv(..., index=False)"
         )
-    if all(_is_number(name) for name in header):
+    if pandas.to_numeric(pandas.Series(header), errors="coerce").notna().all():
         raise ValueError(f"{path} must begin with a header, got {','.join(header)}")
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True

@@ -131,11 +131,8 @@ def _curves_of(model: Any, history: Mapping[str, Sequence[float]]) -> dict[str, 
             continue
         # Weights of an earlier epoch that were restored brought back its step.
         last = max(training_step(model), optimizer_steps(model))
-        steps = (
-            last
-            - (model.history.params.get("steps") or last / len(values))
-            * np.arange(len(values))[::-1]
-        )
+        per_epoch = model.history.params.get("steps") or last / len(values)
+        steps = last - per_epoch * np.arange(len(values))[::-1]
         known = np.isfinite(values)
         if known.sum() > 1:
             curves[name] = steps[known], values[known].astype(np.float64)
