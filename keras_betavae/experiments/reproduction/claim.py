@@ -23,7 +23,7 @@ def claim_sweep(budget: str) -> Sweep:
     """Returns both ways to let the capacity rise, and β-VAEs."""
     budgets: dict[str, tuple[dict[str, Any], int]] = {
         "smoke": ({"steps": 40, "every": 40, **SMOKE}, 1),
-        "hour": ({"steps": 10_000, "every": 2_500}, 3),
+        "hour": ({"steps": 6_000, "batch_size": 32, "every": 2_000}, 3),
         "day": ({"steps": 40_000, "every": 10_000}, 3),
         "paper": ({"steps": 150_000, "every": 10_000}, 5),
     }
