@@ -10,11 +10,9 @@ from collections import defaultdict
 from pathlib import Path
 
 from keras_betavae import visualization
-from keras_betavae.visualization.plots import new_figure
 from recipes import rows
 
 RESULTS = Path(__file__).parents[1] / "docs" / "results"
-MARKERS = "osD^"
 
 
 def main() -> None:
@@ -27,16 +25,7 @@ def main() -> None:
     points = defaultdict(list)
     for row in (row for table in options.tables for row in rows(table)):
         points[row["recipe"]].append((float(row["reconstruction"]), float(row["mig"])))
-    figure = new_figure((7.0, 3.6))
-    axes = figure.add_subplot()
-    for number, (name, found) in enumerate(points.items()):
-        color, _ = visualization.line_style(number)
-        marker = MARKERS[number // 6]
-        axes.plot(*zip(*found, strict=True), marker, color=color, alpha=0.7, ms=5, label=name)
-    axes.set_xlabel("reconstruction loss, nats")
-    axes.set_ylabel("MIG, five factors")
-    axes.set_ylim(bottom=0.0)
-    figure.legend(loc="outside right upper", fontsize=8)
+    figure = visualization.plot_frontier(points, "MIG, five factors")
     visualization.write_png(options.out, visualization.figure_image(figure))
 
 

@@ -16,7 +16,7 @@ from keras_betavae.experiments.reproduction import blobs as blobs_figure
 from keras_betavae.experiments.reproduction import burgess, claim, higgins, locatello
 from keras_betavae.experiments.reproduction._page import mean_and_spread, write_csv
 from keras_betavae.experiments.sweeps import Sweep
-from keras_betavae.visualization import plot_capacity, plot_heat_map
+from keras_betavae.visualization import plot_capacity, plot_frontier, plot_heat_map
 from tests.helpers import no_exports, no_graphs, quick_runs
 
 # In few steps the KL does not reach the capacity.
@@ -424,6 +424,15 @@ def test_the_capacitys_figure_has_a_line_for_each_latent_and_factor():
     assert list(lines) == ["z1, x", "z0, y", "others", "all", "C"]
     assert [line.get_label() for line in right.lines] == ["shape", "x", "y"]
     np.testing.assert_array_equal(right.lines[2].get_ydata(), told[:, 2])
+
+
+def test_the_frontiers_figure_has_a_marker_for_each_model():
+    points = {f"β {k}": [(100.0 + k, 0.1), (90.0 + k, 0.2)] for k in range(7)}
+    (axes,) = plot_frontier(points, "MIG").axes
+    shown = {line.get_label(): line.get_xydata().tolist() for line in axes.lines}
+    assert shown == {name: list(map(list, each)) for name, each in points.items()}
+    assert len({(line.get_marker(), line.get_color()) for line in axes.lines}) == 7
+    assert axes.get_ylabel() == "MIG"
 
 
 @pytest.mark.slow

@@ -20,7 +20,7 @@ from keras_betavae.visualization.plots import (
 from keras_betavae.visualization.responses import response_curves, response_map
 from keras_betavae.visualization.series import View
 from keras_betavae.visualization.sheets import contact_sheet, factor_sweep
-from keras_betavae.visualization.studies import plot_capacity, plot_heat_map
+from keras_betavae.visualization.studies import plot_capacity, plot_frontier, plot_heat_map
 from keras_betavae.visualization.traversals import (
     SPANS,
     interpolate,
@@ -42,6 +42,7 @@ __all__ = [
     "latent_labels",
     "line_style",
     "plot_capacity",
+    "plot_frontier",
     "plot_grid",
     "plot_heat_map",
     "plot_histograms",

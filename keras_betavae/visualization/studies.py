@@ -50,6 +50,32 @@ def plot_heat_map(
     return figure
 
 
+def plot_frontier(points: Mapping[str, Sequence[tuple[float, float]]], score: str) -> "Figure":
+    """Returns a figure of a score against the reconstruction loss, a marker for each model.
+
+    Args:
+        points: Reconstruction loss in nats and score of each model, by the name of its recipe.
+        score: Name of the score, the label of the vertical axis.
+    """
+    figure = new_figure((7.0, 3.6))
+    axes = figure.add_subplot()
+    for number, (name, found) in enumerate(points.items()):
+        color, _ = line_style(number)
+        axes.plot(
+            *zip(*found, strict=True),
+            _MARKERS[number // 6 % len(_MARKERS)],
+            color=color,
+            alpha=0.7,
+            markersize=5,
+            label=figure_text(name),
+        )
+    axes.set_xlabel("reconstruction loss, nats")
+    axes.set_ylabel(score)
+    axes.set_ylim(bottom=0.0)
+    figure.legend(loc="outside right upper", fontsize=8)
+    return figure
+
+
 def plot_capacity(
     capacity: np.ndarray,
     kl: np.ndarray,
@@ -92,3 +118,6 @@ def plot_capacity(
         panel.set_xlabel("C, nats")
         panel.legend(fontsize=7)
     return figure
+
+
+_MARKERS = "osD^v"

@@ -6,9 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from keras_betavae import metrics
+from keras_betavae import metrics, visualization
 from keras_betavae._utils.tables import markdown_table
-from keras_betavae.experiments.reproduction._page import FinishedRun, mean_and_spread, write_csv
+from keras_betavae.experiments.reproduction._page import (
+    FinishedRun,
+    mean_and_spread,
+    picture,
+    write_csv,
+)
 from keras_betavae.experiments.reproduction._plans import SMOKE, seeds
 from keras_betavae.experiments.reproduction.burgess import rising
 from keras_betavae.experiments.sweeps import Axes, Sweep
@@ -60,10 +65,13 @@ def show_claim(folder: Path, found: Sequence[FinishedRun]) -> str:
     models = list(dict.fromkeys(row[0] for row in rows))
     of = {m: np.array([row[2:] for row in rows if row[0] == m]) for m in models}
     cells = [[m, *map(mean_and_spread, of[m].T)] for m in models]
+    points = {m: [(row[0], row[-1]) for row in of[m]] for m in models}
+    figure = visualization.plot_frontier(points, "MIG")
     return "\n\n".join(
         [
             "Means and standard deviations over the seeds; reconstruction and KL in nats.",
             markdown_table([header[0], *header[2:]], cells),
+            picture(folder / "frontier.png", figure, "MIG against reconstruction loss, by run"),
             *(verdict(model, rows) for model in rising(1)),
         ]
     )
