@@ -3,7 +3,8 @@
     python benchmarks/objectives.py [METHOD ...] [--seeds 10 11 12 13 14] [--out FOLDER]
 
 METHOD is one of `METHODS`, which trains the convolutional networks of Locatello et al. 2019, or one
-with `_broadcast` behind it, whose decoder is `broadcast_decoder`. Each sees `STEPS` batches of
+with `_broadcast` behind it, whose decoder is `broadcast_decoder`. The kernels of ReLU layers are
+drawn as by He et al., without which `capacity` does not learn. Each model sees `STEPS` batches of
 `BATCH` images under Adam, whose learning rate falls from 1e-3 along a cosine. FOLDER/objectives.csv
 has the columns of `recipes.py`'s table; a run that is there already is not run again.
 """
@@ -76,6 +77,10 @@ def build(name: str, data, seed: int) -> tuple:
         seed=seed,
         **arguments,
     )
+    for number, layer in enumerate((*vae.encoder.layers, *vae.decoder.layers)):
+        if getattr(layer, "activation", None) is keras.activations.relu:
+            drawn = keras.initializers.HeNormal(1_000 * seed + number)
+            layer.kernel.assign(drawn(layer.kernel.shape))
     vae.compile(keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(1e-3, STEPS)))
     return vae, batches, STEPS, BATCH
 
