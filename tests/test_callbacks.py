@@ -234,6 +234,11 @@ def test_custom_scores_share_one_encoding_and_get_the_seed():
     assert np.any(calls[0][1] != calls[2][1])
 
 
+def test_a_score_does_not_replace_a_term_of_the_loss_of_the_same_name():
+    with pytest.raises(ValueError, match="the model logs kl_loss too; give the score another name"):
+        fit(reused(), [metric(scores={"kl_loss": spread})], epochs=1)
+
+
 @pytest.mark.parametrize(
     ("every", "steps"),
     [(2, [0, 12, 24]), (None, [0])],
@@ -444,7 +449,7 @@ def test_a_models_own_terms_are_among_the_objectives(tmp_path):
     vae.compile("adam", **EAGER)
     history = fit(vae, [LossCurves(tmp_path)], epochs=1, **one_step).history
     events = scalars(read_events(tmp_path / "loss"))
-    for name in ("total_correlation", "discriminator_loss"):
+    for name in ("total_correlation_loss", "discriminator_loss"):
         assert events[f"objective/{name}"] == [(1, pytest.approx(history[name][0], rel=1e-6))]
 
 

@@ -43,7 +43,7 @@ def test_groups_pay_by_their_age_and_the_first_latents_as_they_did():
         found = cost(objective, posterior, prior, z, step=step)
         assert float(found.loss) == pytest.approx(float(first.loss) + paid, rel=1e-5)
         assert float(found.logs["open_latents"]) == 2 + 2 * (step >= 10) + (step >= 20)
-        assert found.logs["total_correlation"] == first.logs["total_correlation"]
+        assert found.logs["total_correlation_loss"] == first.logs["total_correlation_loss"]
 
 
 def test_the_advice_is_that_of_the_latents_whose_kl_is_held():

@@ -48,7 +48,7 @@ def test_the_vaes_loss_has_no_gradient_for_the_discriminator(training):
     assert tape.gradient(terms["loss"], discriminator) == [None] * len(discriminator)
     assert None not in tape.gradient(terms["loss"], own)
     # The codes have one, and the decoder has no part in it.
-    correlation = tape.gradient(terms["total_correlation"], vae.encoder.trainable_variables)
+    correlation = tape.gradient(terms["total_correlation_loss"], vae.encoder.trainable_variables)
     assert all(np.any(gradient) for gradient in correlation)
 
 
@@ -159,7 +159,7 @@ def test_a_discriminator_that_knows_nothing_has_the_loss_log_2():
     last.set_weights([np.zeros(weight.shape) for weight in last.get_weights()])
     terms = vae.compute_terms(patterns(8))
     assert float(terms["discriminator_loss"]) == pytest.approx(np.log(2.0), rel=1e-6)
-    assert float(terms["total_correlation"]) == 0.0
+    assert float(terms["total_correlation_loss"]) == 0.0
 
 
 @pytest.mark.parametrize("size", [8, 7])
@@ -183,7 +183,7 @@ def test_batches_of_any_size_train_and_are_evaluated(size):
         images, batch_size=size, epochs=1, validation_data=(images,), verbose=0
     ).history
     assert "gamma" not in history  # It is constant.
-    assert {"val_total_correlation", "val_discriminator_loss"} <= set(history)
+    assert {"val_total_correlation_loss", "val_discriminator_loss"} <= set(history)
     assert all(np.all(np.isfinite(values)) for values in history.values())
     assert all_finite(weights_of(vae))
 
@@ -204,7 +204,7 @@ def test_batch_statistics_stay_finite_where_one_image_is_left():
 def test_the_loss_adds_gamma_times_the_total_correlation():
     vae = reused(tiny_factor_vae)
     terms = vae.compute_terms(patterns(8))
-    parts = terms["reconstruction_loss"] + terms["kl_loss"] + 5.0 * terms["total_correlation"]
+    parts = terms["reconstruction_loss"] + terms["kl_loss"] + 5.0 * terms["total_correlation_loss"]
     np.testing.assert_allclose(terms["loss"], parts, rtol=1e-5)
 
 

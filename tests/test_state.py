@@ -183,7 +183,7 @@ def test_a_log_may_not_have_the_name_of_another():
 
     with pytest.raises(ValueError, match="the model logs kl_loss already"):
         tiny_vae(Named())
-    with pytest.raises(ValueError, match="the model logs total_correlation already"):
+    with pytest.raises(ValueError, match="the model logs total_correlation_loss already"):
         FactorVAE(**tiny_networks(), objective=BetaTC(n_data=8))
 
 

@@ -100,9 +100,9 @@ def test_every_objective_has_its_own_charts(tmp_path):
     tensorboard.write_layout(tmp_path, BetaTC(n_data=9), {})
     assert charts_of(layout_of(tmp_path))["objective"] == {
         "parts of the KL, nats": [
-            "objective/mutual_information$",
-            "objective/total_correlation$",
-            "objective/dimension_wise_kl$",
+            "objective/mutual_information_loss$",
+            "objective/total_correlation_loss$",
+            "objective/dimension_wise_kl_loss$",
         ]
     }
 

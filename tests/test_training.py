@@ -168,6 +168,17 @@ def test_arrays_are_shuffled_as_keras_does():
     assert np.any(shuffled[-1] != trained(shuffle=False)[-1])
 
 
+def test_steps_without_a_learning_rate_are_told():
+    rate = keras.optimizers.schedules.CosineDecay(1e-3, decay_steps=4)
+    vae = eager_vae(optimizer=keras.optimizers.SGD(rate))
+    vae.fit(patterns(16), batch_size=8, epochs=2, verbose=0)  # The four steps of the schedule.
+    with pytest.warns(
+        UserWarning, match="reaches 0 before step 6, the last of this epoch"
+    ) as told:
+        vae.fit(patterns(16), batch_size=8, epochs=2, verbose=0)
+    assert len(told) == 1
+
+
 def test_labels_are_not_used():
     losses = []
     for labels in (None, np.full((8, 3), np.nan)):

@@ -41,7 +41,8 @@ class DisentanglementMetric(SummaryCallback):
         n_jobs: As in `evaluate`: scores that are computed at a time, -1 for all cores.
 
     Raises:
-        ValueError: If a number is below 1, or a score is unknown.
+        ValueError: If a number is below 1, or a score is unknown; at the first epoch, if the model
+            logs a term with the name of a score.
 
     Example:
         >>> from keras_betavae.datasets import load_sprites
@@ -85,6 +86,8 @@ class DisentanglementMetric(SummaryCallback):
         self._latest_step = -1
         self._warned = False
         self._evaluate()
+        if taken := sorted({metric.name for metric in self.model.metrics} & set(self._latest)):
+            raise ValueError(f"the model logs {', '.join(taken)} too; give the score another name")
         # Not the score of any epoch: `EarlyStopping` would take it for the best.
         self._latest = dict.fromkeys(self._latest, math.nan)
         if self.every_n_steps is not None:

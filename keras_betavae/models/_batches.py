@@ -99,17 +99,43 @@ class DataCheck(keras.callbacks.Callback):
             )
 
 
-def with_checks(x: Any, args: tuple, kwargs: dict[str, Any]) -> dict[str, Any]:
-    """Returns `fit`'s keywords with a `ChangeCheck` and a `DataCheck` among the callbacks.
+class RateCheck(keras.callbacks.Callback):
+    """Warns if the schedule of the learning rate is 0 at the end of an epoch."""
 
-    The `DataCheck` is left out if an epoch is not one pass over the data, and both if the
+    def __init__(self) -> None:
+        super().__init__()
+        self._is_done = False
+
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+        """Looks at the last step of the epoch, if the number of steps is known."""
+        optimizer: Any = self.model.optimizer
+        optimizer = getattr(optimizer, "inner_optimizer", optimizer)  # Of a LossScaleOptimizer.
+        rate, n_steps = getattr(optimizer, "_learning_rate", None), self.params.get("steps")
+        is_schedule = isinstance(rate, keras.optimizers.schedules.LearningRateSchedule)
+        if self._is_done or not n_steps or not is_schedule:
+            return
+        last = int(optimizer.iterations) + n_steps
+        if float(rate(last - 1)) == 0.0:
+            self._is_done = True
+            warnings.warn(
+                f"the schedule of the learning rate reaches 0 before step {last}, the last of this "
+                "epoch; steps at 0 change nothing. Give from_preset the number of training steps, "
+                "steps=, or an optimizer of your own",
+                stacklevel=2,
+            )
+
+
+def with_checks(x: Any, args: tuple, kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Returns `fit`'s keywords with the checks of this module and `ChangeCheck` as callbacks.
+
+    The `DataCheck` is left out if an epoch is not one pass over the data, and all if the
     callbacks are fixed.
     """
     callbacks = kwargs.get("callbacks")
     if len(args) > 4 or isinstance(callbacks, keras.callbacks.CallbackList):
         return kwargs
     given = callbacks if isinstance(callbacks, list | tuple) else [callbacks] if callbacks else []
-    checks: list[keras.callbacks.Callback] = [ChangeCheck()]
+    checks: list[keras.callbacks.Callback] = [ChangeCheck(), RateCheck()]
     if kwargs.get("steps_per_epoch") is None:
         if hasattr(x, "shape"):
             checks.append(DataCheck(int(x.shape[0])))

@@ -36,7 +36,7 @@ class FactorVAE(BetaVAE):
     are permuted over all replicas. No gradient of D's loss reaches the encoder, and none of the
     VAE's loss reaches D.
 
-    `fit` also reports `total_correlation` (the estimate, in nats) and `discriminator_loss`
+    `fit` also reports `total_correlation_loss` (the estimate, in nats) and `discriminator_loss`
     (log 2 if D cannot distinguish the two).
 
     Args:
@@ -50,7 +50,7 @@ class FactorVAE(BetaVAE):
 
     Raises:
         ValueError: As `BetaVAE`; if `gamma` is negative, the discriminator does not fit, or the
-            objective logs a `total_correlation` of its own, as `BetaTC` does.
+            objective logs a `total_correlation_loss` of its own, as `BetaTC` does.
 
     References:
         Kim & Mnih, Disentangling by Factorising, ICML 2018.
@@ -86,7 +86,7 @@ class FactorVAE(BetaVAE):
             )
         self.discriminator = discriminator
         self._means.add(
-            "total_correlation", "discriminator_loss", *scheduled_names(gamma=self.gamma)
+            "total_correlation_loss", "discriminator_loss", *scheduled_names(gamma=self.gamma)
         )
 
     _fixed = BetaVAE._fixed | {"gamma", "discriminator"}
@@ -207,7 +207,7 @@ class FactorVAE(BetaVAE):
         terms = {
             **found.terms,
             "loss": found.terms["loss"] + weight_at(self.gamma, step) * correlation,
-            "total_correlation": correlation,
+            "total_correlation_loss": correlation,
             **scheduled(step, gamma=self.gamma),
         }
         if not training:

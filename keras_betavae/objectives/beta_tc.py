@@ -17,7 +17,7 @@ from keras_betavae.objectives.schedules import (
     weight_at,
 )
 
-_PARTS = ("mutual_information", "total_correlation", "dimension_wise_kl")
+_PARTS = ("mutual_information_loss", "total_correlation_loss", "dimension_wise_kl_loss")
 
 
 @keras.saving.register_keras_serializable(package="keras_betavae")
