@@ -26,7 +26,7 @@ def work(preset: str) -> None:
     recipe = kbv.presets.get(preset)
     data = kbv.datasets.load_sprites(3, 6, 40, 8, 8)
     if recipe.input_shape[-1] == 3:
-        data = kbv.datasets.with_colours(data)
+        data = kbv.datasets.with_colors(data)
     vae = kbv.BetaVAE.from_preset(preset, seed=0)
     batches = iter(data.to_tf_data(recipe.batch_size, seed=0, repeat=True))
     vae.make_train_function()

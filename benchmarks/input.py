@@ -80,7 +80,7 @@ print(64 / statistics.median(times[5:]))
 
 def write_files(folder: Path) -> None:
     """Writes the images that are streamed."""
-    data = datasets.with_colours(datasets.load_sprites())
+    data = datasets.with_colors(datasets.load_sprites())
     images = np.lib.format.open_memmap(
         folder / "images.npy", "w+", "uint8", (N_IMAGES, *data.image_shape)
     )

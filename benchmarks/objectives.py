@@ -48,7 +48,7 @@ def build(name: str, data, seed: int) -> tuple:
     elif method == "semi_supervised":
         objective = SemiSupervised(Beta(4.0), data.factor_sizes, gamma=10.0)
         arguments = {"objective": objective}
-        batches = data.to_partly_labelled(N_LABELED, BATCH, seed=seed)
+        batches = data.to_partly_labeled(N_LABELED, BATCH, seed=seed)
     else:
         n_data = len(data)
         falling = Linear(8.0, 1.0, n_steps=500, delay=1_000)

@@ -29,7 +29,7 @@ def numbers(preset: str, steps: int) -> dict[str, float]:
     recipe = kbv.presets.get(preset)
     data = kbv.datasets.load_sprites(3, 3, 8, 8, 8)
     if recipe.input_shape[-1] == 3:
-        data = kbv.datasets.with_colours(data)
+        data = kbv.datasets.with_colors(data)
     keras.utils.set_random_seed(0)
     vae = kbv.BetaVAE.from_preset(preset, seed=0)
     found = {}

@@ -1,9 +1,8 @@
 # %% [markdown]
 # # Choosing a β without ground-truth factors
 #
-# Trains three seeds of two β on sprites, ranks the six models by UDR, which looks at no
-# factor, and then asks the scores that do whether the choice was a good one. Half an hour
-# on two cores.
+# Trains three seeds of two values of β on sprites, ranks the six models by UDR, which uses no
+# factors, and compares the ranking with scores that do. Half an hour on two cores.
 
 # %%
 from functools import partial

@@ -16,7 +16,7 @@ SEEDS = (0, 1, 2)
 STEPS = 1_000
 N_IMAGES = 20_000
 BATCH = 128
-N_LABELLED = 1_000
+N_LABELED = 1_000
 SCORES = ("beta_vae_score_locatello", "factor_vae_score", "mig_score", "sap_score", "active_units")
 
 data = kbv.datasets.load_sprites()
@@ -38,9 +38,9 @@ def pairs(seed):
     return data.to_pairs(k_changed=1, batch_size=BATCH // 2, seed=seed)
 
 
-def labelled(seed):
-    """Returns batches half of which have labels, of `N_LABELLED` images."""
-    return data.to_partly_labelled(N_LABELLED, BATCH, seed=seed)
+def labeled(seed):
+    """Returns batches half of which have labels, of `N_LABELED` images."""
+    return data.to_partly_labeled(N_LABELED, BATCH, seed=seed)
 
 
 few_labels = SemiSupervised(Beta(4.0), data.factor_sizes, gamma=10.0)
@@ -52,7 +52,7 @@ METHODS = {
     "DIP-I(10)": (kbv.BetaVAE, {"objective": DIP("i", 10.0, 100.0)}, images),
     "DIP-II(10)": (kbv.BetaVAE, {"objective": DIP("ii", 10.0, 10.0)}, images),
     "AdaGVAE(1)": (kbv.AdaGVAE, {"objective": Beta(1.0)}, pairs),
-    "1,000 labels": (kbv.BetaVAE, {"objective": few_labels}, labelled),
+    "1,000 labels": (kbv.BetaVAE, {"objective": few_labels}, labeled),
 }
 
 

@@ -2,7 +2,7 @@
 # # Continuous factors
 #
 # Scores of codes that are known to be perfect, mixed or noise, for factors that are measured: a
-# position, a log-normal mass, and a class beside them.
+# position, a log-normal mass, and a class.
 
 # %%
 from keras_betavae.evaluation import evaluate_codes, side_by_side

@@ -34,7 +34,7 @@ keras.utils.set_random_seed(0)
 vae = kbv.BetaVAE.from_preset(
     "sprites_quick",
     data,
-    likelihood=kbv.likelihoods.Gaussian(0.2, learnt=True),
+    likelihood=kbv.likelihoods.Gaussian(0.2, learned=True),
     objective=kbv.objectives.Beta(1.0),
     seed=0,
 )

@@ -1,9 +1,9 @@
 # %% [markdown]
 # # What the scores give to codes that are known
 #
-# Draws factors of dSprites' sizes and makes codes of them: the factors themselves, alone and
-# beside codes of noise; a rotation of them; and noise, of many images and of few. The last
-# two are the biases of the scores. A minute or two on two cores; no image is needed.
+# Draws factors of dSprites' sizes and scores known codes: the factors themselves, the factors
+# with latents of noise, a rotation of the factors, and noise for many and for few images, which
+# shows the biases of the scores. A minute or two on two cores; no images are needed.
 
 # %%
 import keras_betavae as kbv

@@ -1,8 +1,8 @@
 # %% [markdown]
 # # One set of codes under every MIG
 #
-# Papers print the mutual information gap of different things by one name. Trains one model on
-# sprites, a quarter of an hour on two cores, and prints what each protocol makes of its codes.
+# Papers call different quantities MIG. Trains one model on sprites, a quarter of an hour on two
+# cores, and scores its codes by each protocol.
 
 # %%
 from collections.abc import Callable

@@ -2,7 +2,7 @@
 # # Networks, objective and data of one's own
 #
 # Any encoder that gives `[mean, log_var]` and any decoder of unactivated images will do. Here a
-# small network learns scikit-learn's 8×8 digits under a controlled capacity.
+# small network learns scikit-learn's 8×8 digits under a capacity that rises.
 
 # %%
 import keras_betavae as kbv

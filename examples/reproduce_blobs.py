@@ -1,16 +1,16 @@
 # %% [markdown]
-# # A figure of Burgess et al. 2017, made again
+# # Reproducing a figure of Burgess et al. 2017
 #
-# Gaussian blobs differ by their position alone. At β 1 the latents mix the two coordinates, at
-# β 150 two latents hold one each, and the others nothing. `keras-betavae reproduce` does the
-# same from the command line, and has the papers' other tables and figures.
+# Gaussian blobs that differ only by their position. At β = 1 the latents mix the two coordinates.
+# In the paper, at β = 150 two latents encode one coordinate each; here this holds with one of three
+# seeds. `keras-betavae reproduce` does the same from the command line, and has other experiments.
 
 # %%
 from pathlib import Path
 
 from keras_betavae.experiments.reproduction import reproduce
 
-BUDGET = "hour"  # "smoke" takes a minute, "day" and "paper" what they say.
+BUDGET = "hour"  # "smoke" takes a minute; "day" and "paper" take far longer.
 
 page = reproduce("burgess-blobs", Path("reproduction") / "burgess-blobs", budget=BUDGET)
 

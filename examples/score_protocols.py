@@ -1,9 +1,8 @@
 # %% [markdown]
-# # How much of a β-VAE score is its classifier
+# # How much the classifier matters for a β-VAE score
 #
-# Scores representations that nobody trained by each protocol, and the ground truth in two scales,
-# on the four factors other than shape so that only the classifier differs. Some minutes on two
-# cores.
+# Scores untrained representations, and the ground truth in two scales, by each protocol, all on
+# the four factors without shape, so that only the classifier differs. Some minutes on two cores.
 
 # %%
 import keras_betavae as kbv

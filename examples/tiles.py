@@ -30,7 +30,7 @@ keras.utils.set_random_seed(0)
 vae = kbv.BetaVAE(
     encoder=kbv.networks.patch_encoder(data.image_shape, 32),
     decoder=kbv.networks.patch_decoder(32, data.image_shape),
-    likelihood=kbv.likelihoods.Gaussian(0.2, learnt=True),
+    likelihood=kbv.likelihoods.Gaussian(0.2, learned=True),
     seed=0,
 )
 vae.compile(keras.optimizers.Adam(2e-3))

@@ -55,7 +55,7 @@ class Likelihood(SetOnce, abc.ABC):
         """
         raise ValueError(
             f"standardization needs the likelihood Gaussian, got {type(self).__name__}; pass "
-            "likelihood=Gaussian(learnt=True)"
+            "likelihood=Gaussian(learned=True)"
         )
 
     def get_config(self) -> dict:
@@ -166,7 +166,7 @@ class Gaussian(Likelihood):
     Args:
         scale: σ, the standard deviation in the images' units, or in `units`, above 0. If σ is
             learned, its initial value, above MIN_SCALE.
-        learnt: Whether σ is trained.
+        learned: Whether σ is trained.
         units: u, above 0, one for each entry of the last axis; None for 1.
 
     Raises:
@@ -180,24 +180,24 @@ class Gaussian(Likelihood):
 
     Example:
         >>> Gaussian(0.1).get_config()
-        {'scale': 0.1, 'learnt': False, 'units': None}
-        >>> [w.name for w in Gaussian(0.1, learnt=True).weights]
+        {'scale': 0.1, 'learned': False, 'units': None}
+        >>> [w.name for w in Gaussian(0.1, learned=True).weights]
         ['log_scale']
     """
 
     def __init__(
-        self, scale: float = 1.0, learnt: bool = False, units: Sequence[float] | None = None
+        self, scale: float = 1.0, learned: bool = False, units: Sequence[float] | None = None
     ):
         self.scale = _checked_scale(scale)
-        self.learnt = bool(learnt)
+        self.learned = bool(learned)
         self.units = None if units is None else [_checked_scale(unit) for unit in units]
-        if self.learnt and self.scale <= MIN_SCALE:
+        if self.learned and self.scale <= MIN_SCALE:
             raise ValueError(f"a learned scale must start above {MIN_SCALE}, got {scale}")
 
     @functools.cached_property
     def _weights(self) -> list[keras.Variable]:
         # Created lazily: a variable initializes TensorFlow, and presets are made at import.
-        if not self.learnt:
+        if not self.learned:
             return []
         w = math.log(self.scale - MIN_SCALE)
         return [keras.Variable(w, dtype="float32", autocast=False, name="log_scale")]
@@ -209,25 +209,25 @@ class Gaussian(Likelihood):
 
     def in_units(self, units: Sequence[float]) -> "Gaussian":
         """Returns this likelihood with its scale measured in `units`."""
-        return Gaussian(self.scale, self.learnt, units)
+        return Gaussian(self.scale, self.learned, units)
 
     @property
     def sigma(self) -> tf.Tensor:
         """The current σ, a float32 scalar in the images' units, or in `units`."""
-        if not self.learnt:
+        if not self.learned:
             return tf.constant(self.scale, "float32")
         return MIN_SCALE + tf.exp(tf.convert_to_tensor(self._weights[0]))
 
     def __call__(self, params: tf.Tensor) -> tfd.Independent:
         """Returns independent normal pixels with means `params`."""
-        scale = tf.cast(self.sigma, params.dtype) if self.learnt else self.scale
+        scale = tf.cast(self.sigma, params.dtype) if self.learned else self.scale
         if self.units is not None:
             scale *= tf.constant(self.units, params.dtype)
         return tfd.Independent(tfd.Normal(params, scale), _event_rank(params))
 
     def get_config(self) -> dict:
         """Returns the constructor's arguments, the scale as it was given."""
-        return {"scale": self.scale, "learnt": self.learnt, "units": self.units}
+        return {"scale": self.scale, "learned": self.learned, "units": self.units}
 
 
 @keras.saving.register_keras_serializable(package="keras_betavae")

@@ -98,7 +98,7 @@ def _of_real_values(**arguments: Any) -> Preset:
     return Preset(
         latent_dim=10,
         objective=objectives.Beta(1.0),
-        likelihood=likelihoods.Gaussian(learnt=True),
+        likelihood=likelihoods.Gaussian(learned=True),
         optimizer=partial(keras.optimizers.Adam, 1e-3),
         batch_size=64,
         steps=5_000,

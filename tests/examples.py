@@ -59,7 +59,7 @@ SCHEDULES = {
 LIKELIHOODS = {
     "Bernoulli": [Bernoulli(), Bernoulli(subtract_entropy=True)],
     "ContinuousBernoulli": [ContinuousBernoulli()],
-    "Gaussian": [Gaussian(), Gaussian(0.1), Gaussian(3.0), Gaussian(0.5, learnt=True)],
+    "Gaussian": [Gaussian(), Gaussian(0.1), Gaussian(3.0), Gaussian(0.5, learned=True)],
     "Laplace": [Laplace(), Laplace(0.1), Laplace(3.0)],
 }
 # Each is a pair of functions of `networks`, such as `conv_encoder` and `conv_decoder`.

@@ -21,7 +21,7 @@ def drawn_factors(sizes, n, seed=0):
     return np.random.default_rng(seed).integers(0, sizes, (n, len(sizes)))
 
 
-def standardised(factors, sizes):
+def standardized(factors, sizes):
     sizes = np.array(sizes)
     return (factors - (sizes - 1) / 2) / np.sqrt((sizes**2 - 1) / 12)
 
@@ -34,7 +34,7 @@ def rotation(n, seed):
 FACTORS = drawn_factors((4, 5, 6), 600)
 # Three factors in two codes, so that some points cannot be told apart.
 MIXTURE = np.array([[1.0, 0.2], [0.6, 0.9], [0.1, 0.5]])
-MIXED = standardised(FACTORS, (4, 5, 6)) @ MIXTURE
+MIXED = standardized(FACTORS, (4, 5, 6)) @ MIXTURE
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def quick_softmax(monkeypatch):
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_ground_truth_factors_score_one(protocol):
     factors = drawn_factors(DSPRITES, 5_000)
-    codes = standardised(factors, DSPRITES)
+    codes = standardized(factors, DSPRITES)
     options = {"protocol": protocol, "factor_names": NAMES, "n_train": 1_000, "n_test": 500}
     assert beta_vae_score(factors, codes, **options) == 1.0
     # Latents that carry nothing beside them, and other units, change nothing.
@@ -105,7 +105,7 @@ def fresh_points(draw, n_factors, n_points, n_pairs, rng, encode):
 
 def test_locatello_is_logistic_regression_on_pairs_drawn_one_by_one():
     factors = drawn_factors((3, 4, 5), 300, seed=3)
-    codes = standardised(factors, (3, 4, 5)) @ MIXTURE
+    codes = standardized(factors, (3, 4, 5)) @ MIXTURE
     rng = np.random.default_rng(10)
 
     def draw(k):
@@ -141,7 +141,7 @@ def test_6000_images_score_as_fresh_images_do(protocol, monkeypatch):
     matrix = rotation(5, seed=2)[:, :3]
 
     def represent(factors):
-        return standardised(factors, DSPRITES) @ matrix
+        return standardized(factors, DSPRITES) @ matrix
 
     n_train, n_test, n_pairs, n_tables = 4_000, 4_000, 8, 6
     # The same steps for all, since where the training stops is a draw as well.
@@ -268,7 +268,7 @@ def test_mean_differences_are_those_of_a_loop(dtype, block_values, seed):
 
 def test_small_codes_lose_under_the_penalty_alone():
     def score(protocol, scale):
-        codes = scale * standardised(FACTORS, (4, 5, 6)) @ rotation(3, seed=1)
+        codes = scale * standardized(FACTORS, (4, 5, 6)) @ rotation(3, seed=1)
         sizes = {"n_pairs": 32, "n_train": 2_000, "n_test": 2_000}
         return beta_vae_score(FACTORS, codes, protocol=protocol, **sizes)
 

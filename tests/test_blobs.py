@@ -7,12 +7,12 @@ from keras_betavae.datasets import load_blobs
 def test_each_pixel_is_the_gaussian_of_its_distance():
     data = load_blobs(3, 2, width=4.0)
     assert (data.factor_names, data.factor_sizes) == (("pos_x", "pos_y"), (3, 2))
-    centres = {"x": (8.0, 31.5, 55.0), "y": (8.0, 55.0)}  # Two widths from either side.
+    centers = {"x": (8.0, 31.5, 55.0), "y": (8.0, 55.0)}  # Two widths from either side.
     for index in range(len(data)):
         x, y = data.factors_at([index])[0]
         image = data.images_at([index])[0, :, :, 0]
         for row, column in ((0, 0), (12, 12), (31, 40), (50, 33), (63, 63)):
-            squared = (row - centres["y"][y]) ** 2 + (column - centres["x"][x]) ** 2
+            squared = (row - centers["y"][y]) ** 2 + (column - centers["x"][x]) ** 2
             assert image[row, column] == round(255 * np.exp(-squared / (2 * 4.0**2)))
 
 

@@ -72,7 +72,7 @@ def test_streams_are_of_images():
 
 
 def test_the_model_stays_as_it_is_and_a_seed_repeats():
-    vae = model(likelihood=Gaussian(0.5, learnt=True))
+    vae = model(likelihood=Gaussian(0.5, learned=True))
     before = weights_of(vae)
     first, again = (estimate_capacity(vae, batches(), steps=10, seed=4) for _ in range(2))
     assert first == again

@@ -21,7 +21,7 @@ RELEASED = {
     "mpi3d_realistic": (1_036_800, (64, 64, 3)),
     "mpi3d_real": (1_036_800, (64, 64, 3)),
 }
-RENDERED = ("sprites", "sprites_colours", "sprites_noise", "sprites_pictures")
+RENDERED = ("sprites", "sprites_colors", "sprites_noise", "sprites_pictures")
 GRID = (3, 2, 2, 2, 2)
 
 
@@ -164,7 +164,7 @@ def test_where_combinations_are_missing_the_row_still_varies_its_factor(rows, n_
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-@pytest.mark.parametrize("kind", ["grid", "labelled"])
+@pytest.mark.parametrize("kind", ["grid", "labeled"])
 def test_a_sheet_has_a_row_for_each_factor_and_its_name(channels, kind):
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (12, 20, 16, channels), dtype="uint8")

@@ -26,9 +26,9 @@ def test_covariance_is_numpys(kind, batch):
 def test_second_kind_has_the_covariance_of_the_codes():
     n = 5_000
     mean, _, posterior, _ = gaussians(6)
-    centred = np.array(posterior.sample(n, seed=[0, 1]), "float64") - mean.mean(axis=0)
+    centered = np.array(posterior.sample(n, seed=[0, 1]), "float64") - mean.mean(axis=0)
     # One estimate for each draw of the whole batch.
-    estimates = (centred[..., :, None] * centred[..., None, :]).mean(axis=1)
+    estimates = (centered[..., :, None] * centered[..., None, :]).mean(axis=1)
     standard_error = estimates.std(axis=0) / np.sqrt(n)
     error = np.abs(estimates.mean(axis=0) - DIP("ii").covariance(posterior))
     assert np.all(error < 4.5 * standard_error)

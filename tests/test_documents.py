@@ -62,7 +62,7 @@ SMALLER = {
     r"epochs=4\b": "epochs=1",
     r"steps_per_epoch=10\b": "steps_per_epoch=2",
     r"batch_size=64\b": "batch_size=8",
-    r"n_labelled=100": "n_labelled=10",
+    r"n_labeled=100": "n_labeled=10",
     r'estimate_capacity\("burgess_dsprites"': 'estimate_capacity("sprites_quick"',
     r"\bSTEPS = 3_000": "STEPS = 10",
     r"\bSTEPS = \d_\d+": "STEPS = 2",
@@ -70,7 +70,7 @@ SMALLER = {
     r"range\(16, 32\)": "range(2, 4)",
     r"N_TILES = 2_000": "N_TILES = 40",
     r"batch_size=256": "batch_size=64",
-    r"N_LABELLED = 1_000": "N_LABELLED = 20",
+    r"N_LABELED = 1_000": "N_LABELED = 20",
     r"networks\.(?:locatello|broadcast|patch)_(\w+)\((.+)\)": r"networks.dense_\1(\2, (8,))",
     r"N_TRAIN, N_TEST = 10_000, 5_000": "N_TRAIN, N_TEST = 200, 100",
     r"N_MORE = 20_000": "N_MORE = 50",
@@ -127,7 +127,7 @@ def test_python_blocks_of_the_objectives_run_in_order():
     names = {"kbv": kbv, "data": data}
     exec(compile(code, "docs/objectives.md", "exec"), names)
     assert names["max_capacity"] > 0
-    assert int(names["labelled"].optimizer.iterations) == 2
+    assert int(names["labeled"].optimizer.iterations) == 2
 
 
 def test_python_blocks_of_the_data_run_in_order():

@@ -117,17 +117,17 @@ def test_accuracy_is_that_of_classifiers_fitted_one_by_one(estimator, by_hand):
 # Downstream: closed forms.
 
 
-# Downstream: the labelled samples.
+# Downstream: the labeled samples.
 
 
-def test_labelled_samples_are_nested_and_apart_from_the_test_samples(recorder):
-    # The first code numbers the samples; the scores standardise it.
+def test_labeled_samples_are_nested_and_apart_from_the_test_samples(recorder):
+    # The first code numbers the samples; the scores standardize it.
     codes = np.stack([np.arange(450.0), MIXED[:, 0]], axis=1)
     downstream_scores(FACTORS, codes, sizes=(10, 40, 300), estimator=recorder, n_test=100)
     assert len(recorder.fitted) == len(recorder.tested) == 3 * 3
 
     def shape(x):
-        """What standardising leaves: distances in units of the first two samples'."""
+        """What standardizing leaves: distances in units of the first two samples'."""
         return (x[:, 0] - x[0, 0]) / (x[1, 0] - x[0, 0])
 
     for k in range(3):
@@ -149,17 +149,17 @@ def test_at_most_a_third_is_scored(recorder, n_test, expected):
     assert [len(x) for x in recorder.tested] == [expected] * 3
 
 
-def test_labelled_samples_of_one_value_predict_that_value():
+def test_labeled_samples_of_one_value_predict_that_value():
     # One sample shows one value of each factor.
     y_train, _, y_test, _ = draw_split(FACTORS, MIXED, 300, 150, 0)
     scores = downstream_scores(FACTORS, MIXED, sizes=(1, 300), estimator=TREE)
     assert scores.accuracy[1] == pytest.approx(np.mean(y_test == y_train[0]), abs=1e-12)
     assert 0.0 < scores.accuracy[1] < 0.6
-    # All later labelled samples have another value than the first 20, and half of the test
+    # All later labeled samples have another value than the first 20, and half of the test
     # samples too: half are right by 20 labels, and all by 300.
-    labelled, _, tested, _ = draw_split(np.arange(450)[:, None], MIXED, 300, 150, 0)
+    labeled, _, tested, _ = draw_split(np.arange(450)[:, None], MIXED, 300, 150, 0)
     factor = np.zeros((450, 1), int)
-    factor[labelled[20:, 0]] = factor[tested[::2, 0]] = 1
+    factor[labeled[20:, 0]] = factor[tested[::2, 0]] = 1
     for factors in (factor, 1 - factor):
         scores = downstream_scores(factors, factor + 0.0, sizes=(20, 300), estimator=TREE)
         assert scores == ({20: 0.5, 300: 1.0}, {20: 0.5})

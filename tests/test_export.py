@@ -220,7 +220,7 @@ def assert_runs_as(vae, path, format, tolerance=1e-4):
         np.testing.assert_allclose(decoded["images"], vae.decode(z), atol=tolerance)
 
 
-LIKELIHOODS = [Bernoulli(), ContinuousBernoulli(), Gaussian(0.3, learnt=True), Laplace(0.3)]
+LIKELIHOODS = [Bernoulli(), ContinuousBernoulli(), Gaussian(0.3, learned=True), Laplace(0.3)]
 
 
 @pytest.mark.slow
@@ -241,7 +241,7 @@ def test_the_papers_networks_run_in_the_formats_own_runtime(format, kind, tmp_pa
     shape = (32, 32, 3) if kind == "conv" else (64, 64, 3)
     encoder = getattr(networks, f"{kind}_encoder")(shape, 10)
     decoder = getattr(networks, f"{kind}_decoder")(10, shape)
-    likelihood = {"onnx": ContinuousBernoulli(), "litert": Gaussian(0.3, learnt=True)}[format]
+    likelihood = {"onnx": ContinuousBernoulli(), "litert": Gaussian(0.3, learned=True)}[format]
     vae = BetaVAE(encoder, decoder, likelihood=likelihood, log_var_limit=0.01)
     images = np.random.default_rng(0).random((5, *shape), dtype="float32")
     assert np.max(np.abs(vae.encode(images)[1])) == np.float32(0.01)

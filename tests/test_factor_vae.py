@@ -62,7 +62,7 @@ def test_the_discriminators_loss_has_no_gradient_for_the_vae():
 
 
 @pytest.mark.parametrize("still", ["vae", "discriminator"])
-def test_each_optimiser_moves_its_own_weights_only(still):
+def test_each_optimizer_moves_its_own_weights_only(still):
     rates = (0.0, 1e-2) if still == "vae" else (1e-2, 0.0)
     vae = reused(tiny_factor_vae)
     vae.optimizer.learning_rate, vae.discriminator_optimizer.learning_rate = rates

@@ -212,12 +212,12 @@ def test_without_an_active_code_the_score_is_0():
 
 
 def test_a_large_mean_does_not_drown_the_variance_in_float32():
-    # At 2 ** 20 neighbours in float32 are 1/8 apart: the codes are exact, their squares not.
+    # At 2 ** 20 neighbors in float32 are 1/8 apart: the codes are exact, their squares not.
     expected = factor_vae_score(FACTORS, MIXED, **QUICK)
     moved = (MIXED + 2.0**20).astype("float32")
     np.testing.assert_array_equal(moved.astype(float) - 2.0**20, MIXED)
     assert factor_vae_score(FACTORS, moved, **QUICK) == expected
-    # In float64 neighbours at 2 ** 40 are 2 ** -12 apart, in float32 2 ** 17.
+    # In float64 neighbors at 2 ** 40 are 2 ** -12 apart, in float32 2 ** 17.
     assert factor_vae_score(FACTORS, MIXED + 2.0**40, **QUICK) == expected
     # A dead code stays dead.
     dead = np.full((600, 1), 2.0**20 + 1 / 8, "float32")

@@ -30,7 +30,7 @@ def grid(*sizes):
     return FactorDataset(numbered(math.prod(sizes)), [f"f{k}" for k in range(len(sizes))], sizes)
 
 
-def labelled(factors, sizes):
+def labeled(factors, sizes):
     return FactorDataset(numbered(len(factors)), "ab"[: len(sizes)], sizes, factors=factors)
 
 
@@ -61,8 +61,8 @@ def test_grid_counts_like_an_odometer(sizes):
 
 @settings(deadline=None, max_examples=30)
 @given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 4)), min_size=1, max_size=20))
-def test_labelled_images_are_found_by_their_first_index(rows):
-    data = labelled(np.array(rows), (3, 5))
+def test_labeled_images_are_found_by_their_first_index(rows):
+    data = labeled(np.array(rows), (3, 5))
     first = [rows.index(row) for row in rows]
     np.testing.assert_array_equal(data.index_of(rows), first)
     np.testing.assert_array_equal(data.factors_at(data.index_of(rows)), rows)
@@ -83,7 +83,7 @@ def test_packed_and_unpacked_images_are_the_same(seed, n):
     assert data.factors_at([]).shape == (0, 1)
 
 
-@pytest.mark.parametrize("kind", ["grid", "labelled"])
+@pytest.mark.parametrize("kind", ["grid", "labeled"])
 @pytest.mark.parametrize(
     ("indices", "words"),
     [
@@ -95,7 +95,7 @@ def test_packed_and_unpacked_images_are_the_same(seed, n):
     ids=str,
 )
 def test_indices_of_no_image_are_refused(kind, indices, words):
-    data = grid(2, 3) if kind == "grid" else labelled(np.zeros((6, 2), int), (2, 3))
+    data = grid(2, 3) if kind == "grid" else labeled(np.zeros((6, 2), int), (2, 3))
     for method in (data.images_at, data.factors_at):
         with pytest.raises(ValueError, match=words):
             method(indices)
@@ -111,7 +111,7 @@ def test_sampled_indices_are_those_of_the_sampled_factors():
     assert indices.dtype.kind == "i"
     np.testing.assert_array_equal(data.factors_at(indices), data.sample_factors(50, seed=1))
     # Labels that several images share do not say which was drawn; the indices do.
-    same = labelled(np.zeros((60, 2), int), (2, 3))
+    same = labeled(np.zeros((60, 2), int), (2, 3))
     np.testing.assert_array_equal(same.sample_indices(50, seed=1), indices)
     factors, codes = same.encode_with(as_function, n=50, seed=1)
     distinct = same.sample_indices(50, seed=1, distinct=True)
@@ -130,11 +130,11 @@ def test_sampled_factors_depend_on_the_seed_alone():
     assert (data.sample_factors(50, seed=2) != first).any()
 
 
-@pytest.mark.parametrize("kind", ["grid", "labelled"])
+@pytest.mark.parametrize("kind", ["grid", "labeled"])
 def test_sampled_factors_are_uniform_over_images(kind):
     data = grid(2, 3, 4)
-    if kind == "labelled":
-        data = labelled(np.stack([np.arange(24) // 8, np.arange(24) % 8], axis=1), (3, 8))
+    if kind == "labeled":
+        data = labeled(np.stack([np.arange(24) // 8, np.arange(24) % 8], axis=1), (3, 8))
     drawn = data.index_of(data.sample_factors(24_000, seed=0))
     assert stats.chisquare(np.bincount(drawn, minlength=24)).pvalue > 1e-4
 
@@ -297,7 +297,7 @@ def test_index_of_refuses_what_is_no_combination(factors):
 
 def test_index_of_names_the_combination_that_has_no_image():
     with pytest.raises(ValueError, match=r"no image has the factors \[1, 1\]"):
-        labelled(np.array([[0, 0], [2, 1]]), (3, 2)).index_of([[2, 1], [1, 1]])
+        labeled(np.array([[0, 0], [2, 1]]), (3, 2)).index_of([[2, 1], [1, 1]])
 
 
 def test_numbers_out_of_range_are_refused():

@@ -30,7 +30,7 @@ def save(path, picture, **options):
 
 
 def flat(path, level, size=(6, 5), **options):
-    """Saves a grey picture of one level, which tells it from others."""
+    """Saves a gray picture of one level, which tells it from others."""
     return save(path, Image.new("L", size, level), **options)
 
 
@@ -139,7 +139,7 @@ def test_transparency_shows_a_white_ground(tmp_path, name, channels):
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.gif"])
-def test_the_transparent_colour_of_a_palette_is_white(tmp_path, name):
+def test_the_transparent_color_of_a_palette_is_white(tmp_path, name):
     index = np.array([[0, 1, 2], [2, 1, 0]], "uint8")
     palette = np.array([[10, 200, 30], [0, 0, 0], [90, 5, 250]], "uint8")
     picture = Image.fromarray(index, "P")
@@ -150,7 +150,7 @@ def test_the_transparent_colour_of_a_palette_is_white(tmp_path, name):
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.tif"])
-def test_16_bit_grey_is_scaled_and_not_clipped(tmp_path, name):
+def test_16_bit_gray_is_scaled_and_not_clipped(tmp_path, name):
     values = np.linspace(0, 65_535, 256).astype("uint16").reshape(16, 16)
     path = save(tmp_path / name, values)
     with Image.open(path) as picture:

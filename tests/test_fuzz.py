@@ -39,7 +39,7 @@ MADE = {
     "Cyclical": lambda: Cyclical(0.5, 3.0, 7, n_cycles=2, ramp=0.8),
     "Bernoulli": lambda: Bernoulli(subtract_entropy=True),
     "ContinuousBernoulli": ContinuousBernoulli,
-    "Gaussian": lambda: Gaussian(0.3, learnt=True),
+    "Gaussian": lambda: Gaussian(0.3, learned=True),
     "Laplace": lambda: Laplace(0.3),
 }
 MODELS = {
@@ -49,7 +49,7 @@ MODELS = {
     "FactorVAE": lambda: FactorVAE(
         **tiny_networks(), discriminator=networks.discriminator(3, units=(8,))
     ),
-    "AdaGVAE": lambda: AdaGVAE(**tiny_networks(), likelihood=Gaussian(0.3, learnt=True)),
+    "AdaGVAE": lambda: AdaGVAE(**tiny_networks(), likelihood=Gaussian(0.3, learned=True)),
     "GroupVAE": lambda: GroupVAE(**tiny_networks(), shared=(0, 2)),
 }
 # Of networks, sizes too stand in a configuration: what asks for a large one gets it.

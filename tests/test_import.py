@@ -51,7 +51,7 @@ print(*sorted({name.split(".")[0] for name in set(sys.modules) - modules}))
 data = keras_betavae.datasets.load_sprites(scale=2, orientation=4, pos_x=4, pos_y=4)
 next(iter(data.to_tf_data(4)))
 next(iter(data.to_pairs(1, 4)))
-next(iter(data.to_partly_labelled(10, 4)))
+next(iter(data.to_partly_labeled(10, 4)))
 """
 HEAVY = {"sklearn", "matplotlib", "tensorboard", "h5py", "scipy", "joblib"}
 

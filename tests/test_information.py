@@ -173,7 +173,7 @@ def test_large_constant_codes_know_nothing():
     np.testing.assert_allclose(mutual_information(factors, codes)[0], 0, atol=1e-12)
 
 
-def test_neighbours_of_constant_codes_know_nothing():
+def test_neighbors_of_constant_codes_know_nothing():
     factors = grid(4, 5)
     information = mutual_information(factors, np.ones((20, 3)), estimator="knn")
     np.testing.assert_array_equal(information, np.zeros((3, 2)))
@@ -302,7 +302,7 @@ def test_binned_information_and_its_scores_are_as_defined(
 
 
 @pytest.mark.parametrize(("sizes", "latent_dim"), [((4, 5), 2), ((2, 2), 1)])
-def test_information_of_neighbours_and_its_scores_are_as_defined(sizes, latent_dim):
+def test_information_of_neighbors_and_its_scores_are_as_defined(sizes, latent_dim):
     check_against_definitions(*drawn(0, sizes, latent_dim), "knn", 20)
 
 
@@ -345,7 +345,7 @@ def test_of_independent_codes_the_histogram_has_a_known_bias_and_the_correction_
     assert np.mean(estimates["corrected"]) < np.mean(estimates["histogram"]) / 10
 
 
-def test_neighbours_find_the_information_of_normal_codes():
+def test_neighbors_find_the_information_of_normal_codes():
     means, deviations = (0.0, 1.5, 4.0), (1.0, 0.5, 1.5)
 
     def density(z, mean, deviation):
@@ -366,7 +366,7 @@ def test_neighbours_find_the_information_of_normal_codes():
     error = np.std(estimates, ddof=1) / sqrt(10)
     assert 0 < error < 0.01
     assert abs(np.mean(estimates) - truth) < 4 * error
-    # Three bins lose information, which no neighbour does.
+    # Three bins lose information, which no neighbor does.
     assert mutual_information(factors, codes, n_bins=3).item() < truth - 0.05
 
 
@@ -552,7 +552,7 @@ def test_an_unknown_estimator_is_refused(score):
         score(FACTORS, CODES, estimator="kde")
 
 
-def test_neighbours_that_share_a_value_are_needed():
+def test_neighbors_that_share_a_value_are_needed():
     factors = np.stack([np.arange(8) // 2, np.arange(8)], axis=1)
     for score in (mutual_information, mig_score):
         with pytest.raises(ValueError, match="no two samples share a value of factor 1"):

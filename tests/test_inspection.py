@@ -19,8 +19,8 @@ ALWAYS = [
 ]
 
 
-def centres(images):
-    """Returns the centre of mass of each image, (..., 2): x, y."""
+def centers(images):
+    """Returns the center of mass of each image, (..., 2): x, y."""
     images = np.asarray(images, np.float64)
     mass = images.sum(axis=(-3, -2, -1))
     x = images.sum(axis=(-3, -1)) @ np.arange(64) / mass
@@ -38,13 +38,13 @@ class Places:
         self.seen.append(np.asarray(images))
         noise = np.random.default_rng(len(self.seen))
         mean = noise.normal(scale=1e-3, size=(len(images), LATENT_DIM))
-        mean[:, [POS_X, POS_Y]] = (centres(images) - 31.5) / 8
+        mean[:, [POS_X, POS_Y]] = (centers(images) - 31.5) / 8
         return mean.astype("float32"), np.tile(LOG_VAR, (len(images), 1)).astype("float32")
 
     def decode(self, codes):
         places = np.arange(64)
         x, y = (31.5 + 8 * np.asarray(codes)[:, latent, None] for latent in (POS_X, POS_Y))
-        across, down = (np.exp(-((places - centre) ** 2) / 32) for centre in (x, y))
+        across, down = (np.exp(-((places - center) ** 2) / 32) for center in (x, y))
         return (down[:, :, None] * across[:, None, :])[..., None].astype("float32")
 
     def reconstruct(self, images):
@@ -75,7 +75,7 @@ def pictures(sprites, inspection):
 def test_a_traversal_of_pos_x_moves_the_sprite_to_the_right_and_no_other_does(sprites):
     model = Places()
     code = model.encode(sprites.images_at([100]))[0][0]
-    x, y = np.moveaxis(centres(visualization.traverse(model, code, limit=2.0)), -1, 0)
+    x, y = np.moveaxis(centers(visualization.traverse(model, code, limit=2.0)), -1, 0)
     np.testing.assert_allclose(x[POS_X], 31.5 + 8 * np.linspace(-2, 2, 11), atol=0.01)
     assert (np.diff(x[POS_X]) > 1).all()
     assert (np.diff(y[POS_Y]) > 1).all()
@@ -118,7 +118,7 @@ def test_latents_tell_most_of_the_factor_that_they_follow(inspection):
     for latent, name in ((POS_X, "pos_x"), (POS_Y, "pos_y")):
         k = names.index(name)
         assert information[latent, k] == pytest.approx(math.log(8), rel=0.05)
-        # A heart's centre is not a square's, so that places tell a little of shapes.
+        # A heart's center is not a square's, so that places tell a little of shapes.
         assert np.delete(information[latent], k).max() < 0.5
         assert np.delete(information[:, k], latent).max() < 0.1
 
@@ -235,7 +235,7 @@ def test_pictures_have_these_names(pictures):
     assert sorted(pictures) == sorted([*ALWAYS, *of_factors])
 
 
-def test_pictures_are_in_colour_and_not_blank(pictures):
+def test_pictures_are_in_color_and_not_blank(pictures):
     for name, picture in pictures.items():
         assert picture.dtype == np.uint8, name
         assert picture.ndim == 3, name
@@ -261,7 +261,7 @@ def test_the_traversal_is_around_the_first_image_with_the_strongest_latent_above
     model = Places()
     code = model.encode(sprites.images_at([0]))[0][0]
     rows = visualization.traverse(model, code, latents=inspection.by_kl)
-    expected = visualization.labelled_grid(rows, inspection.labels_of(inspection.by_kl))
+    expected = visualization.labeled_grid(rows, inspection.labels_of(inspection.by_kl))
     # The dead latents' noise is in no pixel.
     np.testing.assert_array_equal(pictures["traversal"], expected)
 
@@ -274,7 +274,7 @@ def test_the_interpolation_is_from_the_first_half_of_the_images_to_the_second(sp
         for column, image in ((0, images[row]), (10, images[row + 3])):
             top, left = 2 + 66 * row, 2 + 66 * column
             tile = grid[top : top + 64, left : left + 64, :1]
-            np.testing.assert_allclose(centres(tile), centres(image), atol=0.1)
+            np.testing.assert_allclose(centers(tile), centers(image), atol=0.1)
 
 
 def test_reconstructions_stand_below_the_images(sprites, pictures):
@@ -284,7 +284,7 @@ def test_reconstructions_stand_below_the_images(sprites, pictures):
         left = 2 + 66 * column
         np.testing.assert_array_equal(shown[2:66, left : left + 64, :1], image)
         below = shown[68:132, left : left + 64, :1]
-        np.testing.assert_allclose(centres(below), centres(image), atol=0.1)
+        np.testing.assert_allclose(centers(below), centers(image), atol=0.1)
 
 
 def test_samples_are_those_of_the_seed(sprites, inspection, pictures, monkeypatch):

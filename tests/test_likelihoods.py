@@ -44,10 +44,10 @@ def cross_entropy(logits, targets):
 
 
 def continuous_bernoulli(x, logit):
-    """The density normalised as its authors write it, in p and not in the logit."""
+    """The density normalized as its authors write it, in p and not in the logit."""
     p = special.expit(logit)
-    normaliser = 2.0 if p == 0.5 else 2.0 * np.arctanh(1.0 - 2.0 * p) / (1.0 - 2.0 * p)
-    return normaliser * p**x * (1.0 - p) ** (1.0 - x)
+    normalizer = 2.0 if p == 0.5 else 2.0 * np.arctanh(1.0 - 2.0 * p) / (1.0 - 2.0 * p)
+    return normalizer * p**x * (1.0 - p) ** (1.0 - x)
 
 
 def density(likelihood, x, param):
@@ -99,8 +99,8 @@ def test_log_prob_is_highest_at_the_mode(likelihood):
 
 @pytest.mark.parametrize("likelihood", ALL, ids=label)
 def test_a_likelihood_survives_json(likelihood):
-    serialised = json.loads(json.dumps(keras.saving.serialize_keras_object(likelihood)))
-    restored = keras.saving.deserialize_keras_object(serialised)
+    serialized = json.loads(json.dumps(keras.saving.serialize_keras_object(likelihood)))
+    restored = keras.saving.deserialize_keras_object(serialized)
     assert type(restored) is type(likelihood)
     assert restored.get_config() == likelihood.get_config()
     params, images = params_and_images((4, 4, 1))
@@ -111,8 +111,8 @@ def test_a_likelihood_survives_json(likelihood):
 
 
 @pytest.mark.parametrize("likelihood", ALL, ids=label)
-def test_only_what_is_learnt_has_weights(likelihood):
-    assert len(likelihood.weights) == int(likelihood.get_config().get("learnt", False))
+def test_only_what_is_learned_has_weights(likelihood):
+    assert len(likelihood.weights) == int(likelihood.get_config().get("learned", False))
 
 
 @pytest.mark.parametrize("likelihood", ALL, ids=label)
@@ -131,23 +131,23 @@ def test_values_and_gradients_are_finite_in_xla_too():
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_bernoulli_is_scipys_on_binary_images(shape):
-    params, grey = params_and_images(shape)
-    images = (grey > 0.5).astype("float32")
+    params, gray = params_and_images(shape)
+    images = (gray > 0.5).astype("float32")
     expected = stats.bernoulli(special.expit(params.astype("float64"))).logpmf(images)
     np.testing.assert_allclose(
         Bernoulli()(tf.constant(params)).log_prob(images), summed_over_pixels(expected), rtol=1e-5
     )
 
 
-def test_bernoulli_is_the_cross_entropy_of_grey_targets():
-    params, grey = params_and_images((4, 4, 1))
-    log_prob = Bernoulli()(tf.constant(params)).log_prob(grey)
-    np.testing.assert_allclose(log_prob, summed_over_pixels(cross_entropy(params, grey)), rtol=1e-5)
+def test_bernoulli_is_the_cross_entropy_of_gray_targets():
+    params, gray = params_and_images((4, 4, 1))
+    log_prob = Bernoulli()(tf.constant(params)).log_prob(gray)
+    np.testing.assert_allclose(log_prob, summed_over_pixels(cross_entropy(params, gray)), rtol=1e-5)
 
 
 @few
 @given(logit=st.floats(-1e4, 1e4), pixel=st.floats(0.0, 1.0))
-def test_bernoulli_stays_finite_and_its_mean_a_grey_value(logit, pixel):
+def test_bernoulli_stays_finite_and_its_mean_a_gray_value(logit, pixel):
     p = Bernoulli()(tf.constant([[logit]], "float32"))
     assert np.isfinite(p.log_prob([[np.float32(pixel)]]))
     assert 0.0 <= float(p.mean()[0, 0]) <= 1.0
@@ -156,31 +156,31 @@ def test_bernoulli_stays_finite_and_its_mean_a_grey_value(logit, pixel):
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_bernoulli_without_entropy_is_the_negative_divergence(shape):
-    params, grey = params_and_images(shape)
-    pixels, probs = grey.astype("float64"), special.expit(params.astype("float64"))
+    params, gray = params_and_images(shape)
+    pixels, probs = gray.astype("float64"), special.expit(params.astype("float64"))
     divergence = special.rel_entr(pixels, probs) + special.rel_entr(1.0 - pixels, 1.0 - probs)
     p = Bernoulli(subtract_entropy=True)(tf.constant(params))
-    np.testing.assert_allclose(p.log_prob(grey), -summed_over_pixels(divergence), rtol=1e-5)
+    np.testing.assert_allclose(p.log_prob(gray), -summed_over_pixels(divergence), rtol=1e-5)
     np.testing.assert_allclose(p.mean(), probs, rtol=1e-5)
 
 
 def test_bernoulli_without_entropy_differs_by_each_images_entropy_alone():
-    params, grey = params_and_images((4, 4, 1))
-    plain, grey_aware = (
-        gradients(Bernoulli(subtract_entropy), params, grey) for subtract_entropy in (False, True)
+    params, gray = params_and_images((4, 4, 1))
+    plain, gray_aware = (
+        gradients(Bernoulli(subtract_entropy), params, gray) for subtract_entropy in (False, True)
     )
-    entropy = stats.bernoulli(grey.astype("float64")).entropy()
+    entropy = stats.bernoulli(gray.astype("float64")).entropy()
     np.testing.assert_allclose(
-        grey_aware[0] - plain[0], summed_over_pixels(entropy), rtol=1e-5, atol=1e-4
+        gray_aware[0] - plain[0], summed_over_pixels(entropy), rtol=1e-5, atol=1e-4
     )
-    np.testing.assert_allclose(grey_aware[2], plain[2], rtol=1e-6)
+    np.testing.assert_allclose(gray_aware[2], plain[2], rtol=1e-6)
 
 
 def test_bernoulli_without_entropy_is_the_plain_one_on_binary_images():
-    params, grey = params_and_images((4, 4, 1))
-    images = (grey > 0.5).astype("float32")
-    plain, grey_aware = (Bernoulli(flag)(tf.constant(params)) for flag in (False, True))
-    np.testing.assert_array_equal(grey_aware.log_prob(images), plain.log_prob(images))
+    params, gray = params_and_images((4, 4, 1))
+    images = (gray > 0.5).astype("float32")
+    plain, gray_aware = (Bernoulli(flag)(tf.constant(params)) for flag in (False, True))
+    np.testing.assert_array_equal(gray_aware.log_prob(images), plain.log_prob(images))
 
 
 @few
@@ -277,29 +277,29 @@ def test_a_scale_that_is_none_is_refused(kind, scale):
 
 
 @pytest.mark.parametrize("scale", [MIN_SCALE, MIN_SCALE / 2])
-def test_a_learnt_scale_starts_above_its_floor(scale):
+def test_a_learned_scale_starts_above_its_floor(scale):
     with pytest.raises(ValueError, match=f"a learned scale must start above {MIN_SCALE}, got"):
-        Gaussian(scale, learnt=True)
+        Gaussian(scale, learned=True)
     assert Gaussian(scale).scale == scale
 
 
 @few
 @given(scale=st.floats(2.0 * MIN_SCALE, 100.0))
-def test_a_learnt_gaussian_starts_as_the_fixed_one(scale):
+def test_a_learned_gaussian_starts_as_the_fixed_one(scale):
     params, images = (tf.constant(values) for values in params_and_images((4, 4, 1)))
-    learnt, fixed = Gaussian(scale, learnt=True), Gaussian(scale)
-    assert float(learnt.sigma) == pytest.approx(scale, rel=1e-5)
+    learned, fixed = Gaussian(scale, learned=True), Gaussian(scale)
+    assert float(learned.sigma) == pytest.approx(scale, rel=1e-5)
     assert float(fixed.sigma) == pytest.approx(scale, rel=1e-6)
     np.testing.assert_allclose(
-        learnt(params).log_prob(images), fixed(params).log_prob(images), rtol=1e-4, atol=1e-3
+        learned(params).log_prob(images), fixed(params).log_prob(images), rtol=1e-4, atol=1e-3
     )
 
 
 @pytest.mark.parametrize("rms", [0.02, 5.0])
-def test_a_learnt_scale_becomes_the_residuals_root_mean_square(rms):
+def test_a_learned_scale_becomes_the_residuals_root_mean_square(rms):
     params, _ = params_and_images((4, 4, 1))
     residuals = rms * np.random.default_rng(1).normal(size=params.shape).astype("float32")
-    likelihood, images = Gaussian(learnt=True), params + residuals
+    likelihood, images = Gaussian(learned=True), params + residuals
     optimizer = keras.optimizers.Adam(0.1)
     optimizer.build(likelihood.weights)
 
@@ -317,9 +317,9 @@ def test_a_learnt_scale_becomes_the_residuals_root_mean_square(rms):
     assert likelihood.get_config()["scale"] == 1.0
 
 
-def test_a_learnt_scale_never_falls_below_its_floor():
+def test_a_learned_scale_never_falls_below_its_floor():
     params, _ = params_and_images((4, 4, 1))
-    likelihood = Gaussian(learnt=True)
+    likelihood = Gaussian(learned=True)
     likelihood.weights[0].assign(-1e4)
     p = likelihood(tf.constant(params))
     assert float(likelihood.sigma) == pytest.approx(MIN_SCALE)
@@ -328,7 +328,7 @@ def test_a_learnt_scale_never_falls_below_its_floor():
 
 
 def test_one_made_from_the_config_learns_a_scale_of_its_own_from_the_start():
-    likelihood = Gaussian(0.5, learnt=True)
+    likelihood = Gaussian(0.5, learned=True)
     likelihood.weights[0].assign(2.0)
     fresh = Gaussian.from_config(likelihood.get_config())
     assert float(fresh.sigma) == pytest.approx(0.5)
@@ -336,8 +336,8 @@ def test_one_made_from_the_config_learns_a_scale_of_its_own_from_the_start():
     assert float(likelihood.sigma) == pytest.approx(MIN_SCALE + np.exp(2.0))
 
 
-def test_a_learnt_scale_stays_float32_inside_a_layer_of_half_precision():
-    likelihood, seen = Gaussian(learnt=True), []
+def test_a_learned_scale_stays_float32_inside_a_layer_of_half_precision():
+    likelihood, seen = Gaussian(learned=True), []
     layer = keras.layers.Lambda(
         lambda x: seen.append(likelihood.sigma.dtype) or x, dtype="mixed_float16"
     )
@@ -352,8 +352,8 @@ def test_only_the_bernoullis_bound_their_images():
     assert Bernoulli.support == ContinuousBernoulli.support == (0.0, 1.0)
 
 
-def test_a_learnt_scale_is_trained_with_the_model():
-    likelihood = Gaussian(1.0, learnt=True)
+def test_a_learned_scale_is_trained_with_the_model():
+    likelihood = Gaussian(1.0, learned=True)
     vae = tiny_vae(likelihood=likelihood, optimizer=keras.optimizers.Adam(0.1), compile=EAGER)
     assert any(weight is likelihood.weights[0] for weight in vae.trainable_variables)
     vae.fit(patterns(64), batch_size=16, verbose=0)

@@ -130,7 +130,7 @@ def test_beta_is_linear_in_beta(beta, factor):
     input_size=st.integers(1, 10**6),
     latent_dim=st.integers(1, 1000),
 )
-def test_from_normalized_inverts_the_papers_normalisation(beta, input_size, latent_dim):
+def test_from_normalized_inverts_the_papers_normalization(beta, input_size, latent_dim):
     beta_norm = beta * latent_dim / input_size
     objective = Beta.from_normalized(beta_norm, input_size=input_size, latent_dim=latent_dim)
     assert objective.beta == pytest.approx(beta, rel=1e-12)

@@ -1,4 +1,4 @@
-"""Streams of pairs and of partly labelled images."""
+"""Streams of pairs and of partly labeled images."""
 
 import itertools
 import math
@@ -32,7 +32,7 @@ def grid(*sizes):
     return FactorDataset(numbered(math.prod(sizes)), NAMES[: len(sizes)], sizes)
 
 
-def labelled(n=60, sizes=(7, 9)):
+def labeled(n=60, sizes=(7, 9)):
     factors = np.stack([np.arange(n) % size for size in sizes], axis=-1)
     return FactorDataset(numbered(n), NAMES[: len(sizes)], sizes, factors=factors)
 
@@ -140,13 +140,13 @@ def test_streamed_pairs_are_uniform_within_and_across_batches():
     batches = list(grid(2, 3).to_pairs(1, 24, seed=3).take(100))
     first = np.concatenate([numbers(one) for one, _ in batches])
     second = np.concatenate([numbers(other) for _, other in batches])
-    neighbours = [
+    neighbors = [
         (i, j)
         for i, j in itertools.product(range(6), repeat=2)
         if (combinations_of(i, (2, 3)) != combinations_of(j, (2, 3))).sum() == 1
     ]
     # Half of the changes are of the first factor, which has one other value, not two.
-    expected = {(i, j): (1 / 2 if abs(i - j) == 3 else 1 / 4) / 6 for i, j in neighbours}
+    expected = {(i, j): (1 / 2 if abs(i - j) == 3 else 1 / 4) / 6 for i, j in neighbors}
     assert_frequencies(list(zip(first.tolist(), second.tolist(), strict=True)), expected)
     assert len({tuple(numbers(one)) for one, _ in batches}) == 100
 
@@ -154,10 +154,10 @@ def test_streamed_pairs_are_uniform_within_and_across_batches():
 # Few labels.
 
 
-@pytest.mark.parametrize("data", [grid(*SIZES), labelled()], ids=["grid", "labelled"])
+@pytest.mark.parametrize("data", [grid(*SIZES), labeled()], ids=["grid", "labeled"])
 @pytest.mark.parametrize(("n_first", "expected"), [(None, 5), (1, 1), (11, 11)])
 def test_the_first_images_of_a_batch_have_their_labels_and_the_others_none(data, n_first, expected):
-    stream = data.to_partly_labelled(20, 11, seed=0, labelled_per_batch=n_first)
+    stream = data.to_partly_labeled(20, 11, seed=0, labeled_per_batch=n_first)
     for images, factors in stream.take(5):
         own = data.factors_at(numbers(images))
         np.testing.assert_array_equal(factors[:expected], own[:expected])
@@ -169,9 +169,9 @@ def split(batches, n_first):
     return drawn[:, :n_first].ravel(), drawn[:, n_first:].ravel()
 
 
-@pytest.mark.parametrize("data", [labelled(24)], ids=["labelled"])
-def test_labelled_images_are_a_fixed_subset_and_the_others_any(data):
-    stream = data.to_partly_labelled(6, 30, seed=0, labelled_per_batch=12)
+@pytest.mark.parametrize("data", [labeled(24)], ids=["labeled"])
+def test_labeled_images_are_a_fixed_subset_and_the_others_any(data):
+    stream = data.to_partly_labeled(6, 30, seed=0, labeled_per_batch=12)
     first, others = split(stream.take(200), 12)
     subset = sorted(set(first.tolist()))
     assert len(subset) == 6
@@ -179,7 +179,7 @@ def test_labelled_images_are_a_fixed_subset_and_the_others_any(data):
     assert_frequencies(others, uniform(range(24)))
     again, _ = split(stream.take(5), 12)
     np.testing.assert_array_equal(again, first[: len(again)])
-    late = data.to_partly_labelled(6, 16, seed=0, labelled_per_batch=16, start_step=1_000)
+    late = data.to_partly_labeled(6, 16, seed=0, labeled_per_batch=16, start_step=1_000)
     assert sorted(set(split(late.take(20), 16)[0].tolist())) == subset
 
 
@@ -187,7 +187,7 @@ def test_subsets_are_uniform_and_differ_between_seeds():
     data = grid(4_000)
     subsets = []
     for seed in range(3):
-        (batch,) = data.to_partly_labelled(1_000, 20_000, seed, labelled_per_batch=20_000).take(1)
+        (batch,) = data.to_partly_labeled(1_000, 20_000, seed, labeled_per_batch=20_000).take(1)
         subsets.append(set(numbers(batch[0])))
         assert len(subsets[-1]) == 1_000
         assert_frequencies([index // 500 for index in subsets[-1]], uniform(range(8)))
@@ -199,7 +199,7 @@ def test_subsets_are_uniform_and_differ_between_seeds():
 
 STREAMS = {
     "pairs": lambda data, *args, **options: data.to_pairs(None, *args, **options),
-    "labels": lambda data, *args, **options: data.to_partly_labelled(9, *args, **options),
+    "labels": lambda data, *args, **options: data.to_partly_labeled(9, *args, **options),
 }
 both = pytest.mark.parametrize("stream", STREAMS.values(), ids=STREAMS)
 
@@ -251,7 +251,7 @@ def test_streams_are_endless_and_of_known_shape(stream):
     ],
 )
 def test_pairs_that_cannot_be_drawn_are_refused(sizes, k_changed, words):
-    data = labelled() if sizes is None else grid(*sizes)
+    data = labeled() if sizes is None else grid(*sizes)
     with pytest.raises(ValueError, match=words):
         data.sample_pairs(3, k_changed, seed=0)
     with pytest.raises(ValueError, match=words):
@@ -263,16 +263,16 @@ def test_pairs_that_cannot_be_drawn_are_refused(sizes, k_changed, words):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"n_labelled": 0}, "n_labelled must be from 1 to 120, got 0"),
-        ({"n_labelled": 121}, "n_labelled must be from 1 to 120, got 121"),
-        ({"labelled_per_batch": 0}, "labelled_per_batch must be from 1 to 4, got 0"),
-        ({"labelled_per_batch": 5}, "labelled_per_batch must be from 1 to 4, got 5"),
-        ({"batch_size": 1}, "labelled_per_batch must be from 1 to 1, got 0"),
+        ({"n_labeled": 0}, "n_labeled must be from 1 to 120, got 0"),
+        ({"n_labeled": 121}, "n_labeled must be from 1 to 120, got 121"),
+        ({"labeled_per_batch": 0}, "labeled_per_batch must be from 1 to 4, got 0"),
+        ({"labeled_per_batch": 5}, "labeled_per_batch must be from 1 to 4, got 5"),
+        ({"batch_size": 1}, "labeled_per_batch must be from 1 to 1, got 0"),
     ],
 )
 def test_numbers_of_labels_out_of_range_are_refused(options, words):
     with pytest.raises(ValueError, match=words):
-        grid(*SIZES).to_partly_labelled(**{"n_labelled": 9, "batch_size": 4, **options})
+        grid(*SIZES).to_partly_labeled(**{"n_labeled": 9, "batch_size": 4, **options})
 
 
 @both

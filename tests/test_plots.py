@@ -47,7 +47,7 @@ FIGURES = {
 
 
 def panels(figure):
-    """The axes that show something, without the scale of colours."""
+    """The axes that show something, without the scale of colors."""
     return [axes for axes in figure.axes if axes.axison and axes.get_label() != "<colorbar>"]
 
 
@@ -83,7 +83,7 @@ def test_figures_of_the_same_data_are_the_same_to_the_pixel():
     np.testing.assert_array_equal(large.shape, (2 * len(first), 2 * first.shape[1], 3))
 
 
-def test_colour_maps_are_perceptually_uniform():
+def test_color_maps_are_perceptually_uniform():
     assert (plots.SEQUENTIAL, plots.DIVERGING) == ("viridis", "managua")
 
 

@@ -33,7 +33,7 @@ def drawn_factors(sizes, n, seed=0):
     return np.random.default_rng(seed).integers(0, sizes, (n, len(sizes)))
 
 
-def standardised(factors, sizes):
+def standardized(factors, sizes):
     sizes = np.array(sizes)
     return (factors - (sizes - 1) / 2) / np.sqrt((sizes**2 - 1) / 12)
 
@@ -60,7 +60,7 @@ MIXED = FACTORS @ RNG.normal(size=(3, 4)) + 0.5 * RNG.normal(size=(300, 4))
 # Two factors of equal variance. In 10,000 samples to fit to, correlations by chance are of
 # standard error 0.01, and so are shares of variances.
 MANY = drawn_factors((4, 4), 20_000)
-UNIT = standardised(MANY, (4, 4))
+UNIT = standardized(MANY, (4, 4))
 
 
 # The samples that all of these scores fit to and are tested on.
@@ -91,7 +91,7 @@ def test_samples_to_fit_to_and_to_test_on_are_disjoint(n_train, n_test, expected
     dci_scores(FACTORS, codes, estimator=Recorder(), n_train=n_train, n_test=n_test)
     for x, x_new in zip(fitted, tested, strict=True):
         assert (len(x), len(x_new)) == expected
-        # Standardised by the samples to fit to. The first code numbers the samples.
+        # Standardized by the samples to fit to. The first code numbers the samples.
         np.testing.assert_allclose(x.mean(axis=0), 0, atol=1e-12)
         np.testing.assert_allclose(x.std(axis=0), 1)
         numbers = np.concatenate([x, x_new])[:, 0]
@@ -169,7 +169,7 @@ def test_a_regressor_that_is_worse_than_the_mean_informs_of_nothing():
     assert dci_scores(FACTORS, noise, estimator=tree).informativeness == 0.0
 
 
-# DCI: closed forms. A least-squares regression of a standardised factor on standardised codes.
+# DCI: closed forms. A least-squares regression of a standardized factor on standardized codes.
 
 
 def linear_dci(factors, codes):
@@ -353,7 +353,7 @@ def test_a_single_code_counts_as_if_a_constant_one_stood_beside_it(continuous):
 def test_discrete_sap_of_the_factors_of_dsprites_is_what_is_documented():
     sizes = (3, 6, 40, 32, 32)
     factors = drawn_factors(sizes, 15_000)
-    assert sap_score(factors, standardised(factors, sizes)) == pytest.approx(0.25, abs=0.02)
+    assert sap_score(factors, standardized(factors, sizes)) == pytest.approx(0.25, abs=0.02)
 
 
 # Explicitness.

@@ -257,7 +257,7 @@ def test_an_objective_and_a_likelihood_are_used_as_they_are_given():
         def get_config(self):
             return {}
 
-    objective, likelihood = Weighted(5.0), likelihoods.Gaussian(0.1, learnt=True)
+    objective, likelihood = Weighted(5.0), likelihoods.Gaussian(0.1, learned=True)
     vae = BetaVAE.from_preset("higgins_quick", objective=objective, likelihood=likelihood)
     assert vae.objective is objective
     assert vae.likelihood is likelihood

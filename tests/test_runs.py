@@ -223,7 +223,7 @@ def test_a_damaged_config_is_named(tmp_path, content):
         ('"data": "folder", "data_path": "a", "continuous": ["b"]', "needs factors_path, got only"),
         ('"weights": {"b": 1}', "weights of sprites_quick must be of .*beta.*, got b"),
         ('"deterministic": 1', "deterministic must be a boolean, got 1"),
-        ('"colour": 3', "colour is not a setting; settings are preset, .*, deterministic"),
+        ('"color": 3', "color is not a setting; settings are preset, .*, deterministic"),
     ],
 )
 def test_a_setting_of_the_wrong_type_or_size_is_named_with_its_file(tmp_path, text, words):

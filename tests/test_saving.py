@@ -52,7 +52,7 @@ REGISTERED = {
     ),
 }
 MODELS = {
-    "beta_learnt_gaussian": (Beta(4.0), Gaussian(0.3, learnt=True)),
+    "beta_learned_gaussian": (Beta(4.0), Gaussian(0.3, learned=True)),
     "capacity_gaussian": (Capacity(10.0, 5.0, n_steps=7), Gaussian(0.3)),
 }
 

@@ -15,7 +15,7 @@ few = settings(max_examples=20, deadline=None)
 
 
 def supervised_by_loop(mean, labels, loss, latents=(0, 1)):
-    total, n_labelled = 0.0, 0
+    total, n_labeled = 0.0, 0
     for image in range(len(mean)):
         has_label = False
         for factor, latent in enumerate(latents):
@@ -29,8 +29,8 @@ def supervised_by_loop(mean, labels, loss, latents=(0, 1)):
             else:
                 total -= target * np.log(probability)
                 total -= (1.0 - target) * np.log(expit(-mean[image, latent]))
-        n_labelled += has_label
-    return total / n_labelled if n_labelled else 0.0
+        n_labeled += has_label
+    return total / n_labeled if n_labeled else 0.0
 
 
 def supervised(objective, labels, seed=0):

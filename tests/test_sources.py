@@ -43,7 +43,7 @@ def grid(*sizes):
     return FactorDataset(numbered(math.prod(sizes)), names, sizes)
 
 
-def labelled(rows, sizes):
+def labeled(rows, sizes):
     return FactorDataset(numbered(len(rows)), "ab", sizes, factors=np.array(rows).reshape(-1, 2))
 
 
@@ -303,13 +303,13 @@ def test_parts_that_leave_nothing_are_refused(test):
         ImageDataset(numbered(10)).split(test)
 
 
-@pytest.mark.parametrize("kind", ["grid", "labelled"])
+@pytest.mark.parametrize("kind", ["grid", "labeled"])
 def test_parts_keep_their_factors_sizes_and_type(kind):
     class Own(FactorDataset):
         pass
 
     data, read = grid(6, 10), numbers
-    if kind == "labelled":
+    if kind == "labeled":
         rows = np.random.default_rng(0).integers(0, (6, 10), (60, 2))
         data = Own(numbered(60), ("f0", "f1"), (6, 10), factors=rows)
     factors = data.factors_at(np.arange(60))
@@ -345,7 +345,7 @@ ROWS = st.lists(st.tuples(st.integers(0, 2), st.integers(0, 3)), min_size=1, max
 @given(COMBINATIONS, st.none() | ROWS)
 @settings(deadline=None, max_examples=40)
 def test_only_and_without_part_the_images(combination, rows):
-    data = FactorDataset(numbered(12), "ab", (3, 4)) if rows is None else labelled(rows, (3, 4))
+    data = FactorDataset(numbered(12), "ab", (3, 4)) if rows is None else labeled(rows, (3, 4))
     if rows is None:
         rows = list(itertools.product(range(3), range(4)))
     chosen = {name: np.ravel(classes).tolist() for name, classes in combination.items()}
@@ -364,12 +364,12 @@ def test_only_and_without_part_the_images(combination, rows):
                 select(combination)
 
 
-@pytest.mark.parametrize("make", [lambda: grid(2, 3), lambda: labelled([[0, 0], [1, 2]], (2, 3))])
+@pytest.mark.parametrize("make", [lambda: grid(2, 3), lambda: labeled([[0, 0], [1, 2]], (2, 3))])
 @pytest.mark.parametrize(
     ("combination", "words"),
     [
         ({}, r"must name some of .*, got \[\]"),
-        ({"colour": 1}, r"must name some of .*, got \['colour'\]"),
+        ({"color": 1}, r"must name some of .*, got \['color'\]"),
         ({0: 2}, "classes of .* must be integers from 0 to 1, got 2"),
         ({0: -1}, "got -1"),
         ({1: [0, 3]}, r"integers from 0 to 2, got \[0, 3\]"),
@@ -467,8 +467,8 @@ def test_only_some_factors_change_and_all_of_them_equally_often(among, k, ks):
 @pytest.mark.parametrize(
     ("among", "k", "words"),
     [
-        (["colour"], 1, "among must name some of shape, fixed, size, side, hue, got .'colour'"),
-        (["hue", "colour"], None, "got .'hue', 'colour'"),
+        (["color"], 1, "among must name some of shape, fixed, size, side, hue, got .'color'"),
+        (["hue", "color"], None, "got .'hue', 'color'"),
         ("hue", None, "among must name some of"),
         ([], 1, r"among must name some of .*, got \[\]"),
         (["fixed"], 1, "k_changed must be from 1 to the 0 varying factors, got 1"),

@@ -46,7 +46,7 @@ def test_quantiles_stand_amid_parts_of_equal_probability(n_steps):
     values = visualization.traversal_values("quantiles", n_steps)
     assert values.shape == (n_steps,)
     np.testing.assert_allclose(norm.cdf(values), (np.arange(n_steps) + 0.5) / n_steps)
-    # The mass from the prior's tail to the first, between neighbours, and to the other tail.
+    # The mass from the prior's tail to the first, between neighbors, and to the other tail.
     masses = np.diff([0, *norm.cdf(values), 1]) * n_steps
     np.testing.assert_allclose(masses, [0.5] + [1] * (n_steps - 1) + [0.5])
 

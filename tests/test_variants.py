@@ -12,7 +12,7 @@ from keras_betavae.datasets import (
     ImageDataset,
     from_arrays,
     load_sprites,
-    with_colours,
+    with_colors,
     with_noise,
     with_pictures,
 )
@@ -20,7 +20,7 @@ from keras_betavae.datasets import (
 RNG = np.random.default_rng(0)
 PICTURES = [RNG.integers(0, 256, size, dtype="uint8") for size in ((9, 8, 3), (5, 4, 3))]
 VARIANTS = {
-    "colours": with_colours,
+    "colors": with_colors,
     "noise": with_noise,
     "pictures": lambda data, **options: with_pictures(data, PICTURES, **options),
 }
@@ -31,7 +31,7 @@ def constant(level, n=1, height=1, width=1):
     return FactorDataset(np.full((n, height, width, 1), level, "uint8"), ["f"], [n])
 
 
-def grey(n=12, seed=0):
+def gray(n=12, seed=0):
     """Images of black, white and all between."""
     images = np.random.default_rng(seed).integers(0, 256, (n, 5, 4, 1), dtype="uint8")
     images[:, 0], images[:, 1] = 0, 255
@@ -49,7 +49,7 @@ def images_of(data):
 @settings(deadline=None, max_examples=8)
 @given(st.lists(st.integers(0, 11), max_size=20), st.integers(0, 2**62))
 def test_an_image_is_the_same_whenever_it_is_asked_for(variant, indices, seed):
-    data = variant(grey(), seed=seed)
+    data = variant(gray(), seed=seed)
     everything = images_of(data)
     images = data.images_at(indices)
     assert images.dtype == np.uint8
@@ -57,16 +57,16 @@ def test_an_image_is_the_same_whenever_it_is_asked_for(variant, indices, seed):
     np.testing.assert_array_equal(images, everything[indices])
     for index in indices[:3]:
         np.testing.assert_array_equal(data.images_at([index])[0], everything[index])
-    again = variant(grey(), seed=seed)
+    again = variant(gray(), seed=seed)
     np.testing.assert_array_equal(again.images_at(np.array(indices, "uint8")), images)
 
 
 @variants
 def test_draws_do_not_depend_on_the_other_images(variant):
-    few, many = variant(grey(6)), variant(grey(12))
-    base = grey(12)
+    few, many = variant(gray(6)), variant(gray(12))
+    base = gray(12)
     # The first images of the two are equal, though their numbers differ.
-    np.testing.assert_array_equal(grey(6).images_at([0, 1, 5]), base.images_at([0, 1, 5]))
+    np.testing.assert_array_equal(gray(6).images_at([0, 1, 5]), base.images_at([0, 1, 5]))
     np.testing.assert_array_equal(few.images_at([5, 0, 1]), many.images_at([5, 0, 1]))
 
 
@@ -82,7 +82,7 @@ def test_images_and_seeds_have_draws_of_their_own(variant):
 
 @variants
 def test_factors_stay_as_they_are(variant):
-    data = grey()
+    data = gray()
     changed = variant(data)
     assert changed.is_grid
     assert (changed.factor_names, changed.factor_sizes) == (data.factor_names, data.factor_sizes)
@@ -90,10 +90,10 @@ def test_factors_stay_as_they_are(variant):
     plain = variant(ImageDataset(images_of(data)))
     assert type(plain) is ImageDataset
     np.testing.assert_array_equal(images_of(plain), images_of(changed))
-    labelled = variant(FactorDataset(images_of(data), "ab", (3, 4), factors=rows))
-    np.testing.assert_array_equal(labelled.factors_at(np.arange(12)), rows)
-    assert not labelled.is_grid
-    np.testing.assert_array_equal(images_of(labelled), images_of(changed))
+    labeled = variant(FactorDataset(images_of(data), "ab", (3, 4), factors=rows))
+    np.testing.assert_array_equal(labeled.factors_at(np.arange(12)), rows)
+    assert not labeled.is_grid
+    np.testing.assert_array_equal(images_of(labeled), images_of(changed))
 
 
 @variants
@@ -121,13 +121,13 @@ def test_images_that_do_not_do_are_refused(variant):
         variant(from_arrays(np.zeros((6, 9))))
     for seed in (-1, 2**64):
         with pytest.raises(ValueError, match=f"seed must be from 0 .* got {seed}"):
-            variant(grey(), seed=seed)
+            variant(gray(), seed=seed)
 
 
 @pytest.mark.parametrize(
     ("variant", "digest"),
     [
-        (with_colours, "a387098a7aebc8e2"),
+        (with_colors, "a387098a7aebc8e2"),
         (with_noise, "1433503a7435a5cc"),
         (with_pictures, "7ca7fbf65ddd6eed"),
     ],
@@ -140,20 +140,20 @@ def test_draws_are_those_of_every_process_and_machine(variant, digest):
 # Colors.
 
 
-def test_colours_are_uniform_and_independent_of_each_other():
-    colours = images_of(with_colours(constant(255, 2_000)))[:, 0, 0] / 255
-    assert stats.kstest(colours.ravel(), stats.uniform(0.5, 0.5).cdf).pvalue > 1e-3
+def test_colors_are_uniform_and_independent_of_each_other():
+    colors = images_of(with_colors(constant(255, 2_000)))[:, 0, 0] / 255
+    assert stats.kstest(colors.ravel(), stats.uniform(0.5, 0.5).cdf).pvalue > 1e-3
     for one, other in itertools.combinations(range(3), 2):
-        assert stats.pearsonr(colours[:, one], colours[:, other]).pvalue > 1e-3
-    assert colours.min() >= 0.5
-    assert colours.max() <= 1.0
+        assert stats.pearsonr(colors[:, one], colors[:, other]).pvalue > 1e-3
+    assert colors.min() >= 0.5
+    assert colors.max() <= 1.0
 
 
-def test_an_image_has_one_colour_and_black_stays_black():
-    data = grey()
-    changed, shades = images_of(with_colours(data)), images_of(data) / 255
-    colours = changed[:, 1, 0] / 255  # The second row is white.
-    np.testing.assert_allclose(changed, 255 * shades * colours[:, None, None], atol=1.01)
+def test_an_image_has_one_color_and_black_stays_black():
+    data = gray()
+    changed, shades = images_of(with_colors(data)), images_of(data) / 255
+    colors = changed[:, 1, 0] / 255  # The second row is white.
+    np.testing.assert_allclose(changed, 255 * shades * colors[:, None, None], atol=1.01)
     assert not changed[:, 0].any()
 
 
@@ -170,7 +170,7 @@ def test_noise_is_uniform_on_black_and_white_stays_white():
 
 
 def test_noise_is_added_and_cut_at_white():
-    data = grey()
+    data = gray()
     # Noise depends on the index alone, so that on black it is bare.
     noise = images_of(with_noise(constant(0, 12, 5, 4))).astype(int)
     expected = np.minimum(images_of(data).astype(int) + noise, 255)
@@ -181,10 +181,10 @@ def test_noise_is_added_and_cut_at_white():
 
 
 def fitting_parts(image, shade, pictures):
-    """Finds the parts of pictures that, mixed with some colour, are behind an image.
+    """Finds the parts of pictures that, mixed with some color, are behind an image.
 
     Brute force: where the image is black or white, twice what is shown, or its inversion, less
-    the part must be one colour, but for the rounding to whole numbers.
+    the part must be one color, but for the rounding to whole numbers.
     """
     height, width, _ = image.shape
     behind = np.where(shade == 255, 255 - image.astype(int), image)[shade[..., 0] % 255 == 0]
@@ -193,23 +193,23 @@ def fitting_parts(image, shade, pictures):
         for top in range(picture.shape[0] - height + 1):
             for left in range(picture.shape[1] - width + 1):
                 part = picture[top : top + height, left : left + width].astype(int)
-                colours = 2 * behind - part[shade[..., 0] % 255 == 0]
-                low, high = colours.min(axis=0), colours.max(axis=0)
+                colors = 2 * behind - part[shade[..., 0] % 255 == 0]
+                low, high = colors.min(axis=0), colors.max(axis=0)
                 if (high - low <= 2).all() and (low >= -1).all() and (high <= 256).all():
-                    found.append(((number, top, left), colours.mean(axis=0)))
+                    found.append(((number, top, left), colors.mean(axis=0)))
     return found
 
 
-def test_behind_an_image_is_a_part_of_a_picture_mixed_with_a_colour():
-    data = grey(60)
+def test_behind_an_image_is_a_part_of_a_picture_mixed_with_a_color():
+    data = gray(60)
     shades = images_of(data)
-    parts, colours = [], []
+    parts, colors = [], []
     for image, shade in zip(images_of(with_pictures(data, PICTURES)), shades, strict=True):
-        ((part, colour),) = fitting_parts(image, shade, PICTURES)
+        ((part, color),) = fitting_parts(image, shade, PICTURES)
         parts.append(part)
-        colours.append(colour)
+        colors.append(color)
         number, top, left = part
-        behind = (PICTURES[number][top : top + 5, left : left + 4] + colour) / 2
+        behind = (PICTURES[number][top : top + 5, left : left + 4] + color) / 2
         share = shade / 255
         expected = behind * (1 - share) + (255 - behind) * share
         np.testing.assert_allclose(image, expected, atol=1.5)
@@ -217,7 +217,7 @@ def test_behind_an_image_is_a_part_of_a_picture_mixed_with_a_colour():
     # All 5 by 5 parts of the first picture, and the only one of the second.
     assert {part for part in parts if part[0]} == {(1, 0, 0)}
     assert len({part for part in parts if not part[0]}) > 12
-    assert stats.kstest(np.ravel(colours), stats.uniform(0, 255).cdf).pvalue > 1e-3
+    assert stats.kstest(np.ravel(colors), stats.uniform(0, 255).cdf).pvalue > 1e-3
 
 
 def test_parts_and_pictures_are_uniform():
@@ -231,12 +231,12 @@ def test_parts_and_pictures_are_uniform():
         found = (np.abs(steps - step) <= 1).mean()
         assert found == pytest.approx(share, abs=4 * np.sqrt(share * (1 - share) / n))
     blue = images[:, 0, 0, 2]
-    # Mixed with a colour, 0 and 128 become 0 to 127.5 and 64 to 191.5.
+    # Mixed with a color, 0 and 128 become 0 to 127.5 and 64 to 191.5.
     for one_alone in (blue < 64, blue > 128):
         assert one_alone.mean() == pytest.approx(1 / 4, abs=0.04)
 
 
-def test_a_picture_of_one_colour_shows_what_it_is_mixed_with():
+def test_a_picture_of_one_color_shows_what_it_is_mixed_with():
     picture = np.full((7, 7, 3), (10, 100, 200), "uint8")
     black, white, half = (
         images_of(with_pictures(constant(level, 500, 2, 2), [picture])).astype(int)
@@ -260,4 +260,4 @@ def test_a_picture_of_one_colour_shows_what_it_is_mixed_with():
 )
 def test_pictures_that_do_not_do_are_refused(pictures, words):
     with pytest.raises(ValueError, match=words):
-        with_pictures(grey(), pictures)
+        with_pictures(gray(), pictures)

@@ -7,7 +7,7 @@ from PIL import Image
 from keras_betavae import visualization
 from tests.helpers import patterns, tiny_vae
 
-GREY = 128
+GRAY = 128
 
 
 # Reconstructions.
@@ -43,7 +43,7 @@ def laid_out(images, padding, zoom):
     """The layout, pixel by pixel."""
     n_rows, n_columns, height, width = images.shape[:4]
     high, wide = zoom * height + padding, zoom * width + padding
-    grid = np.full((n_rows * high + padding, n_columns * wide + padding, 3), GREY, "uint8")
+    grid = np.full((n_rows * high + padding, n_columns * wide + padding, 3), GRAY, "uint8")
     for r in range(n_rows):
         for c in range(n_columns):
             for y in range(zoom * height):
@@ -75,7 +75,7 @@ def test_values_beyond_black_and_white_are_clipped():
 
 GRIDS = {
     "image_grid": visualization.image_grid,
-    "labelled_grid": lambda images: visualization.labelled_grid(images, ["a"] * len(images)),
+    "labeled_grid": lambda images: visualization.labeled_grid(images, ["a"] * len(images)),
 }
 
 
@@ -116,7 +116,7 @@ def margin_of(sheet, grid):
 def test_labels_leave_the_grid_as_it_is(labels, side, channels, padding, zoom):
     images = np.random.default_rng(0).random((len(labels), 2, side, 5, channels))
     grid = visualization.image_grid(images, padding=padding, zoom=zoom)
-    sheet = visualization.labelled_grid(images, labels, padding=padding, zoom=zoom)
+    sheet = visualization.labeled_grid(images, labels, padding=padding, zoom=zoom)
     margin = margin_of(sheet, grid)
     row_height = (len(grid) - padding) // len(labels)
     for row, label in enumerate(labels):
@@ -130,7 +130,7 @@ def test_a_label_stands_in_its_rows_margin_and_nowhere_else(row, side):
     labels = ["", "", ""]
     labels[row] = "z0  gypq|  pos_x"
     images = np.zeros((3, 2, side, side, 1))
-    sheet = visualization.labelled_grid(images, labels)
+    sheet = visualization.labeled_grid(images, labels)
     margin = margin_of(sheet, visualization.image_grid(images))
     rows, columns = np.nonzero((margin != 255).any(axis=-1))
     height = side + 2
@@ -144,7 +144,7 @@ def test_a_label_stands_in_its_rows_margin_and_nowhere_else(row, side):
 def test_labels_of_small_images_are_still_read():
     images = np.zeros((1, 2, 4, 4, 1))
     margin = margin_of(
-        visualization.labelled_grid(images, ["z0"], zoom=2),
+        visualization.labeled_grid(images, ["z0"], zoom=2),
         visualization.image_grid(images, zoom=2),
     )
     assert margin.min() < 64
@@ -152,14 +152,14 @@ def test_labels_of_small_images_are_still_read():
 
 def test_labels_have_greek_letters():
     images = np.zeros((1, 2, 32, 32, 1))
-    beta, gamma = (visualization.labelled_grid(images, [letter]) for letter in "βγ")
+    beta, gamma = (visualization.labeled_grid(images, [letter]) for letter in "βγ")
     assert beta.shape != gamma.shape or (beta != gamma).any()  # No box in the place of both.
 
 
 @pytest.mark.parametrize("labels", [["a"], ["a", "b", "c"], []])
 def test_there_is_a_label_for_each_row(labels):
     with pytest.raises(ValueError, match=f"2 labels, one per row, got {len(labels)}"):
-        visualization.labelled_grid(np.zeros((2, 3, 8, 8, 1)), labels)
+        visualization.labeled_grid(np.zeros((2, 3, 8, 8, 1)), labels)
 
 
 # Files.
@@ -186,7 +186,7 @@ def frames_of(path):
 
 @pytest.mark.parametrize("suffix", [".gif", ".webp"])
 def test_an_animation_is_read_back_as_it_was(tmp_path, suffix):
-    # 256 colours are all that one frame of a GIF holds.
+    # 256 colors are all that one frame of a GIF holds.
     rng = np.random.default_rng(0)
     frames = [np.repeat(rng.integers(0, 256, (7, 9, 1), dtype="uint8"), 3, 2) for _ in range(4)]
     visualization.write_animation(tmp_path / f"film{suffix}", frames, milliseconds=70)
@@ -197,8 +197,8 @@ def test_an_animation_is_read_back_as_it_was(tmp_path, suffix):
 
 
 @pytest.mark.parametrize("suffix", [".gif", ".webp"])
-def test_an_animation_keeps_its_colours(tmp_path, suffix):
-    frames = [np.full((4, 4, 3), colour, "uint8") for colour in ([255, 0, 0], [0, 130, 77])]
+def test_an_animation_keeps_its_colors(tmp_path, suffix):
+    frames = [np.full((4, 4, 3), color, "uint8") for color in ([255, 0, 0], [0, 130, 77])]
     frames[1][0] = [9, 8, 7]
     visualization.write_animation(tmp_path / f"film{suffix}", frames)
     read, durations, _ = frames_of(tmp_path / f"film{suffix}")
@@ -246,7 +246,7 @@ def test_a_picture_of_a_traversal_has_its_labels(tmp_path):
     visualization.write_traversal(tmp_path / "rows.png", rows, ["z0", "z1"], zoom=2)
     with Image.open(tmp_path / "rows.png") as file:
         sheet = np.asarray(file)
-    np.testing.assert_array_equal(sheet, visualization.labelled_grid(rows, ["z0", "z1"], zoom=2))
+    np.testing.assert_array_equal(sheet, visualization.labeled_grid(rows, ["z0", "z1"], zoom=2))
     margin = margin_of(sheet, laid_out(rows, 2, 2))
     assert margin[:34].min() < 64
     assert margin[34:].min() < 64

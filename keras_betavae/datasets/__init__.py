@@ -11,7 +11,7 @@ from keras_betavae.datasets.released.shapes3d import load_shapes3d
 from keras_betavae.datasets.released.small_norb import load_small_norb
 from keras_betavae.datasets.rendered.blobs import load_blobs
 from keras_betavae.datasets.rendered.sprites import load_sprites
-from keras_betavae.datasets.rendered.variants import with_colours, with_noise, with_pictures
+from keras_betavae.datasets.rendered.variants import with_colors, with_noise, with_pictures
 from keras_betavae.datasets.user.arrays import from_arrays
 from keras_betavae.datasets.user.batches import from_batches
 from keras_betavae.datasets.user.folder import from_folder
@@ -35,7 +35,7 @@ __all__ = [
     "load_shapes3d",
     "load_small_norb",
     "load_sprites",
-    "with_colours",
+    "with_colors",
     "with_noise",
     "with_pictures",
 ]

@@ -65,14 +65,14 @@ class PairDraw:
         return first, np.ravel_multi_index(tuple(factors.T), self._sizes)
 
 
-class LabelledDraw:
+class LabeledDraw:
     """Draws of images of which a fixed few have labels.
 
     Args:
         n: Number of images.
-        n_labelled: Number of images with labels.
+        n_labeled: Number of images with labels.
         batch_size: Images per batch.
-        labelled_per_batch: Number of images at the start of each batch that are drawn from those
+        labeled_per_batch: Number of images at the start of each batch that are drawn from those
             with labels; None for half of the batch.
         entropy: Seed of the labeled images.
 
@@ -83,22 +83,22 @@ class LabelledDraw:
     def __init__(
         self,
         n: int,
-        n_labelled: int,
+        n_labeled: int,
         batch_size: int,
-        labelled_per_batch: int | None,
+        labeled_per_batch: int | None,
         entropy: int,
     ):
-        if not 1 <= n_labelled <= n:
-            raise ValueError(f"n_labelled must be from 1 to {n}, got {n_labelled}")
-        n_first = batch_size // 2 if labelled_per_batch is None else labelled_per_batch
+        if not 1 <= n_labeled <= n:
+            raise ValueError(f"n_labeled must be from 1 to {n}, got {n_labeled}")
+        n_first = batch_size // 2 if labeled_per_batch is None else labeled_per_batch
         if not 1 <= n_first <= batch_size:
-            raise ValueError(f"labelled_per_batch must be from 1 to {batch_size}, got {n_first}")
+            raise ValueError(f"labeled_per_batch must be from 1 to {batch_size}, got {n_first}")
         # [entropy, 0] is the seed of the first batch.
         subset_rng = np.random.default_rng([entropy, 0, 1])
-        self._subset = subset_rng.choice(n, n_labelled, replace=False)
+        self._subset = subset_rng.choice(n, n_labeled, replace=False)
         self._n, self._n_first, self._n_others = n, n_first, batch_size - n_first
 
     def __call__(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """Returns the indices of a batch's labeled images, and of the others."""
-        labelled = self._subset[rng.integers(len(self._subset), size=self._n_first)]
-        return labelled, rng.integers(self._n, size=self._n_others)
+        labeled = self._subset[rng.integers(len(self._subset), size=self._n_first)]
+        return labeled, rng.integers(self._n, size=self._n_others)

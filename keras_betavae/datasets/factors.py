@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from keras_betavae.datasets._continuous import checked, scored
-from keras_betavae.datasets._draws import LabelledDraw, PairDraw
+from keras_betavae.datasets._draws import LabeledDraw, PairDraw
 from keras_betavae.datasets._factor_tables import FactorTable, Grid, Labels
 from keras_betavae.datasets._sources import Chosen, Source
 from keras_betavae.datasets._streams import check_numbers, endless, entropy_of
@@ -274,22 +274,22 @@ class FactorDataset(ImageDataset):
             columns=self.columns,
         )
 
-    def to_partly_labelled(
+    def to_partly_labeled(
         self,
-        n_labelled: int,
+        n_labeled: int,
         batch_size: int,
         seed: int | None = None,
         *,
-        labelled_per_batch: int | None = None,
+        labeled_per_batch: int | None = None,
         start_step: int = 0,
     ) -> tf.data.Dataset:
         """Returns an endless stream of images of which a fixed few have labels.
 
         Args:
-            n_labelled: Number of images with labels, which the seed determines.
+            n_labeled: Number of images with labels, which the seed determines.
             batch_size: Images per batch.
             seed: Seed of the draws; None draws one.
-            labelled_per_batch: Number of images at the start of each batch that are drawn from
+            labeled_per_batch: Number of images at the start of each batch that are drawn from
                 those with labels; half of the batch by default. The others are drawn from all
                 images. Both are drawn with replacement.
             start_step: Number of batches to skip at the start, as in `to_tf_data`.
@@ -306,13 +306,13 @@ class FactorDataset(ImageDataset):
         """
         check_numbers(batch_size, start_step)
         entropy = entropy_of(seed)
-        draw = LabelledDraw(len(self), n_labelled, batch_size, labelled_per_batch, entropy)
+        draw = LabeledDraw(len(self), n_labeled, batch_size, labeled_per_batch, entropy)
 
         def batch_of(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-            labelled, others = draw(rng)
+            labeled, others = draw(rng)
             factors = np.full((batch_size, len(self.factor_sizes)), -1, "int32")
-            factors[: len(labelled)] = self.factors_at(labelled)
-            return self.images_at(np.concatenate([labelled, others])), factors
+            factors[: len(labeled)] = self.factors_at(labeled)
+            return self.images_at(np.concatenate([labeled, others])), factors
 
         images = (batch_size, *self.image_shape), self.dtype
         labels = (batch_size, len(self.factor_sizes)), "int32"

@@ -88,7 +88,7 @@ class Inspection:
         between = visualization.interpolate(model, codes[:half], codes[half : 2 * half])
         samples = np.asarray(model.sample(24, seed=seed)).reshape(3, 8, *images.shape[1:])
         shown = {
-            "reconstructions": visualization.labelled_grid(
+            "reconstructions": visualization.labeled_grid(
                 cells(visualization.reconstructions(model, images)),
                 [self.view.kind[:-1], "reconstruction"],
             ),
@@ -118,7 +118,7 @@ class Inspection:
         """
         labels = self.labels_of(self.by_kl)
         if not self.view.is_series:
-            return visualization.labelled_grid(self.view.cells(rows), labels)
+            return visualization.labeled_grid(self.view.cells(rows), labels)
         if values is None:
             values = visualization.traversal_values("limit", rows.shape[1])
         values = values if values.ndim == 1 else values[self.by_kl]

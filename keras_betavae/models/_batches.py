@@ -10,6 +10,7 @@ import tensorflow as tf
 from keras_betavae.models._changes import ChangeCheck
 from keras_betavae.objectives import Objective
 
+_Schedule = keras.optimizers.schedules.LearningRateSchedule
 _NO_WEIGHTS = "sample_weight and class_weight are not supported; leave them out"
 
 
@@ -111,8 +112,7 @@ class RateCheck(keras.callbacks.Callback):
         optimizer: Any = self.model.optimizer
         optimizer = getattr(optimizer, "inner_optimizer", optimizer)  # Of a LossScaleOptimizer.
         rate, n_steps = getattr(optimizer, "_learning_rate", None), self.params.get("steps")
-        is_schedule = isinstance(rate, keras.optimizers.schedules.LearningRateSchedule)
-        if self._is_done or not n_steps or not is_schedule:
+        if self._is_done or not n_steps or not isinstance(rate, _Schedule):
             return
         last = int(optimizer.iterations) + n_steps
         if float(rate(last - 1)) == 0.0:

@@ -72,7 +72,7 @@ def fitted_to_data(
         ]
     if data.dtype != "uint8":
         if "likelihood" not in overrides and recipe.likelihood.support:
-            found["likelihood"] = Gaussian(learnt=True)
+            found["likelihood"] = Gaussian(learned=True)
             own = type(recipe.likelihood).__name__
             changes.append(f"likelihood Gaussian of a learned scale instead of {own}")
         if isinstance({**found, **overrides}.get("likelihood", recipe.likelihood), Gaussian):

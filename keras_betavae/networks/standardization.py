@@ -17,7 +17,7 @@ def standardized(
         m(z) = \mu + s \, \mathrm{decoder}(z)
 
     The mean μ and the standard deviation s of each column or channel are part of the networks, and
-    so of every file and SavedModel. With `Gaussian(learnt=True, units=std)`, reconstructions,
+    so of every file and SavedModel. With `Gaussian(learned=True, units=std)`, reconstructions,
     `elbo` and `log_likelihood` are in the data's own units.
 
     Args:

@@ -33,7 +33,7 @@ class SemiSupervised(Wrapper):
 
     `fit` then takes `(x, y)` batches with integers y (batch, n_factors). -1 marks a missing label,
     which is left out: an image may have all labels, some or none
-    (`FactorDataset.to_partly_labelled`).
+    (`FactorDataset.to_partly_labeled`).
 
     Args:
         objective: R_0.
@@ -133,8 +133,8 @@ class SemiSupervised(Wrapper):
         else:
             losses = (tf.sigmoid(logits) - targets) ** 2
         losses = tf.reduce_sum(tf.where(known, losses, 0.0))
-        n_labelled = tf.reduce_sum(tf.cast(tf.reduce_any(known, axis=-1), logits.dtype))
-        return tf.math.divide_no_nan(losses, n_labelled)
+        n_labeled = tf.reduce_sum(tf.cast(tf.reduce_any(known, axis=-1), logits.dtype))
+        return tf.math.divide_no_nan(losses, n_labeled)
 
     def get_config(self) -> dict:
         """Returns the constructor's arguments."""

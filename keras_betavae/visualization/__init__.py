@@ -2,7 +2,7 @@
 
 from keras_betavae.visualization.images import (
     image_grid,
-    labelled_grid,
+    labeled_grid,
     reconstructions,
     write_animation,
     write_png,
@@ -38,7 +38,7 @@ __all__ = [
     "figure_image",
     "image_grid",
     "interpolate",
-    "labelled_grid",
+    "labeled_grid",
     "latent_labels",
     "line_style",
     "plot_capacity",

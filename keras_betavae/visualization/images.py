@@ -61,7 +61,7 @@ def image_grid(images: np.ndarray, *, padding: int = 2, zoom: int = 1) -> np.nda
     return grid if channels == 3 else grid.repeat(3, axis=2)
 
 
-def labelled_grid(
+def labeled_grid(
     images: np.ndarray, labels: Sequence[str], *, padding: int = 2, zoom: int = 1
 ) -> np.ndarray:
     """Arranges images as `image_grid` does, with a label to the left of each row.

@@ -180,7 +180,7 @@ def plot_pairs(codes: np.ndarray, labels: Sequence[str], *, n: int = 2_000) -> "
     for row, column in np.ndindex(k, k):
         panel: Any = axes[row, column]
         if row == column:
-            panel.hist(codes[:, row], bins=31, color=_COLOURS[0])
+            panel.hist(codes[:, row], bins=31, color=_COLORS[0])
         else:
             panel.scatter(codes[:, column], codes[:, row], s=2, alpha=0.4, linewidths=0)
         panel.tick_params(labelsize=6)
@@ -203,7 +203,7 @@ def figure_image(figure: "Figure", *, dpi: int = 100) -> np.ndarray:
 
 def line_style(number: int) -> tuple[str, str]:
     """Returns a line's color and style; the first six are safe for color-blind readers."""
-    return _COLOURS[number % len(_COLOURS)], _STYLES[number // len(_COLOURS) % len(_STYLES)]
+    return _COLORS[number % len(_COLORS)], _STYLES[number // len(_COLORS) % len(_STYLES)]
 
 
 def new_figure(size: tuple[float, float]) -> "Figure":
@@ -215,5 +215,5 @@ def new_figure(size: tuple[float, float]) -> "Figure":
 
 
 # Okabe and Ito's colors, which are safe for color-blind readers.
-_COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"]
+_COLORS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"]
 _STYLES = ["-", "--", "-.", ":"]

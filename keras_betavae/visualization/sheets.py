@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from keras_betavae._utils.names import one_line
-from keras_betavae.visualization.images import image_grid, labelled_grid
+from keras_betavae.visualization.images import image_grid, labeled_grid
 from keras_betavae.visualization.series import View
 
 
@@ -65,4 +65,4 @@ def contact_sheet(data: Any, n_steps: int = 10, *, seed: int = 0) -> np.ndarray:
         f"{one_line(name)} ({size})"
         for name, size in zip(data.factor_names, data.factor_sizes, strict=True)
     ]
-    return labelled_grid(view.cells(factor_sweep(data, n_steps)), labels)
+    return labeled_grid(view.cells(factor_sweep(data, n_steps)), labels)

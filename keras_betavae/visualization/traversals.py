@@ -9,7 +9,7 @@ import numpy as np
 
 from keras_betavae._utils.names import one_line
 from keras_betavae._utils.protocols import Decoder
-from keras_betavae.visualization.images import image_grid, labelled_grid, write_animation, write_png
+from keras_betavae.visualization.images import image_grid, labeled_grid, write_animation, write_png
 
 Span: TypeAlias = Literal["limit", "range", "quantiles"]
 SPANS = ("limit", "range", "quantiles")
@@ -200,7 +200,7 @@ def write_traversal(
     suffix = os.path.splitext(path)[1].lower()
     if suffix == ".png":
         grid = image_grid(rows, zoom=zoom)
-        write_png(path, grid if labels is None else labelled_grid(rows, labels, zoom=zoom))
+        write_png(path, grid if labels is None else labeled_grid(rows, labels, zoom=zoom))
     elif suffix in (".gif", ".webp"):
         n_steps = rows.shape[1]
         order = [*range(n_steps), *range(n_steps - 2, 0, -1)]

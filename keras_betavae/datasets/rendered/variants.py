@@ -17,7 +17,7 @@ from keras_betavae.datasets.rendered.sprites import load_sprites
 Data = TypeVar("Data", bound=ImageDataset)
 
 
-def with_colours(data: Data, seed: int = 0) -> Data:
+def with_colors(data: Data, seed: int = 0) -> Data:
     """Gives each image a random color (Color-dSprites).
 
     Each channel of an image is multiplied by a number drawn from [0.5, 1]. The draws depend only
@@ -40,7 +40,7 @@ def with_colours(data: Data, seed: int = 0) -> Data:
 
     Example:
         >>> from keras_betavae.datasets import load_sprites
-        >>> with_colours(load_sprites(orientation=2, pos_x=2, pos_y=2)).image_shape
+        >>> with_colors(load_sprites(orientation=2, pos_x=2, pos_y=2)).image_shape
         (64, 64, 3)
     """
 
@@ -54,7 +54,7 @@ def with_noise(data: Data, seed: int = 0) -> Data:
     """Puts noise behind each image (Noisy-dSprites).
 
     A uniform draw from 0 to 255 is added to each value, and the sum is clipped to 255: white
-    stays white and black becomes noise. Draws are as in `with_colours`.
+    stays white and black becomes noise. Draws are as in `with_colors`.
 
     Args:
         data: Gray images, such as `load_sprites()`.
@@ -67,7 +67,7 @@ def with_noise(data: Data, seed: int = 0) -> Data:
         ValueError: If the images are not gray, or the seed is negative.
 
     References:
-        Locatello et al. 2019, as in `with_colours`.
+        Locatello et al. 2019, as in `with_colors`.
     """
 
     def change(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -82,7 +82,7 @@ def with_pictures(data: Data, pictures: Sequence[np.ndarray] | None = None, seed
     """Puts a part of a picture behind each image (like Scream-dSprites).
 
     A random part of a random picture is averaged with a random color. Where the image is white,
-    the result is inverted. Draws are as in `with_colours`.
+    the result is inverted. Draws are as in `with_colors`.
 
     Args:
         data: Gray images, such as `load_sprites()`.
@@ -97,7 +97,7 @@ def with_pictures(data: Data, pictures: Sequence[np.ndarray] | None = None, seed
         ValueError: If the images are not gray, a picture does not fit, or the seed is negative.
 
     References:
-        Locatello et al. 2019, as in `with_colours`; they use Munch's The Scream.
+        Locatello et al. 2019, as in `with_colors`; they use Munch's The Scream.
     """
     if pictures is None:
         from sklearn.datasets import load_sample_images
@@ -162,6 +162,6 @@ def _register(name: str, summary: str, change: Callable[[FactorDataset], FactorD
     register(Entry(name, summary, (*IMAGE_SHAPE[:2], 3), FACTORS, loader))
 
 
-_register("sprites_colours", "sprites in random colors", with_colours)
+_register("sprites_colors", "sprites in random colors", with_colors)
 _register("sprites_noise", "sprites in front of noise", with_noise)
 _register("sprites_pictures", "sprites in front of photographs", with_pictures)

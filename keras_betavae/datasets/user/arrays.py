@@ -90,10 +90,10 @@ def from_arrays(
                 f"continuous names factors, which are not given, got {list(continuous)}"
             )
         return ImageDataset(source, columns=columns)
-    return labelled(source, factors, names, continuous, columns)
+    return labeled(source, factors, names, continuous, columns)
 
 
-def labelled(
+def labeled(
     images: Any,
     factors: Any,
     names: Sequence[str] | None = None,

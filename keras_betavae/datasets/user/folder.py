@@ -16,7 +16,7 @@ from keras_betavae.datasets._sources import Source, source_of
 from keras_betavae.datasets._unpacked import fill, mapped
 from keras_betavae.datasets.images import ImageDataset
 from keras_betavae.datasets.user._pictures import SUFFIXES, Pictures, has_proportions
-from keras_betavae.datasets.user.arrays import labelled
+from keras_betavae.datasets.user.arrays import labeled
 
 
 def from_folder(
@@ -99,7 +99,7 @@ def from_folder(
     if rows is None:
         return ImageDataset(source)
     try:
-        return labelled(source, rows, head, continuous)
+        return labeled(source, rows, head, continuous)
     except ValueError as error:
         raise ValueError(f"{factors or folder}: {error}") from error
 

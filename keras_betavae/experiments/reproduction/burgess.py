@@ -83,7 +83,7 @@ def _show_rise(folder: Path, run: FinishedRun) -> list[str]:
         np.asarray(vae.encode(showcase(data)[:1])[0])[0],
         latents=inspection.by_kl,
     )
-    grid = visualization.labelled_grid(rows, inspection.labels_of(inspection.by_kl))
+    grid = visualization.labeled_grid(rows, inspection.labels_of(inspection.by_kl))
     header = ["step", "capacity", "latent", "kl", *(f"information_{name}" for name in names)]
     columns = [table["step"].astype(int), np.repeat(capacity, kl.shape[1])]
     columns += [table["latent"].astype(int), table["kl"], *(table[name] for name in names)]

@@ -225,7 +225,7 @@ def show_sweep(folder: Path, found: Sequence[FinishedRun]) -> str:
         shown = shown or [pair[0]]
         shown.append(pair[1])
         labels.append(f"{latents} latents, β_norm {weight}")
-    grid = visualization.labelled_grid(np.stack(shown), labels)
+    grid = visualization.labeled_grid(np.stack(shown), labels)
     parts.append(picture(folder / "corners.png", grid, "Reconstructions at the map's corners"))
     best = np.unravel_index(scores.argmax(), scores.shape)
     parts.append(

@@ -38,7 +38,7 @@ GRIDS: dict[str, dict[str, dict[str, Any]]] = {
 """The study's grid of each objective, by the name of its preset."""
 DATA = (
     "dsprites",
-    "sprites_colours",
+    "sprites_colors",
     "sprites_noise",
     "sprites_pictures",
     "small_norb",

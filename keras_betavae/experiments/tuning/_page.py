@@ -26,11 +26,11 @@ def write_page(choice: Choice) -> None:
         code = np.asarray(vae.encode(images[:1])[0])[0]
         # Latents that encode nothing would take most of a picture.
         rows = visualization.traverse(vae, code, latents=inspection.active)
-        return visualization.labelled_grid(rows, inspection.labels_of(inspection.active))
+        return visualization.labeled_grid(rows, inspection.labels_of(inspection.active))
 
     vae = runs.load_model(choice.folder)
     full = {
-        "Images and their reconstructions.": visualization.labelled_grid(
+        "Images and their reconstructions.": visualization.labeled_grid(
             visualization.reconstructions(vae, images), ["image", "reconstruction"]
         ),
         "The traversal of all active latents.": traversal(choice.folder),
