@@ -1,4 +1,5 @@
 import csv
+import io
 import json
 import re
 import runpy
@@ -733,8 +734,25 @@ def test_an_error_that_the_package_did_not_raise_names_its_kind(capsys, monkeypa
     def broken(*args, **kwargs):
         return int("seven")
 
-    monkeypatch.setattr(cli.evaluate.Path, "exists", broken)
+    monkeypatch.setattr(tf.io.gfile, "exists", broken)
     assert cli.main(["export", "run", "--out", "a"]) == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("keras-betavae: ValueError: invalid literal")
     assert line.endswith("(keras-betavae --debug shows where)")
+
+
+def test_an_output_without_greek_letters_is_no_failure(monkeypatch):
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding="cp1252"))
+    assert cli.main(["scores"]) == 0
+    sys.stdout.flush()
+    assert b"mig_score" in written.getvalue()
+
+
+@pytest.mark.parametrize("command", ["train", "sweep", "tune", "reproduce burgess-blobs"])
+def test_an_address_is_no_folder(command, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit):
+        cli.main([*command.split(), "--out", "gs://bucket/run"])
+    assert "must be of a local file or folder, got gs://bucket/run" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())

@@ -1,9 +1,13 @@
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from keras_betavae._utils.files import clear_left_aside, moved_into_place, written_files
+from keras_betavae._utils.tables import write_text
+from keras_betavae.experiments.runs._folder import clear_unfinished
+from keras_betavae.visualization import write_animation, write_png
 
 
 def test_a_file_appears_when_it_is_whole(tmp_path):
@@ -144,6 +148,40 @@ def test_a_link_to_a_file_is_replaced_and_its_target_kept(tmp_path, elsewhere):
         aside.write_text("new")
     assert (path.is_symlink(), path.read_text()) == (False, "new")
     assert (elsewhere / "precious.txt").read_text() == "precious"
+
+
+def test_a_picture_is_whole_or_the_old_one_and_no_link_is_followed(tmp_path, elsewhere):
+    path = tmp_path / "picture.png"
+    path.symlink_to(elsewhere / "precious.txt")
+    write_png(path, np.zeros((4, 4, 3), "uint8"))
+    assert not path.is_symlink()
+    assert (elsewhere / "precious.txt").read_text() == "precious"
+    before = path.read_bytes()
+    for write in (
+        lambda: write_png(path, np.zeros((4, 4, 9), "uint8")),
+        lambda: write_animation(tmp_path / "new.gif", [np.zeros((4, 4, 9), "uint8")]),
+    ):
+        with pytest.raises(TypeError):
+            write()
+    assert path.read_bytes() == before
+    assert not [name for name in os.listdir(tmp_path) if "saving" in name or "gif" in name]
+
+
+def test_errors_name_the_file_and_not_its_temporary_name(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"missing/file\.txt'"):
+        write_text(tmp_path / "missing" / "file.txt", "text")
+
+
+def test_a_run_clears_its_own_unfinished_files_alone(tmp_path):
+    for name in ("saved_model/saving-01234567-2", "saving-01234567-mine.html"):
+        (tmp_path / name).mkdir(parents=True)
+    own = ("model.keras", "pictures/a.png", "saved_model/1", "checkpoints/step-3.keras", "logs/a/b")
+    for path in (tmp_path / name for name in own):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.with_name(f"saving-89abcdef-{path.name}").write_text("half")
+    clear_unfinished(tmp_path)
+    left = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("saving-*")}
+    assert left == {"saved_model/saving-01234567-2", "saving-01234567-mine.html"}
 
 
 def test_clearing_and_listing_follow_no_links(tmp_path, elsewhere):

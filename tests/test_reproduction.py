@@ -16,6 +16,7 @@ from keras_betavae.experiments.reproduction import blobs as blobs_figure
 from keras_betavae.experiments.reproduction import burgess, claim, higgins, locatello
 from keras_betavae.experiments.reproduction._page import mean_and_spread, write_csv
 from keras_betavae.experiments.sweeps import Sweep
+from keras_betavae.experiments.weights import changed
 from keras_betavae.visualization import plot_capacity, plot_frontier, plot_heat_map
 from tests.helpers import no_exports, no_graphs, quick_runs
 
@@ -100,6 +101,14 @@ def test_every_cell_is_a_grid_of_six_that_can_be_built(objective):
     for settings in trials.values():
         assert settings.batch_size == presets.get(objective).batch_size
     assert settings.build_model(data).latent_dim == 10
+
+
+@pytest.mark.parametrize("budget", reproduction.BUDGETS)
+def test_the_capacity_of_every_cell_reaches_its_end(budget):
+    sweep = locatello.cell_sweep(budget, objective="locatello_capacity")
+    for labels, settings in sweep.trials().items():
+        objective = changed(presets.get(settings.preset).objective, settings.weights)
+        assert f"C {float(objective.capacity(settings.steps)):g}" in labels
 
 
 @pytest.mark.parametrize("data", locatello.DATA)

@@ -5,10 +5,11 @@ import shutil
 import pytest
 
 from keras_betavae import cli
+from keras_betavae.datasets import from_arrays
 from keras_betavae.experiments import runs, sweeps
-from keras_betavae.experiments.sweeps import Sweep, folders
+from keras_betavae.experiments.sweeps import Sweep, folders, grid
 from keras_betavae.objectives import Beta, Capacity
-from tests.helpers import no_graphs, quick_runs
+from tests.helpers import no_graphs, patterns, quick_runs
 
 # In few steps the KL does not reach the capacity.
 pytestmark = pytest.mark.filterwarnings("ignore:by step .* from the capacity")
@@ -278,6 +279,16 @@ def test_a_folder_of_another_run_is_not_touched(tmp_path):
         sweeps.run(folder, verbose=False)
     assert runs.load_settings(folder / "runs" / "seed=0") == other
     assert "other settings" in (folder / "runs" / "seed=0" / "error.txt").read_text()
+
+
+def test_runs_on_the_same_data_share_a_record_of_it(tmp_path):
+    record, images = tmp_path / "data.json", patterns(8)
+    runs.check_data(record, from_arrays(images))
+    other, settings = from_arrays(1.0 - images), runs.Settings.from_preset(**BASE)
+    with pytest.raises(ValueError, match="the images have changed"):
+        grid.train_run(tmp_path / "run", settings, data=other, record=record)
+    for axis, n in (({"a": {"seed": 0}, "b": {"seed": 1}}, 1), ({"a": {}, "b": {"grid": None}}, 2)):
+        assert len(grid.Grid(tmp_path, Sweep(BASE, {"axis": axis}))._records) == n
 
 
 def test_a_sweep_means_the_same_in_any_folder_and_on_any_machine(tmp_path, monkeypatch):

@@ -47,6 +47,11 @@ def parameters(**changed):
         ({}, "locatello_dip_i", {"weights": {"lambda_od": 5.0}}),
         # C is the strength, not γ; it rises in a third of the steps in a third of the training.
         ({}, "burgess_dsprites", {"weights": {"max_capacity": 12.5, "n_steps": 33_333}}),
+        (
+            {"weights": {"n_steps": 600}},
+            "burgess_dsprites",
+            {"weights": {"max_capacity": 12.5, "n_steps": 200}},
+        ),
     ],
 )
 def test_the_strength_is_that_of_the_objective(base, preset, expected):
@@ -175,6 +180,7 @@ def stand_in(monkeypatch):
     monkeypatch.setattr(_search, "measure", made.measure)
     monkeypatch.setattr(runs, "load_model", lambda folder: None)
     monkeypatch.setattr(runs.Settings, "load_data", lambda self: None)
+    monkeypatch.setattr(runs, "check_data", lambda path, data: None)
     monkeypatch.setattr(tuning, "write_page", lambda choice: None)
     return made
 
@@ -260,6 +266,31 @@ def test_a_search_of_fewer_settings_than_trials_ends(stand_in, tmp_path):
     options = {"trials": 4, "seeds": 2, "strength": (1.0, 1.0), "latent_dim": (6, 7)}
     choice = tune(tmp_path / "search", BASE, **options, verbose=False)
     assert 1 <= len(choice.tried) <= 2
+
+
+def test_what_failed_is_tried_again_in_the_next_session(stand_in, tmp_path):
+    options = {"trials": 4, "seeds": 2, "strength": (1.0, 1.0), "latent_dim": (6, 7)}
+    stand_in.fails = (6, 7)
+    with pytest.raises(RuntimeError, match="no setting was trained to its end"):
+        tune(tmp_path / "search", BASE, **options, verbose=False)
+    stand_in.fails = ()
+    assert tune(tmp_path / "search", verbose=False).chosen.udr is not None
+
+
+def test_a_setting_keeps_its_udr_if_it_is_given_up_when_drawn_again(stand_in, tmp_path):
+    plan = Trials(tmp_path, search())
+    study = optuna.create_study(direction="maximize")
+    trial = study.ask(dict(plan.space))
+    study.tell(trial, value := plan.train(trial))
+    study.add_trial(
+        optuna.trial.create_trial(
+            state=TrialState.PRUNED,
+            params=trial.params,
+            distributions=dict(plan.space),
+            user_attrs=trial.user_attrs,
+        )
+    )
+    assert choose(plan, study.trials).chosen.udr == value
 
 
 def test_the_median_udr_is_the_value(stand_in, tmp_path):

@@ -48,8 +48,8 @@ def moved_into_place(
     Raises:
         FileExistsError: If `path` is a folder that holds anything else, a link to a folder, a
             device, a pipe or a socket.
-        OSError: What writing raises, with the name `path` if it names no file ("No space left
-            on device" does not).
+        OSError: What writing raises, with the name `path` if it names the temporary file or none
+            ("No space left on device" does not).
     """
     path = Path(path)
     check_replaceable(path, replaces, sign)
@@ -65,11 +65,11 @@ def moved_into_place(
             aside.replace(path)
         flush_to_disk(path.parent)
     except OSError as error:
-        if error.errno is None or error.filename is not None:
+        if error.errno is None or error.filename not in (None, os.fspath(aside)):
             raise
         raise OSError(error.errno, error.strerror, os.fspath(path)) from error
     finally:
-        _remove(aside)
+        remove(aside)
 
 
 def check_replaceable(path: Path, replaces: Sequence[str] = (), sign: str | None = None) -> None:
@@ -106,6 +106,19 @@ def check_replaceable(path: Path, replaces: Sequence[str] = (), sign: str | None
             raise FileExistsError(
                 f"{path} was not written by keras_betavae; move it away or choose another folder"
             )
+
+
+def check_can_be_written(path: Path) -> None:
+    """Checks before long work that its file can be written.
+
+    Raises:
+        FileNotFoundError: If the folder does not exist.
+        IsADirectoryError: If the path is a folder.
+    """
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"the folder {path.parent} does not exist")
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} is a folder; name a file")
 
 
 def is_special(path: Path) -> bool:
@@ -174,7 +187,7 @@ def clear_left_aside(folder: Path) -> None:
     for parent, subfolders, files in [] if folder.is_symlink() else os.walk(folder):
         for name in (*subfolders, *files):
             if _IS_ASIDE.match(name):
-                _remove(Path(parent, name))
+                remove(Path(parent, name))
 
 
 def short_name(name: str) -> str:
@@ -201,10 +214,11 @@ def _replace_folder(aside: Path, path: Path) -> None:
     except BaseException:
         old.rename(path)
         raise
-    _remove(old)
+    remove(old)
 
 
-def _remove(path: Path) -> None:
+def remove(path: Path) -> None:
+    """Removes a file, a link or a folder with all in it, if it exists."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)  # It unlinks links and does not follow them.
     else:

@@ -68,6 +68,8 @@ def csv_text(header: Sequence[str], rows: Iterable[Sequence[Any] | Mapping[str, 
 
 
 def _cell(value: Any) -> Any:
+    if isinstance(value, str):
+        value = value.replace("\r", " ")  # Unquoted, it would end the line.
     if not isinstance(value, str) or not _FORMULA.match(value):
         return value
     try:

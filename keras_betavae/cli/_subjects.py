@@ -5,6 +5,7 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
+from keras_betavae.cli._paths import local
 from keras_betavae.cli._settings import names
 
 
@@ -37,11 +38,11 @@ def add_data(command: argparse.ArgumentParser) -> None:
         "folder for pictures, or table for a CSV file",
     )
     command.add_argument(
-        "--data-path", type=Path, metavar="PATH", help="the released file, the folder or the table"
+        "--data-path", type=local, metavar="PATH", help="the released file, the folder or the table"
     )
     command.add_argument(
         "--factors-path",
-        type=Path,
+        type=local,
         metavar="FILE.csv",
         help="CSV file with the factors of a folder's pictures",
     )

@@ -1,7 +1,8 @@
 """List, describe, fetch and show the data sets."""
 
 import argparse
-from pathlib import Path
+
+from keras_betavae.cli._paths import local
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
@@ -17,15 +18,15 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     ):
         each = actions.add_parser(name, help=text, description=text)
         each.set_defaults(action=action)
-        each.add_argument("--cache-dir", type=Path, metavar="DIR", help="folder of the data sets")
+        each.add_argument("--cache-dir", type=local, metavar="DIR", help="folder of the data sets")
         if name != "list":
             each.add_argument("name", choices=catalog.names(), metavar="NAME")
         if name in ("fetch", "show"):
             each.add_argument(
-                "--path", type=Path, help="the released file, or the folder with the files"
+                "--path", type=local, help="the released file, or the folder with the files"
             )
         if name == "show":
-            each.add_argument("--out", type=Path, required=True, metavar="FILE.png")
+            each.add_argument("--out", type=local, required=True, metavar="FILE.png")
 
 
 def run(options: argparse.Namespace) -> None:

@@ -3,16 +3,16 @@
 import argparse
 import sys
 import textwrap
-from pathlib import Path
 from typing import Any
 
+from keras_betavae.cli._paths import local
 from keras_betavae.cli._subjects import Subject, add_data, open_subject
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
     """Adds the command's arguments."""
     command.add_argument(
-        "model", type=Path, metavar="MODEL", help="a run, a .keras file or a SavedModel"
+        "model", type=local, metavar="MODEL", help="a run, a .keras file or a SavedModel"
     )
     add_data(command)
     command.add_argument(
@@ -45,7 +45,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument(
         "--out",
-        type=Path,
+        type=local,
         metavar="FILE.csv|FILE.json|FILE.md",
         help="file for the trained model's table",
     )
@@ -74,7 +74,7 @@ def run(options: argparse.Namespace) -> None:
         "n_seeds": options.n_seeds,
         "n_jobs": -1,
     }
-    untrained = _untrained(subject) if options.controls else None
+    untrained = _untrained(subject, chosen["seed"]) if options.controls else None
     if untrained is not None:
         tables = evaluation.evaluate_with_controls(
             subject.model, untrained, subject.data, **chosen, verbose=sys.stdout.isatty()
@@ -90,13 +90,16 @@ def run(options: argparse.Namespace) -> None:
         print(options.out)
 
 
-def _untrained(subject: Subject) -> Any:
+def _untrained(subject: Subject, seed: int) -> Any:
     """Returns the same model with new weights, or None if it cannot be made."""
+    import keras
+
     if subject.settings is not None:
         return subject.settings.build_model(subject.data)
     if not hasattr(subject.model, "get_config"):
         print("A SavedModel cannot be rebuilt untrained; controls are left out.\n")
         return None
+    keras.utils.set_random_seed(seed)
     return type(subject.model).from_config(subject.model.get_config())
 
 

@@ -1,14 +1,18 @@
 """Write a model for serving."""
 
 import argparse
-from pathlib import Path
+
+from keras_betavae.cli._paths import local
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
     """Adds the command's arguments."""
-    command.add_argument("model", type=Path, metavar="MODEL", help="a run or a .keras file")
+    command.add_argument("model", type=local, metavar="MODEL", help="a run or a .keras file")
     command.add_argument(
-        "--out", type=Path, required=True, metavar="PATH", help="a new folder for the files"
+        "--out",
+        required=True,
+        metavar="PATH",
+        help="a new folder for the files, also an address such as gs://",
     )
     command.add_argument(
         "--format",
@@ -20,9 +24,11 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Exports a model."""
+    import tensorflow as tf
+
     from keras_betavae.experiments import runs
 
-    if options.out.exists():
+    if tf.io.gfile.exists(options.out):
         raise FileExistsError(f"{options.out} already exists; choose another name")
     vae = runs.open_model(options.model)
     if not hasattr(vae, "export"):

@@ -3,18 +3,19 @@
 import argparse
 from pathlib import Path
 
+from keras_betavae.cli._paths import local
 from keras_betavae.cli._subjects import add_data, check_no_data, open_subject
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
     """Adds the command's arguments."""
     command.add_argument(
-        "models", type=Path, nargs="+", metavar="MODEL", help="runs, .keras files, SavedModels"
+        "models", type=local, nargs="+", metavar="MODEL", help="runs, .keras files, SavedModels"
     )
     add_data(command)
     command.add_argument(
         "--out",
-        type=Path,
+        type=local,
         default=Path("report.html"),
         metavar="FILE.html",
         help="default: %(default)s",
@@ -23,8 +24,10 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Writes a report."""
+    from keras_betavae._utils.files import check_can_be_written
     from keras_betavae.experiments import report
 
+    check_can_be_written(options.out)
     given = {path.resolve(): path for path in options.models}
     shown = []
     if all((path / "config.json").is_file() for path in given.values()):

@@ -6,8 +6,9 @@ it continues where it stopped.
 
 import argparse
 import os
-from pathlib import Path
 from typing import Any
+
+from keras_betavae.cli._paths import local
 
 # Those of `experiments.reproduction`, known without importing TensorFlow.
 NAMES = (
@@ -27,7 +28,11 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     """Adds the command's arguments."""
     command.add_argument("name", choices=NAMES, metavar="NAME", help=", ".join(NAMES))
     command.add_argument(
-        "--out", type=Path, required=True, metavar="FOLDER", help="folder for the runs and the page"
+        "--out",
+        type=local,
+        required=True,
+        metavar="FOLDER",
+        help="folder for the runs and the page",
     )
     command.add_argument(
         "--budget",

@@ -6,8 +6,8 @@ folder, share the runs.
 """
 
 import argparse
-from pathlib import Path
 
+from keras_betavae.cli._paths import local
 from keras_betavae.cli._settings import add_settings, add_storage, chosen_settings
 
 
@@ -21,8 +21,8 @@ def _axis(text: str) -> tuple[str, list[str]]:
 def add_arguments(command: argparse.ArgumentParser) -> None:
     """Adds the command's arguments."""
     where = command.add_mutually_exclusive_group(required=True)
-    where.add_argument("--out", type=Path, metavar="SWEEP", help="a new folder for the sweep")
-    where.add_argument("--resume", type=Path, metavar="SWEEP", help="continue a sweep")
+    where.add_argument("--out", type=local, metavar="SWEEP", help="a new folder for the sweep")
+    where.add_argument("--resume", type=local, metavar="SWEEP", help="continue a sweep")
     command.add_argument(
         "--over",
         type=_axis,
@@ -42,6 +42,8 @@ def run(options: argparse.Namespace) -> None:
     from keras_betavae.experiments import sweeps
 
     folder, chosen = options.resume, chosen_settings(options)
+    if options.jobs < 1:
+        raise ValueError(f"--jobs must be at least 1, got {options.jobs}")
     if folder is None:
         if not options.over:
             raise ValueError("--over must name what to sweep over, such as --over beta=1,4,16")

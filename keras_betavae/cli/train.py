@@ -7,9 +7,9 @@ checkpoints/, pictures/, model.keras, saved_model/1/, scores.json and scores.md.
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from keras_betavae.cli._paths import local
 from keras_betavae.cli._settings import add_settings, chosen_settings
 from keras_betavae.cli.evaluate import print_scores
 
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 def add_arguments(command: argparse.ArgumentParser) -> None:
     """Adds the command's arguments."""
     where = command.add_mutually_exclusive_group(required=True)
-    where.add_argument("--out", type=Path, metavar="RUN", help="a new folder for the run")
+    where.add_argument("--out", type=local, metavar="RUN", help="a new folder for the run")
     where.add_argument(
         "--resume",
-        type=Path,
+        type=local,
         metavar="RUN",
         help="resume a run from its latest checkpoint, with its own settings",
     )

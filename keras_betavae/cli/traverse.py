@@ -1,8 +1,8 @@
 """Draw a traversal of each latent, sorted by KL, as PNG, GIF or WebP."""
 
 import argparse
-from pathlib import Path
 
+from keras_betavae.cli._paths import local
 from keras_betavae.cli._subjects import add_data, open_subject
 
 
@@ -11,11 +11,11 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     from keras_betavae import visualization
 
     command.add_argument(
-        "model", type=Path, metavar="MODEL", help="a run, a .keras file or a SavedModel"
+        "model", type=local, metavar="MODEL", help="a run, a .keras file or a SavedModel"
     )
     add_data(command)
     command.add_argument(
-        "--out", type=Path, required=True, metavar="FILE.png|.gif|.webp", help="file to write"
+        "--out", type=local, required=True, metavar="FILE.png|.gif|.webp", help="file to write"
     )
     command.add_argument(
         "--image",
@@ -47,8 +47,10 @@ def run(options: argparse.Namespace) -> None:
     import numpy as np
 
     from keras_betavae import visualization
+    from keras_betavae._utils.files import check_can_be_written
     from keras_betavae.evaluation.inspection import inspect
 
+    check_can_be_written(options.out)
     subject = open_subject(options.model, options)
     vae, data = subject.model, subject.data
     if not 0 <= options.image < len(data):

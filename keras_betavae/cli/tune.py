@@ -7,8 +7,8 @@ full training. Several processes with the same command share the work.
 
 import argparse
 from collections.abc import Callable
-from pathlib import Path
 
+from keras_betavae.cli._paths import local
 from keras_betavae.cli._settings import add_settings, add_storage, chosen_settings
 
 
@@ -29,8 +29,8 @@ def _pair_of(number: type) -> Callable[[str], tuple]:
 def add_arguments(command: argparse.ArgumentParser) -> None:
     """Adds the command's arguments."""
     where = command.add_mutually_exclusive_group(required=True)
-    where.add_argument("--out", type=Path, metavar="FOLDER", help="a new folder for the search")
-    where.add_argument("--resume", type=Path, metavar="FOLDER", help="continue a search")
+    where.add_argument("--out", type=local, metavar="FOLDER", help="a new folder for the search")
+    where.add_argument("--resume", type=local, metavar="FOLDER", help="continue a search")
     command.add_argument(
         "--budget", type=float, metavar="MINUTES", help="time for the search and the full training"
     )

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from keras_betavae._utils.files import check_can_be_written, local_path
 from keras_betavae._utils.tables import (
     csv_text,
     finite_or_none,
@@ -142,12 +143,12 @@ def check_path(path: str | os.PathLike) -> Path:
     Raises:
         ValueError: If the name does not end in .csv, .json or .md.
         FileNotFoundError: If the folder does not exist.
+        IsADirectoryError: If the path is a folder.
     """
-    path = Path(path)
+    path = local_path(path)
     if path.suffix.lower() not in (".csv", ".json", ".md"):
         raise ValueError(f"the file must end in .csv, .json or .md, got {path.name!r}")
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"the folder {path.parent} does not exist")
+    check_can_be_written(path)
     return path
 
 

@@ -32,6 +32,9 @@ def changed(objective: Objective, values: Mapping[str, Any]) -> Objective:
         objective: The objective.
         values: New values by name, one of `names(objective.get_config())`.
 
+    Raises:
+        ValueError: If the objective does not take a value.
+
     Example:
         >>> from keras_betavae.objectives import Beta, Linear
         >>> changed(Beta(Linear(0.0, 4.0, n_steps=10)), {"beta.end": 8.0}).beta(10).numpy()
@@ -44,4 +47,7 @@ def changed(objective: Objective, values: Mapping[str, Any]) -> Objective:
         for part in path:
             place, inner = place[inner]["config"], part
         place[inner] = value
-    return type(objective).from_config(config)
+    try:
+        return type(objective).from_config(config)
+    except TypeError as error:  # Of an argument that is no number, such as Cascade's `opening`.
+        raise ValueError(f"{', '.join(values)} cannot be such a value: {error}") from error

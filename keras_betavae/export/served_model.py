@@ -56,6 +56,8 @@ class ServedModel:
 
         The same seed gives the codes of `BetaVAE.sample`; None draws one.
         """
+        if n < 1:
+            raise ValueError(f"n must be at least 1, got {n}")
         if seed is None:
             seed = int(np.random.default_rng().integers(2**31))
         return self._served.sample(tf.cast(n, "int32"), tf.cast(seed, "int32"))

@@ -101,26 +101,25 @@ class DataCheck(keras.callbacks.Callback):
 
 
 class RateCheck(keras.callbacks.Callback):
-    """Warns if the schedule of the learning rate is 0 at the end of an epoch."""
+    """Warns if the schedule of the learning rate was 0 at the last step of an epoch."""
 
     def __init__(self) -> None:
         super().__init__()
         self._is_done = False
 
-    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
-        """Looks at the last step of the epoch, if the number of steps is known."""
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        """Looks at the step that was taken last."""
         optimizer: Any = self.model.optimizer
         optimizer = getattr(optimizer, "inner_optimizer", optimizer)  # Of a LossScaleOptimizer.
-        rate, n_steps = getattr(optimizer, "_learning_rate", None), self.params.get("steps")
+        rate, n_steps = getattr(optimizer, "_learning_rate", None), int(optimizer.iterations)
         if self._is_done or not n_steps or not isinstance(rate, _Schedule):
             return
-        last = int(optimizer.iterations) + n_steps
-        if float(rate(last - 1)) == 0.0:
+        if float(rate(n_steps - 1)) == 0.0:
             self._is_done = True
             warnings.warn(
-                f"the schedule of the learning rate reaches 0 before step {last}, the last of this "
-                "epoch; steps at 0 change nothing. Give from_preset the number of training steps, "
-                "steps=, or an optimizer of your own",
+                f"the schedule of the learning rate has reached 0 by step {n_steps}, and steps at "
+                "0 change nothing; give from_preset the number of training steps, steps=, or an "
+                "optimizer of your own",
                 stacklevel=2,
             )
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from keras_betavae._utils.files import local_path, moved_into_place
 from keras_betavae._utils.protocols import Autoencoder
 
 
@@ -101,7 +102,8 @@ def write_png(path: str | os.PathLike, image: np.ndarray) -> None:
     """Writes a uint8 image (height, width, 3) to a PNG file."""
     from PIL import Image
 
-    Image.fromarray(image).save(path, format="png")
+    with moved_into_place(local_path(path)) as aside:
+        Image.fromarray(image).save(aside, format="png")
 
 
 def write_animation(
@@ -124,15 +126,16 @@ def write_animation(
     if suffix not in options:
         raise ValueError(f"the file must end in .gif or .webp, got {os.fspath(path)!r}")
     first, *rest = [Image.fromarray(frame) for frame in frames]
-    first.save(
-        path,
-        format=suffix[1:],
-        save_all=True,
-        append_images=rest,
-        duration=milliseconds,
-        loop=0,
-        **options[suffix],
-    )
+    with moved_into_place(local_path(path)) as aside:
+        first.save(
+            aside,
+            format=suffix[1:],
+            save_all=True,
+            append_images=rest,
+            duration=milliseconds,
+            loop=0,
+            **options[suffix],
+        )
 
 
 _GRAY = 128

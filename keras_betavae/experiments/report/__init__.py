@@ -8,6 +8,7 @@ from typing import Any
 import jinja2
 
 import keras_betavae._library  # noqa: F401, TensorFlow first, and quietly
+from keras_betavae._utils.files import local_path
 from keras_betavae._utils.tables import write_text
 from keras_betavae.evaluation.choice import Scores
 from keras_betavae.evaluation.inspection import as_dataset
@@ -80,12 +81,12 @@ def write_report(path: str | os.PathLike, folders: Iterable[str | os.PathLike]) 
 
 def write_page(path: str | os.PathLike, shown: Sequence[Shown]) -> Path:
     """Writes a report of models or runs; returns the path."""
+    path = local_path(path)
     pages = page_environment(__package__)
     page = pages.get_template("page.html").render(
         comparison=comparison(shown) if len(shown) > 1 else None,
         runs=[run_section(run) for run in shown],
     )
-    path = Path(path)
     write_text(path, page)
     return path
 

@@ -127,6 +127,8 @@ def reproduce(
         raise ValueError(f"budget must be one of {', '.join(BUDGETS)}, got {budget!r}")
     if options and name != "locatello":
         raise ValueError(f"{name} takes no {', '.join(options)}")
+    if jobs < 1:
+        raise ValueError(f"jobs must be at least 1, got {jobs}")
     experiment = EXPERIMENTS[name]
     if n_seeds is not None and n_seeds < 1:
         raise ValueError(f"n_seeds must be at least 1, got {n_seeds}")

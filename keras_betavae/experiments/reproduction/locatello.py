@@ -75,6 +75,10 @@ def cell_sweep(budget: str, data: str = "sprites", objective: str = "locatello_b
         # Only rendered data have smaller grids.
         base.pop("grid", None)
     grid = dict(list(GRIDS[objective].items())[some])
+    if objective == "locatello_capacity" and "steps" in base:
+        # The capacity rises in the first third, as in the study.
+        rise = {"n_steps": max(1, base["steps"] // 3)}
+        grid = {label: {"weights": each["weights"] | rise} for label, each in grid.items()}
     axes = {"weight": grid, "seed": seeds(n_seeds)}
     return Sweep({"preset": objective, "data": data, **base}, axes)
 

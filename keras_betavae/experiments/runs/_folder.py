@@ -6,7 +6,13 @@ from pathlib import Path
 
 import pydantic
 
-from keras_betavae._utils.files import check_own_places, left_aside
+from keras_betavae._utils.files import (
+    check_own_places,
+    clear_left_aside,
+    left_aside,
+    local_path,
+    remove,
+)
 from keras_betavae._utils.locks import LOCK_FILE, locked
 from keras_betavae._utils.tables import read_object, write_json
 from keras_betavae.experiments._plain_words import first_fault
@@ -32,7 +38,7 @@ def create(folder: str | os.PathLike, settings: Settings) -> Path:
         FileExistsError: If the folder is not empty.
         InUseError: If another process works in it.
     """
-    folder = Path(folder)
+    folder = local_path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder):
         for left in left_aside(folder, "config.json"):
@@ -61,6 +67,20 @@ def check_places(folder: Path) -> None:
     for path in (folder / name for name in _FILES):
         if path.exists() and not path.is_file():
             raise FileExistsError(f"{path} must be a regular file; move it away")
+
+
+def clear_unfinished(folder: Path) -> None:
+    """Removes what killed processes left half-written of a run's own files."""
+    places = [folder / name for name in (*_FILES, *_FOLDERS)]
+    places += [
+        folder / "checkpoints" / "*",
+        folder / "pictures" / "*",
+        folder / "saved_model" / "1",
+    ]
+    for place in places:
+        for left in left_aside(place.parent, place.name):
+            remove(left)
+    clear_left_aside(folder / "logs")
 
 
 def load_settings(folder: str | os.PathLike) -> Settings:

@@ -8,12 +8,12 @@ import keras
 import tensorflow as tf
 
 from keras_betavae import callbacks, datasets
-from keras_betavae._utils.files import check_replaceable, clear_left_aside, moved_into_place
+from keras_betavae._utils.files import check_replaceable, moved_into_place
 from keras_betavae._utils.locks import locked
 from keras_betavae._utils.steps import training_step
 from keras_betavae.evaluation import choose
 from keras_betavae.experiments import tensorboard
-from keras_betavae.experiments.runs._folder import check_places, load_settings
+from keras_betavae.experiments.runs._folder import check_places, clear_unfinished, load_settings
 from keras_betavae.experiments.runs._identity import check_data
 from keras_betavae.experiments.runs._metrics_file import MetricsFile
 from keras_betavae.experiments.runs._models import newest_whole
@@ -58,7 +58,7 @@ def train(
         tf.config.experimental.enable_op_determinism()
     with locked(folder):
         check_places(folder)
-        clear_left_aside(folder)
+        clear_unfinished(folder)
         check_data(folder / "data.json", data)
         check_replaceable(folder / "saved_model" / "1", SAVED_MODEL_FILES, SIGN)
         found = newest_whole(folder)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import keras_betavae._library  # noqa: F401, TensorFlow first, and quietly
 from keras_betavae import metrics
+from keras_betavae._utils.files import local_path
 from keras_betavae._utils.tables import csv_text, markdown_table, number_text, write_text
 from keras_betavae.evaluation.inspection import inspect
 from keras_betavae.experiments import runs
@@ -31,7 +32,7 @@ def create(folder: str | os.PathLike, sweep: Sweep) -> Path:
         FileExistsError: If the folder holds another sweep, or something else.
         ValueError: If the settings are out of range, or a name cannot be part of a folder's.
     """
-    folder = Path(folder)
+    folder = local_path(folder)
     axes = {
         name: {label: settled(changes) for label, changes in values.items()}
         for name, values in sweep.axes.items()

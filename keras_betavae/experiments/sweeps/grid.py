@@ -15,6 +15,16 @@ from keras_betavae.experiments.runs import BRIEF_SCORES
 from keras_betavae.experiments.settings import Settings
 from keras_betavae.experiments.sweeps._plan import Sweep, run_name
 
+_DATA = (
+    *("data", "data_path", "factors_path", "continuous", "class_folders", "image_size"),
+    *("stretch", "channels", "data_size", "grid"),
+)
+"""The settings that determine the data."""
+
+
+def _data_of(settings: Settings) -> str:
+    return repr([getattr(settings, name) for name in _DATA])
+
 
 class Grid:
     """All combinations, in order, each given out once.
@@ -35,6 +45,11 @@ class Grid:
         self._settings = sweep.trials()
         self._labels = {run_name(labels): labels for labels in sweep.labels()}
         self.n_trials = len(self._labels)
+        kinds = dict.fromkeys(map(_data_of, self._settings.values()))
+        self._records = {
+            kind: f"data_{n}.json" if len(kinds) > 1 else "data.json"
+            for n, kind in enumerate(kinds)
+        }
 
     def name_of(self, parameters: Mapping[str, Any]) -> str:
         """Returns the name of the run's folder."""
@@ -57,7 +72,11 @@ class Grid:
     def train(self, trial: Any) -> float:
         """Trains a run; it is judged by the first of `BRIEF_SCORES` that its data allow."""
         name = self.name_of(trial.params)
-        scores = train_run(self.folder / "runs" / name, self._settings[name])
+        scores = train_run(
+            self.folder / "runs" / name,
+            self._settings[name],
+            record=self.folder / self._records[_data_of(self._settings[name])],
+        )
         for judged in BRIEF_SCORES:
             if (value := scores.get(judged)) is not None:
                 trial.set_user_attr("judged", judged)
@@ -70,6 +89,7 @@ def train_run(
     settings: Settings,
     *,
     data: ImageDataset | None = None,
+    record: Path | None = None,
     brief: bool = False,
 ) -> dict[str, float | None]:
     """Trains and scores a run to its end, if it is not finished; returns the model's scores.
@@ -80,6 +100,7 @@ def train_run(
         folder: The run.
         settings: Its settings.
         data: Its data, if they are loaded already.
+        record: The file of `check_data` that runs on the same data share.
         brief: As in `runs.train` and `runs.finish`.
 
     Raises:
@@ -96,6 +117,8 @@ def train_run(
             elif runs.load_settings(folder) != settings:
                 raise ValueError(f"{folder} is a run of other settings")
             data = settings.load_data() if data is None else data
+            if record is not None:
+                runs.check_data(record, data)
             vae = runs.train(folder, data, verbose=0, brief=brief)
             runs.finish(folder, vae, data, controls=False, brief=brief)
             keras.backend.clear_session()

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_betavae import presets as recipes
+from keras_betavae._utils.files import local_path
 from keras_betavae.experiments.sweeps.folders import create_folder, load_folder, settled
 from keras_betavae.experiments.sweeps.grid import train_run
 from keras_betavae.experiments.sweeps.study import (
@@ -59,7 +60,7 @@ def create(
         FileExistsError: If the folder holds another search, or something else.
         ValueError: If an argument is out of range, or a preset has no constant strength.
     """
-    folder, recipe = Path(folder), recipes.get(base["preset"])
+    folder, recipe = local_path(folder), recipes.get(base["preset"])
     size = base.get("latent_dim")
     standard = (size, size) if size else (max(2, recipe.latent_dim // 2), 2 * recipe.latent_dim)
     third = max(1, (base.get("steps") or recipe.steps) // 3)

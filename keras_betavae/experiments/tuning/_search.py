@@ -83,9 +83,10 @@ class Search:
         weights = {other: each for other, each in given if not other.startswith(f"{name}.")}
         weights[name] = value
         rise = presets.get(parameters["preset"]).objective.get_config().get("n_steps")
-        if isinstance(rise, int) and "n_steps" not in weights:
+        if isinstance(rise, int):
             # The capacity reaches its end in a short training too.
-            weights["n_steps"] = max(1, rise * steps // self._full_steps(parameters["preset"]))
+            share = steps / self._full_steps(parameters["preset"])
+            weights["n_steps"] = max(1, round(weights.get("n_steps", rise) * share))
         return Settings.from_preset(**{**chosen, "weights": weights})
 
     def full_settings(self, parameters: Mapping[str, Any]) -> Settings:
@@ -148,7 +149,9 @@ class Trials:
     def data(self) -> ImageDataset:
         """The images of all trials, loaded once."""
         least = {"preset": self.search.presets[0], "strength": 1.0, "latent_dim": 1}
-        return self.search.settings(least).load_data()
+        data = self.search.settings(least).load_data()
+        runs.check_data(self.folder / "data.json", data)
+        return data
 
     def name_of(self, parameters: Mapping[str, Any]) -> str:
         """Returns the setting as text."""
@@ -175,7 +178,9 @@ class Trials:
 
         trials = study.get_trials(deepcopy=False)
         ended = [t for t in trials if t.state.is_finished() and set(t.params) == set(self.space)]
-        n_repeated = len(ended) - len({self.name_of(trial.params) for trial in ended})
+        # What failed in an earlier session is not in `tried`, and tried again.
+        names = [name for t in ended if (name := self.name_of(t.params)) in tried]
+        n_repeated = len(names) - len(set(names))
         # There may be fewer settings than trials: the strength has three digits.
         if len(tried) >= self.n_trials or n_repeated >= self.n_trials:
             return None
