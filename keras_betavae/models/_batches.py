@@ -111,7 +111,8 @@ class RateCheck(keras.callbacks.Callback):
         """Looks at the step that was taken last."""
         optimizer: Any = self.model.optimizer
         optimizer = getattr(optimizer, "inner_optimizer", optimizer)  # Of a LossScaleOptimizer.
-        rate, n_steps = getattr(optimizer, "_learning_rate", None), int(optimizer.iterations)
+        rate = getattr(optimizer, "_learning_rate", None)
+        n_steps = int(tf.convert_to_tensor(optimizer.iterations))
         if self._is_done or not n_steps or not isinstance(rate, _Schedule):
             return
         if float(rate(n_steps - 1)) == 0.0:
