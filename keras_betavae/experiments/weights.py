@@ -49,5 +49,6 @@ def changed(objective: Objective, values: Mapping[str, Any]) -> Objective:
         place[inner] = value
     try:
         return type(objective).from_config(config)
-    except TypeError as error:  # Of an argument that is no number, such as Cascade's `opening`.
-        raise ValueError(f"{', '.join(values)} cannot be such a value: {error}") from error
+    except TypeError as error:  # For example, Cascade's `opening` is not a number.
+        given = ", ".join(f"{name}={value}" for name, value in values.items())
+        raise ValueError(f"the objective does not take {given}: {error}") from error

@@ -55,6 +55,9 @@ class ServedModel:
         """Returns the mean images of codes drawn from the prior, `(n, *image_shape)`.
 
         The same seed gives the codes of `BetaVAE.sample`; None draws one.
+
+        Raises:
+            ValueError: If `n` is below 1.
         """
         if n < 1:
             raise ValueError(f"n must be at least 1, got {n}")

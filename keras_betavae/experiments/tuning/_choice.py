@@ -75,7 +75,7 @@ def choose(plan: Trials, trials: Sequence[Any]) -> Choice:
         if t.state.name in ("COMPLETE", "PRUNED") and (found := Measured.of(t)) is not None
     ]
     among = [found for _, found in shown]
-    shown.sort(key=lambda each: each[0].state.name == "COMPLETE")  # These stay.
+    shown.sort(key=lambda each: each[0].state.name == "COMPLETE")  # The last of a name stays.
     by_name = {plan.name_of(t.params): _tried(plan, t, found, among) for t, found in shown}
     tried = sorted(by_name.values(), key=lambda each: -1 if each.udr is None else each.udr)[::-1]
     failed = {

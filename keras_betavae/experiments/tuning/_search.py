@@ -72,8 +72,8 @@ class Search:
         steps = self.steps if steps is None else steps
         chosen |= {"steps": steps, "latent_dim": parameters["latent_dim"]}
         chosen.setdefault("every", max(1, steps // 4))
+        share = steps / self._full_steps(parameters["preset"])
         if chosen.get("warm_up"):
-            share = steps / self._full_steps(parameters["preset"])
             chosen["warm_up"] = max(1, round(chosen["warm_up"] * share))
         name, value = self.strength_of(parameters)
         if name in ("beta", "beta_norm") and name in self.base:
@@ -85,7 +85,6 @@ class Search:
         rise = presets.get(parameters["preset"]).objective.get_config().get("n_steps")
         if isinstance(rise, int):
             # The capacity reaches its end in a short training too.
-            share = steps / self._full_steps(parameters["preset"])
             weights["n_steps"] = max(1, round(weights.get("n_steps", rise) * share))
         return Settings.from_preset(**{**chosen, "weights": weights})
 
@@ -178,7 +177,7 @@ class Trials:
 
         trials = study.get_trials(deepcopy=False)
         ended = [t for t in trials if t.state.is_finished() and set(t.params) == set(self.space)]
-        # What failed in an earlier session is not in `tried`, and tried again.
+        # A setting that failed in an earlier session is not in `tried`: it is tried again.
         names = [name for t in ended if (name := self.name_of(t.params)) in tried]
         n_repeated = len(names) - len(set(names))
         # There may be fewer settings than trials: the strength has three digits.
