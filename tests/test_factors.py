@@ -31,7 +31,8 @@ def grid(*sizes):
 
 
 def labeled(factors, sizes):
-    return FactorDataset(numbered(len(factors)), "ab"[: len(sizes)], sizes, factors=factors)
+    names = [chr(ord("a") + k) for k in range(len(sizes))]
+    return FactorDataset(numbered(len(factors)), names, sizes, factors=factors)
 
 
 def order_of(dataset):
@@ -67,6 +68,14 @@ def test_labeled_images_are_found_by_their_first_index(rows):
     np.testing.assert_array_equal(data.index_of(rows), first)
     np.testing.assert_array_equal(data.factors_at(data.index_of(rows)), rows)
     assert not data.is_grid
+
+
+def test_labeled_images_are_found_by_more_factors_than_an_array_has_dimensions():
+    rows = np.eye(70, dtype=int)
+    data = labeled(rows, (2,) * 70)
+    np.testing.assert_array_equal(data.index_of(rows[::-1]), np.arange(70)[::-1])
+    with pytest.raises(ValueError, match="no image has"):
+        data.index_of(np.zeros((1, 70), int))
 
 
 @settings(deadline=None, max_examples=20)

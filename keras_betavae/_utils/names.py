@@ -7,15 +7,16 @@ import unicodedata
 from collections.abc import Iterable
 
 # Windows keeps these for devices, whatever comes after a dot.
+_ENDS_AS_A_HASH = re.compile(r"-[0-9a-f]{8}$", re.IGNORECASE)
 _DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 
 
 def file_names(names: Iterable[str], most_bytes: int = 80) -> dict[str, str]:
     """Returns for each name one that is a file's name on every system, and no other's.
 
-    A name of letters, digits, spaces and `_.,+=()-` stays as it is. Of any other, of one that is
-    too long, and of those that differ in case or in their Unicode form only, the rest gets a few
-    digits of its hash.
+    A name of letters, digits, spaces and `_.,+=()-` stays as it is. Any other gets a few digits of
+    its hash, and so does one that is too long or ends like a hash, and those that differ only in
+    case or Unicode form.
 
     Example:
         >>> file_names(["pos_x", "a/b", "a:b"])
@@ -27,7 +28,8 @@ def file_names(names: Iterable[str], most_bytes: int = 80) -> dict[str, str]:
     for name, key in zip(names, keys, strict=True):
         plain = _plain(name, most_bytes)
         digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:8]
-        found[name] = name if plain == name and times[key] == 1 else f"{plain}-{digest}"
+        stays = plain == name and times[key] == 1 and not _ENDS_AS_A_HASH.search(name)
+        found[name] = name if stays else f"{plain}-{digest}"
     return found
 
 

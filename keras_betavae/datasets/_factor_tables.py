@@ -108,10 +108,6 @@ class FactorTable(abc.ABC):
             raise ValueError(f"factors must be classes from 0 to below their sizes {self.sizes}")
         return factors
 
-    def cells(self, factors: np.ndarray) -> np.ndarray:
-        """Returns the index of each row of factors in the full grid."""
-        return np.ravel_multi_index(tuple(factors.T), self.sizes)
-
 
 class Grid(FactorTable):
     """Every combination of factor values once, the last factor varying fastest."""
@@ -131,7 +127,7 @@ class Grid(FactorTable):
         return np.tile(np.repeat(np.arange(self.sizes[k]), after), before)
 
     def index_of(self, factors):
-        return self.cells(self.checked(factors))
+        return np.ravel_multi_index(tuple(self.checked(factors).T), self.sizes)
 
 
 class Labels(FactorTable):
@@ -156,10 +152,10 @@ class Labels(FactorTable):
 
     def index_of(self, factors):
         factors = self.checked(factors)
-        wanted = self.cells(factors)
-        own, first = np.unique(self.cells(self.factors), return_index=True)
-        where = np.searchsorted(own, wanted).clip(max=len(own) - 1)
-        missing = own[where] != wanted
+        rows = np.concatenate([self.factors, factors])
+        _, first, inverse = np.unique(rows, axis=0, return_index=True, return_inverse=True)
+        found = first[inverse.reshape(-1)[len(self) :]]
+        missing = found >= len(self)
         if missing.any():
             raise ValueError(f"no image has the factors {factors[missing][0].tolist()}")
-        return first[where]
+        return found
