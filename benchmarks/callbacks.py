@@ -1,4 +1,4 @@
-"""Prints what the callbacks of a run cost beside an epoch over the whole sprites grid.
+"""Prints what the callbacks of a run cost, compared with an epoch over the whole sprites grid.
 
     python benchmarks/callbacks.py
 

@@ -1,4 +1,4 @@
-"""Tells how near to C(t) the KL is held: by controllers of β, and by γ · |KL − C|.
+"""Measures how near to C(t) the KL stays: by controllers of β, and by γ · |KL − C|.
 
     python benchmarks/capacity_control.py [--networks burgess broadcast] [--objectives ...]
         [--steps 6000] [--seed 0] [--initial-beta β] [--out FOLDER]

@@ -1,4 +1,4 @@
-"""Tells what Adam leaves of the reconstruction's gradient, under γ · |KL − C| or a controller.
+"""Measures what Adam leaves of the reconstruction's gradient, under γ · |KL − C| or a controller.
 
     python benchmarks/capacity_gradients.py [--objectives distance log] [--network burgess]
         [--steps 6000] [--seed 0] [--out FOLDER]

@@ -1,11 +1,11 @@
-"""Prints how fast `to_tf_data` streams, beside what a training step takes, and in what memory.
+"""Prints how fast `to_tf_data` streams, compared with a training step, and in what memory.
 
     python benchmarks/input.py [FOLDER]
 
 Writes 2 GiB of images (64×64×3) as a memory map and as gzip-compressed HDF5, and 2,000 JPEG
 files of 178×218, to a temporary folder in FOLDER. Each line is a process of its own: images per
 second as the median over three shuffled streams of `SECONDS` each, and the peak resident memory
-above what the same process took before it opened the data (Linux alone tells). The files are in
+above what the same process took before it opened the data (on Linux only). The files are in
 the system's page cache, as they are while one trains. The training step is that of Locatello's
 conv networks with a batch of 64, fed from memory, in the same run.
 """

@@ -1,4 +1,4 @@
-"""Prints what training on the whole grid costs in memory beside training on 1,000 images.
+"""Prints the memory of training on the whole grid and on 1,000 images.
 
     python benchmarks/memory.py
 

@@ -1,12 +1,12 @@
-"""Trains recipes on sprites to their end and tells what they have learned.
+"""Trains recipes on sprites to their end and measures what they have learned.
 
     python benchmarks/recipes.py [RECIPE ...] [--seeds 10 11 12 13 14] [--out FOLDER]
 
 RECIPE is a preset, or one of `VARIANTS`, which are `sprites_full` without one of its parts. Each
-run, in a process of its own, adds a row to FOLDER/recipes.csv: the seconds of `fit` alone,
-scores of `N_IMAGES` images of the whole grid, the shares of each factor's entropy that its best
-latent tells, how many factors are found, the reconstruction loss of 10,000 images, the versions and
-the processor. A run that is there already is not run again.
+run, in a process of its own, adds a row to FOLDER/recipes.csv: the seconds of `fit`, scores of
+`N_IMAGES` images of the whole grid, the mutual information of each factor with its best latent as
+a share of the factor's entropy, how many factors are found, the reconstruction loss of 10,000
+images, the versions and the processor. A run that is there already is not run again.
 """
 
 import argparse
@@ -25,7 +25,7 @@ import numpy as np
 N_IMAGES = 20_000
 FACTORS = ("shape", "scale", "orientation", "pos_x", "pos_y")
 ENOUGH = {"shape": 0.3, "scale": 0.5, "orientation": 0.12, "pos_x": 0.5, "pos_y": 0.5}
-"""The share of its entropy that a factor's best latent tells, if the factor counts as found."""
+"""A factor counts as found if its best latent has at least this share of its entropy."""
 PACKAGES = ("tensorflow", "keras", "numpy", "keras_betavae")
 COLUMNS = (
     *("recipe", "seed", "steps", "images", "seconds", "images_per_second"),
@@ -81,7 +81,7 @@ def variant(recipe: str, seed: int):
 
 
 def shares_of(factors: np.ndarray, codes: np.ndarray) -> np.ndarray:
-    """Returns the share of each factor's entropy that each latent tells, (latents, factors)."""
+    """Returns the mutual information as a share of the factor's entropy, (latents, factors)."""
     import keras_betavae as kbv
 
     entropy = [np.log(len(np.unique(column))) for column in factors.T]
@@ -89,7 +89,7 @@ def shares_of(factors: np.ndarray, codes: np.ndarray) -> np.ndarray:
 
 
 def found(shares: np.ndarray) -> dict[str, bool]:
-    """Returns which factors have a latent that tells enough of them."""
+    """Returns which factors are found."""
     best = dict(zip(FACTORS, shares.max(axis=0), strict=True))
     return {name: bool(best[name] >= least) for name, least in ENOUGH.items()}
 

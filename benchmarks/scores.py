@@ -1,10 +1,10 @@
-"""How fast the scores are, beside plain implementations that encode what they draw.
+"""Compares the speed of the scores with plain implementations that encode what they draw.
 
 Trains a conv model for a minute, encodes 20,000 images of the sprites grid once, and times
-each score of the group "fast" from those codes (median of five). Beside it stands the same
+each score of the group "fast" from those codes (median of five). The next column is the same
 score written plainly from its description: a loop over points, codes and values, with a
 call of the encoder for each batch of 64 images (once). The last column is the difference
-of the values. Scores that draw their images anew are samples: for them the mean of ours
+of the values. Scores that draw new images are samples: for them the mean of ours
 over five seeds is compared with a plain value of 20,000 more test points, which are not
 timed, and the standard error of the test points is printed. A quarter of an hour on 2
 cores:

@@ -1,4 +1,4 @@
-"""Tells how long recipes take, on sprites, to disentangle this well for the first time.
+"""Measures how long recipes take, on sprites, to first reach a score.
 
     python benchmarks/time_to_score.py [RECIPE ...] [--seeds 0 1 2] [--cap 500000] [--out FOLDER]
 
@@ -11,7 +11,7 @@ finished run is not run again.
 
 How many images a recipe takes does not depend on what else the machine does, which may matter in a
 run of hours. Their seconds are those images over the recipe's images a second, which are measured
-last, in turns and in one process; leave the machine alone then (`--rounds`, half a minute each).
+last, in turns and in one process; run nothing else then (`--rounds`, half a minute each).
 """
 
 import argparse

@@ -290,13 +290,13 @@ def test_the_table_drops_the_worse_half_and_keeps_its_order(tmp_path, monkeypatc
     assert re.search(r"InfoGAN +\| 73.5 ± 0.9 \(reported\) +\| not implemented", page)
     # The scores that were handed out rise from one model to the next.
     assert re.search(r"β-VAE above VAE +\| yes +\| yes +\| yes", page)
-    assert "the training loss fell by: VAE 5.0% to 5.0%; β-VAE 5.0% to 5.0%" in page
+    assert "below the one before by: VAE 5.0% to 5.0%; β-VAE 5.0% to 5.0%" in page
 
 
 def test_what_holds_to_the_end_is_read_off_the_steps():
     steps, capacity = np.array([0.0, 600.0, 1_200.0]), np.array([0.0, 12.5, 25.0])
     for holds, since in (
-        ((True, False, True), ["1,200", "25.0"]),  # An untrained network tells much by chance.
+        ((True, False, True), ["1,200", "25.0"]),  # An untrained network is informative by chance.
         ((False, True, True), ["600", "12.5"]),
         ((True, True, True), ["0", "0.0"]),
         ((True, True, False), ["not at the end", ""]),
@@ -318,7 +318,7 @@ def test_the_papers_claim_asks_for_both_error_and_score(others, holds):
     rows += [(name, "7", *values) for name, values in others.items()]
     rows.append(("β 1", "8", 0.0, 1.0))  # Another seed's.
     text = claim.verdict("capacity", rows)
-    assert ("in 1 of 1 seeds (seeds 7)" if holds else "in 0 of 1 seeds:") in text
+    assert ("with 1 of 1 seeds (seeds 7)" if holds else "with 0 of 1 seeds.") in text
 
 
 @pytest.mark.parametrize("degrees", [-80.0, -45.0, 0.0, 10.0, 45.0, 90.0])
@@ -352,7 +352,7 @@ def test_a_map_that_changes_in_all_directions_has_none():
 def test_positions_lie_along_latents_one_each(latents, lies_along):
     rows = [("1", "0", j, kl, 0.0, 0.0, *rest) for j, (kl, *rest) in enumerate(latents)]
     text = blobs_figure._verdict("1", rows)
-    assert f"in {int(lies_along)} of 1 seeds" in text
+    assert f"with {int(lies_along)} of 1 seeds" in text
 
 
 def test_a_mean_has_its_spread():
@@ -422,9 +422,9 @@ def test_a_heat_map_shows_each_value_in_its_place():
 def test_the_capacitys_figure_has_a_line_for_each_latent_and_factor():
     capacity = np.linspace(0, 25, 4)
     kl = np.array([[0.0, 0.0, 0.0], [1.0, 8.0, 0.0], [3.0, 13.0, 0.0], [6.0, 18.0, 0.0]])
-    told = np.linspace(0, 1, 12).reshape(4, 3)
+    shares = np.linspace(0, 1, 12).reshape(4, 3)
     labels = {1: "z1, x", 0: "z0, y"}
-    left, right = plot_capacity(capacity, kl, labels, told, ["shape", "x", "y"]).axes
+    left, right = plot_capacity(capacity, kl, labels, shares, ["shape", "x", "y"]).axes
     lines = {line.get_label(): line.get_ydata() for line in left.lines}
     np.testing.assert_array_equal(lines["z1, x"], kl[:, 1])
     np.testing.assert_array_equal(lines["all"], kl.sum(axis=1))
@@ -432,7 +432,7 @@ def test_the_capacitys_figure_has_a_line_for_each_latent_and_factor():
     np.testing.assert_array_equal(lines["others"], 0.0)
     assert list(lines) == ["z1, x", "z0, y", "others", "all", "C"]
     assert [line.get_label() for line in right.lines] == ["shape", "x", "y"]
-    np.testing.assert_array_equal(right.lines[2].get_ydata(), told[:, 2])
+    np.testing.assert_array_equal(right.lines[2].get_ydata(), shares[:, 2])
 
 
 def test_the_frontiers_figure_has_a_marker_for_each_model():

@@ -63,7 +63,7 @@ def plot_frontier(points: Mapping[str, Sequence[tuple[float, float]]], score: st
         color, _ = line_style(number)
         axes.plot(
             *zip(*found, strict=True),
-            _MARKERS[number // 6 % len(_MARKERS)],
+            _MARKERS[number % len(_MARKERS)],
             color=color,
             alpha=0.7,
             markersize=5,
@@ -80,7 +80,7 @@ def plot_capacity(
     capacity: np.ndarray,
     kl: np.ndarray,
     latents: Mapping[int, str],
-    told: np.ndarray,
+    shares: np.ndarray,
     factor_names: Sequence[str],
 ) -> "Figure":
     """Returns a figure of each latent's KL, and the information on factors, against the capacity.
@@ -89,7 +89,7 @@ def plot_capacity(
         capacity: C in nats, (n,).
         kl: KL of each latent in nats, (n, latent_dim).
         latents: The latents to draw in color, with their labels; the others are gray.
-        told: Mutual information of each factor with its best latent, as a share of the factor's
+        shares: Mutual information of each factor with its best latent, as a share of the factor's
             entropy, (n, n_factors).
         factor_names: A name for each factor.
     """
@@ -110,7 +110,7 @@ def plot_capacity(
     for number, name in enumerate(factor_names):
         color, style = line_style(number)
         axes[1].plot(
-            capacity, told[:, number], color=color, linestyle=style, label=figure_text(name)
+            capacity, shares[:, number], color=color, linestyle=style, label=figure_text(name)
         )
     axes[1].set_ylabel("mutual information of the best latent / entropy")
     axes[1].set_ylim(0, 1)

@@ -15,7 +15,7 @@ from keras_betavae.experiments.reproduction._plans import seeds
 from keras_betavae.experiments.sweeps import Axes, Sweep
 
 ON_NATS = 0.1
-"""A latent is looked at while its KL is above this."""
+"""A latent is active if its KL is above this."""
 ALONG = 15.0
 """A latent lies along an axis if its direction is within this many degrees of one."""
 ONE_WAY = 0.5
@@ -84,10 +84,8 @@ def show_blobs(folder: Path, found: Sequence[FinishedRun]) -> str:
         name = f"response_maps_beta_{each.labels['β']}_seed_{each.labels['seed']}.png"
         parts.append(picture(folder / name, figure, f"{title}: the latents' means by position"))
         for latent, of_latent in zip(order, maps, strict=True):
-            told = inspection.information[latent]
-            found_so = direction(of_latent)
-            kl = inspection.kl[latent]
-            rows.append([*each.labels.values(), int(latent), kl, *told, *found_so])
+            values = inspection.kl[latent], *inspection.information[latent], *direction(of_latent)
+            rows.append([*each.labels.values(), int(latent), *values])
     names = ["latent", "kl", "information_pos_x", "information_pos_y", "angle", "coherence"]
     header = [*found[0].labels, *names]
     write_csv(folder / "latents.csv", header, rows)
@@ -97,8 +95,9 @@ def show_blobs(folder: Path, found: Sequence[FinishedRun]) -> str:
         for r in on
     ]
     parts.append(
-        f"Latents above {ON_NATS:g} nats: KL, mutual information with either position in nats, "
-        "direction from the x axis, and how coherent it is over the map (1: the same everywhere):"
+        f"Active latents, above {ON_NATS:g} nats: KL, mutual information with either position in "
+        "nats, angle from the x axis, and its coherence over the map (1: the same everywhere; "
+        f"below {ONE_WAY:g}: the latent has no direction):"
     )
     parts.append(markdown_table(header, cells))
     for beta in dict.fromkeys(row[0] for row in rows):
@@ -111,9 +110,9 @@ def _verdict(beta: str, rows: Sequence[Sequence[Any]]) -> str:
     along = [seed for seed in all_seeds if _lies_along([r for r in rows if r[1] == seed])]
     which = f" (seeds {', '.join(along)})" if along else ""
     return (
-        f"At β {beta}, the positions lie along latents in {len(along)} of {len(all_seeds)} seeds"
-        f"{which}: exactly two latents are active, one within {ALONG:g} degrees of each axis, with "
-        f"a coherence of at least {ONE_WAY:g}."
+        f"β = {beta}: the positions are aligned with {len(along)} of {len(all_seeds)} "
+        f"seeds{which}. Aligned means that exactly two latents are active, one within {ALONG:g} "
+        f"degrees of each axis, with a coherence of at least {ONE_WAY:g}."
     )
 
 

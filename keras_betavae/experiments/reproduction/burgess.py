@@ -1,7 +1,7 @@
 """Burgess et al. 2017, Fig. 3 and 4: what is learned as the capacity rises."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,8 @@ from keras_betavae.experiments.reproduction._page import FinishedRun, picture, w
 from keras_betavae.experiments.reproduction._plans import SMOKE, seeds
 from keras_betavae.experiments.sweeps import Axes, Sweep
 
+N_ROWS = 10
+"""The most rows of the table of a training."""
 ON_NATS = 0.5
 """A latent is active while its KL is above this."""
 FOUND_PART = 0.1
@@ -63,20 +65,31 @@ def _show_rise(folder: Path, run: FinishedRun) -> list[str]:
     names = [name for name in table if name not in ("step", "latent", "kl")]
     entropies = {n: math.log(s) for n, s in zip(data.factor_names, data.factor_sizes, strict=True)}
     # The mean of an inactive latent may be informative too, but the decoder receives only noise.
-    heard = kl > ON_NATS
+    active = kl > ON_NATS
     parts = np.stack([table[n].reshape(shape) / entropies[n] for n in names], axis=-1)
-    told = np.where(heard[..., None], parts, 0.0).max(axis=1)
+    best = np.where(active[..., None], parts, 0.0).max(axis=1)
     order = np.argsort(-kl[-1])
-    shown = {z: f"z{z}, {names[parts[-1, z].argmax()]}" for z in order if heard[-1, z]}
-    figure = visualization.plot_capacity(capacity, kl, shown, told, names)
+    shown = {z: f"z{z}, {names[parts[-1, z].argmax()]}" for z in order if active[-1, z]}
+    figure = visualization.plot_capacity(capacity, kl, shown, best, names)
     lines = [
-        [f"z{latent}", *_since(heard[:, latent], steps, capacity), f"{kl[-1, latent]:.2f}"]
+        [f"z{latent}", *_since(active[:, latent], steps, capacity), f"{kl[-1, latent]:.2f}"]
         for latent in order
     ]
     found = [
-        [name, *_since(told[:, k] > FOUND_PART, steps, capacity), f"{told[-1, k]:.2f}"]
+        [name, *_since(best[:, k] > FOUND_PART, steps, capacity), f"{best[-1, k]:.2f}"]
         for k, name in enumerate(names)
     ]
+    terms = run.table("metrics.csv")
+    logged = np.isin(steps, terms["step"])
+    training = {
+        "step": steps[logged].astype(int),
+        "capacity": capacity[logged],
+        "kl": kl[logged].sum(axis=1),
+        "reconstruction_loss": terms["reconstruction_loss"],
+        "mig_score": terms["mig_score"],
+        "active_latents": active[logged].sum(axis=1),
+        **{f"share_{name}": best[logged, k] for k, name in enumerate(names)},
+    }
     inspection = inspect(vae, data)
     rows = visualization.traverse(
         vae,
@@ -90,6 +103,11 @@ def _show_rise(folder: Path, run: FinishedRun) -> list[str]:
     write_csv(folder / f"{name}.csv", header, zip(*columns, strict=True))
     return [
         f"## {title}",
+        (
+            "KL, reconstruction loss and C in nats, and the largest mutual information of each "
+            "factor with an active latent, as a share of the factor's entropy:"
+        ),
+        _training(folder / f"training_{name}.csv", training),
         picture(
             folder / f"{name}.png",
             figure,
@@ -109,6 +127,15 @@ def _show_rise(folder: Path, run: FinishedRun) -> list[str]:
             "Traversals, one row per latent, by decreasing KL",
         ),
     ]
+
+
+def _training(path: Path, columns: Mapping[str, np.ndarray]) -> str:
+    """Writes a table of the training, and returns some of its rows in Markdown."""
+    rows = list(zip(*columns.values(), strict=True))
+    write_csv(path, list(columns), rows)
+    shown = np.unique(np.linspace(0, len(rows) - 1, N_ROWS).round().astype(int))
+    cells = [[f"{v:.2f}" if isinstance(v, float) else f"{v:,}" for v in rows[k]] for k in shown]
+    return markdown_table(list(columns), cells)
 
 
 def _since(holds: np.ndarray, steps: np.ndarray, capacity: np.ndarray) -> list[str]:

@@ -19,7 +19,7 @@ from keras_betavae.experiments.reproduction.burgess import rising
 from keras_betavae.experiments.sweeps import Axes, Sweep
 
 BETAS = (1.0, 2.0, 4.0, 8.0, 16.0)
-"""The β-VAEs that the capacity is held against, chosen before any was trained."""
+"""The β-VAEs that the capacity is compared with, chosen before any was trained."""
 EQUAL = 0.02
 """A MIG that is lower by less than this counts as equal."""
 
@@ -78,7 +78,7 @@ def show_claim(folder: Path, found: Sequence[FinishedRun]) -> str:
 
 
 def verdict(model: str, rows: Sequence[Sequence[Any]]) -> str:
-    """Returns in how many seeds a model reconstructs better at equal disentanglement.
+    """Returns with how many seeds a model reconstructs better at equal disentanglement.
 
     Args:
         model: Label of the model whose capacity rises.
@@ -88,10 +88,10 @@ def verdict(model: str, rows: Sequence[Sequence[Any]]) -> str:
     held = [row[1] for row in runs if _holds(row, rows)]
     which = f" (seeds {', '.join(held)})" if held else ""
     return (
-        f"The paper's claim, a better reconstruction at equal disentanglement, holds for {model} "
-        f"in {len(held)} of {len(runs)} seeds{which}: every β-VAE of the seed whose MIG is at "
-        f"least that of the model, less {EQUAL:g}, reconstructs worse, and one that reconstructs "
-        "worse has no higher MIG."
+        f"The paper's claim, better reconstruction at equal disentanglement, holds for {model} "
+        f"with {len(held)} of {len(runs)} seeds{which}. It holds for a seed if every β-VAE with at "
+        f"least the model's MIG, less {EQUAL:g}, reconstructs worse, and at least one β-VAE that "
+        "reconstructs worse has no higher MIG."
     )
 
 

@@ -69,6 +69,7 @@ def show_table(folder: Path, found: Sequence[FinishedRun]) -> str:
     data = found[0].data()
     n = found[0].settings.n_images
     rows: list[tuple] = []
+    migs: dict[tuple[str, str], float] = {}
 
     def score(name: str, seed: str, evaluation: int, factors: np.ndarray, codes: np.ndarray):
         options: dict[str, Any] = {"factor_names": data.factor_names, "seed": evaluation}
@@ -92,19 +93,23 @@ def show_table(folder: Path, found: Sequence[FinishedRun]) -> str:
         ):
             score(name, "", evaluation, factors, codes)
         for name, seed, model in models:
-            score(name, seed, evaluation, *data.encode_with(model, n, seed=evaluation))
+            factors, codes = data.encode_with(model, n, seed=evaluation)
+            score(name, seed, evaluation, factors, codes)
+            if evaluation == 0:
+                migs[name, seed] = metrics.mig_score(factors, codes)
     write_csv(folder / "scores.csv", ["row", "seed", "evaluation", *_PROTOCOLS], rows)
     explanation = (
         "The score of Higgins et al. in percent by three protocols, "
         f"mean ± standard deviation over models and {N_EVALUATIONS} evaluations of each, without "
-        "the worse half (in parentheses: of all). Four factors, the shape left out, but for "
-        "Locatello et al.'s protocol."
+        "the worse half (in parentheses: of all). Higgins et al.'s protocol leaves out the shape; "
+        "the other two use all factors."
     )
-    return "\n\n".join([explanation, *_beside_published(rows), *_flatness(found)])
+    parts = [explanation, *_comparison(rows), _by_model(rows, migs), *_flatness(found)]
+    return "\n\n".join(parts)
 
 
-def _beside_published(rows: list[tuple]) -> tuple[str, str]:
-    """Returns the table of the scores beside the paper's, and whether they are in its order."""
+def _comparison(rows: list[tuple]) -> tuple[str, str]:
+    """Returns a table of published scores and ours, and whether ours are in the same order."""
     kept: dict[str, np.ndarray] = {}
     lines = []
     for name, published in PUBLISHED.items():
@@ -144,6 +149,16 @@ def _order(means: dict[str, np.ndarray]) -> str:
     return f"Whether the order is the published one, without the worse half:\n\n{table}"
 
 
+def _by_model(rows: list[tuple], migs: dict[tuple[str, str], float]) -> str:
+    """Returns a table of each model's mean scores and MIG."""
+    lines = []
+    for labels, mig in migs.items():
+        scores = np.mean([row[3:] for row in rows if row[:2] == labels], axis=0)
+        lines.append([*labels, *(f"{score:.1%}" for score in scores), f"{mig:.3f}"])
+    table = markdown_table(["model", "seed", *_PROTOCOLS, "mig_score"], lines)
+    return f"Means of the {N_EVALUATIONS} evaluations of each model, and its MIG:\n\n{table}"
+
+
 def _flatness(found: Sequence[FinishedRun]) -> list[str]:
     """Returns by how much the loss still fell at the end of training, if there are intervals."""
     fell: dict[str, list[float]] = {}
@@ -154,7 +169,7 @@ def _flatness(found: Sequence[FinishedRun]) -> list[str]:
     if not fell:
         return []
     said = "; ".join(f"{model} {min(part):.1%} to {max(part):.1%}" for model, part in fell.items())
-    return [f"From the last interval but one to the last, the training loss fell by: {said}."]
+    return [f"The mean training loss of the last interval is below the one before by: {said}."]
 
 
 def sweep_sweep(budget: str) -> Sweep:
@@ -227,11 +242,11 @@ def show_sweep(folder: Path, found: Sequence[FinishedRun]) -> str:
         labels.append(f"{latents} latents, β_norm {weight}")
     grid = visualization.labeled_grid(np.stack(shown), labels)
     parts.append(picture(folder / "corners.png", grid, "Reconstructions at the map's corners"))
-    best = np.unravel_index(scores.argmax(), scores.shape)
+    best = [f"{rows[i]} at {columns[j]}" for i, j in np.argwhere(scores == scores.max())]
     parts.append(
-        f"The best mean score is {scores[best]:.3f}, of {rows[best[0]]} latents at β_norm "
-        f"{columns[best[1]]}; the published map has its ridge at middle β_norm, and larger ones "
-        "for more latents (reported; read off a figure)."
+        f"The best mean score is {scores.max():.3f}, with these latents and β_norm: "
+        f"{', '.join(best)}. In the published map, the best β_norm is intermediate and grows with "
+        "the number of latents (reported; read off a figure)."
     )
     return "\n\n".join(parts)
 
