@@ -10,14 +10,16 @@ images, the versions and the processor. A run that is there already is not run a
 """
 
 import argparse
+import contextlib
 import csv
 import importlib.metadata
+import itertools
 import os
 import platform
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +34,7 @@ COLUMNS = (
     *("mig", "factor_vae", "higgins", "reconstruction", "kl", "n_found"),
     *(f"share_{name}" for name in FACTORS),
     *(f"gap_{name}" for name in FACTORS),
-    *("cores", "processor", *PACKAGES),
+    *("cores", "processor", *PACKAGES, "commit"),
 )
 
 
@@ -144,6 +146,7 @@ def run(recipe: str, seed: int, build: Callable[..., tuple]) -> dict:
         "cores": len(os.sched_getaffinity(0)),
         "processor": _processor(),
         **{package: importlib.metadata.version(package) for package in PACKAGES},
+        "commit": _commit(),
     }
 
 
@@ -154,8 +157,62 @@ def _processor() -> str:
     return models[0] if models else platform.processor()
 
 
+def _commit() -> str:
+    """Returns the commit of the code, "" if there is none."""
+    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
+    described = subprocess.run(command, capture_output=True, text=True, check=False)
+    return described.stdout.strip()
+
+
+def rows(table: Path) -> list[dict[str, str]]:
+    """Returns the rows that are there.
+
+    Raises:
+        ValueError: If the table has other columns or a row of another length.
+    """
+    if not table.exists():
+        return []
+    with table.open(newline="") as file:
+        reader = csv.DictReader(file)
+        found = list(reader)
+    header = reader.fieldnames or []
+    if not {"recipe", "seed"} <= set(header) <= set(COLUMNS) or any(
+        None in row or None in row.values() for row in found
+    ):
+        raise ValueError(f"{table} is damaged, or a table of another version; move it away")
+    return found
+
+
+def add(table: Path, row: Mapping[str, object]) -> None:
+    """Adds a row to a table, which is complete whenever it exists."""
+    from keras_betavae._utils.locks import InUseError, locked
+    from keras_betavae._utils.tables import csv_text, write_text
+
+    while True:
+        with contextlib.suppress(InUseError), locked(table.parent, child=table.name):
+            write_text(table, csv_text(COLUMNS, [*rows(table), row]))
+            return
+        time.sleep(1.0)
+
+
+def train(table: Path, recipe: str, seed: int, build: Callable[..., tuple]) -> None:
+    """Adds the row of one model, unless it is there or another process trains the model."""
+    from keras_betavae._utils.locks import InUseError, locked
+
+    try:
+        with locked(table.parent, child=f"{table.stem}-{recipe}-{seed}"):
+            if not _has(table, recipe, seed):
+                add(table, run(recipe, seed, build))
+    except InUseError as error:
+        print(error, flush=True)
+
+
+def _has(table: Path, recipe: str, seed: int) -> bool:
+    return any(row["recipe"] == recipe and int(row["seed"]) == seed for row in rows(table))
+
+
 def main(build: Callable[..., tuple], recipes: Sequence[str]) -> None:
-    """Runs what is not there yet, and prints means and ranges."""
+    """Runs what is not there yet, all recipes with one seed after the other, and prints means."""
     parser = argparse.ArgumentParser()
     parser.add_argument("recipes", nargs="*", default=list(recipes))
     parser.add_argument("--seeds", type=int, nargs="+", default=[10, 11, 12, 13, 14])
@@ -163,37 +220,28 @@ def main(build: Callable[..., tuple], recipes: Sequence[str]) -> None:
     parser.add_argument("--one", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
-    table = options.out / f"{Path(sys.argv[0]).stem}.csv"
+    table = options.out.resolve() / f"{Path(sys.argv[0]).stem}.csv"
     if options.one:
-        row = run(options.recipes[0], options.seeds[0], build)
-        is_new = not table.exists()
-        with table.open("a", newline="") as file:
-            writer = csv.DictWriter(file, COLUMNS)
-            if is_new:
-                writer.writeheader()
-            writer.writerow(row)
+        train(table, options.recipes[0], options.seeds[0], build)
         return
+    failed = []
+    for seed, recipe in itertools.product(options.seeds, options.recipes):
+        if not _has(table, recipe, seed):
+            command = [sys.executable, sys.argv[0], recipe, "--one", "--out", str(table.parent)]
+            if subprocess.run([*command, "--seeds", str(seed)], check=False).returncode:
+                failed.append(f"{recipe}, seed {seed}")
     for recipe in options.recipes:
-        for seed in options.seeds:
-            if not any(r["recipe"] == recipe and int(r["seed"]) == seed for r in rows(table)):
-                command = [sys.executable, sys.argv[0], recipe, "--one", "--out", options.out]
-                subprocess.run([*command, "--seeds", str(seed)], check=True)
         chosen = [
             r for r in rows(table) if r["recipe"] == recipe and int(r["seed"]) in options.seeds
         ]
-        print(recipe)
+        print(f"{recipe}, {len(chosen)} of {len(options.seeds)} seeds")
         for name in ("seconds", "mig", "factor_vae", "higgins", "reconstruction", "kl", "n_found"):
             values = [float(row[name]) for row in chosen]
-            each = " ".join(f"{value:.3g}" for value in values)
-            print(f"  {name}: {np.mean(values):.3f} ({each})")
-
-
-def rows(table: Path) -> list[dict[str, str]]:
-    """Returns the rows that are there."""
-    if not table.exists():
-        return []
-    with table.open(newline="") as file:
-        return list(csv.DictReader(file))
+            if values:
+                each = " ".join(f"{value:.3g}" for value in values)
+                print(f"  {name}: {np.mean(values):.3f} ({each})")
+    if failed:
+        sys.exit(f"failed: {'; '.join(failed)}")
 
 
 if __name__ == "__main__":

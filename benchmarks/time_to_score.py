@@ -119,7 +119,7 @@ def first(rows: list[dict], target: str) -> float:
     return next((float(row["images"]) for row in rows if float(row[score]) >= value), math.inf)
 
 
-def report(names: list[str], seeds: list[int], folder: Path, rounds: int) -> None:
+def report(names: list[str], seeds: list[int], folder: Path, cap: int, rounds: int) -> None:
     """Prints the table."""
     speeds = rates(names, rounds)
     print(f"| recipe | images/s | {' | '.join(TARGETS)} | best Higgins | best MIG | most factors |")
@@ -127,7 +127,7 @@ def report(names: list[str], seeds: list[int], folder: Path, rounds: int) -> Non
     for name in names:
         runs = []
         for seed in seeds:
-            with (folder / f"{name}-{seed}.csv").open() as file:
+            with (folder / f"{name}-{seed}-{cap}.csv").open() as file:
                 runs.append(list(csv.DictReader(file)))
         cells = [f"{speeds[name]:,.0f}"]
         for target in TARGETS:
@@ -160,14 +160,14 @@ def main() -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     for seed in options.seeds:
         for name in names:
-            done = options.out / f"{name}-{seed}.csv"
+            done = options.out / f"{name}-{seed}-{options.cap}.csv"
             if not done.exists():
                 unfinished = done.with_suffix(".part")
                 command = [sys.executable, __file__, name, "--one", unfinished]
                 command += ["--seeds", str(seed), "--cap", str(options.cap)]
                 subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
                 unfinished.rename(done)
-    report(names, options.seeds, options.out, options.rounds)
+    report(names, options.seeds, options.out, options.cap, options.rounds)
 
 
 if __name__ == "__main__":

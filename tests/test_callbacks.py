@@ -675,6 +675,14 @@ def test_the_latest_checkpoints_stay(tmp_path):
         assert Checkpoint.latest(folder).name == names[-1]
 
 
+def test_copies_of_checkpoints_under_other_names_stay(tmp_path):
+    copies = {"step-000000006-copy.keras", "step-best.keras"}
+    for name in copies:
+        (tmp_path / name).write_bytes(b"mine")
+    fit(reused(), [Checkpoint(tmp_path, keep=1)], epochs=2)
+    assert {path.name for path in tmp_path.iterdir()} == copies | {"step-000000012.keras"}
+
+
 def test_a_checkpoint_is_the_whole_model(tmp_path):
     vae = reused(with_capacity)
     fit(vae, [Checkpoint(tmp_path)], epochs=2)

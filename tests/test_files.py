@@ -4,8 +4,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from keras_betavae._utils.files import clear_left_aside, moved_into_place, written_files
-from keras_betavae._utils.tables import write_text
+from keras_betavae._utils.files import (
+    check_can_be_written,
+    clear_left_aside,
+    moved_into_place,
+    written_files,
+)
+from keras_betavae._utils.tables import read_object, write_json, write_text
 from keras_betavae.experiments.runs._folder import clear_unfinished
 from keras_betavae.visualization import write_animation, write_png
 
@@ -216,3 +221,20 @@ def test_what_is_moved_was_opened_for_writing_and_flushed(tmp_path, monkeypatch)
     write_folder(tmp_path / "1")
     assert ("file.txt", os.O_RDWR) in flushed
     assert flushed[-1][0] == tmp_path.name
+
+
+def test_where_no_file_can_be_written_is_told_before_the_work(tmp_path):
+    for path, error in (
+        (tmp_path / "no" / "a.html", FileNotFoundError),
+        (tmp_path, IsADirectoryError),
+        (Path("/dev/null"), FileExistsError),
+    ):
+        with pytest.raises(error, match=str(path.parent)):
+            check_can_be_written(path)
+    check_can_be_written(tmp_path / "a.html")
+
+
+def test_json_holds_names_of_files_that_are_not_utf8(tmp_path):
+    value = {"path": b"pictures-\xe9".decode("utf-8", "surrogateescape"), "label": "β=4"}
+    write_json(tmp_path / "a.json", value)
+    assert read_object(tmp_path / "a.json") == value

@@ -216,7 +216,8 @@ def test_a_folder_keeps_to_its_budget(blobs):
         (("higgins-table", {"budget": "week"}), "budget must be one of smoke, hour, day, paper"),
         (("higgins-table", {"data": "sprites"}), "higgins-table takes no data"),
         (("locatello", {"objective": "locatello_vae"}), "objective must be of locatello_beta"),
-        (("locatello", {"data": "moon"}), "unknown data set 'moon'"),
+        (("locatello", {"data": "blobs"}), "data must be of sprites, dsprites, .*, got 'blobs'"),
+        (("locatello", {"steps": "9"}), "locatello takes no steps"),
     ],
 )
 def test_wrong_arguments_leave_no_folder(arguments, words, tmp_path):

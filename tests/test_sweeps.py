@@ -271,14 +271,18 @@ def test_scores_that_are_something_else_are_named(finished, tmp_path, content):
         sweeps.scores(folder)
 
 
-def test_a_folder_of_another_run_is_not_touched(tmp_path):
+@pytest.mark.parametrize("is_finished", [True, False])
+def test_a_run_of_other_settings_is_refused_and_not_touched(tmp_path, is_finished):
     folder = sweeps.create(tmp_path / "sweep", Sweep(BASE, {"seed": {"0": {"seed": 0}}}))
-    other = runs.Settings.from_preset(**{**BASE, "seed": 5})
-    runs.create(folder / "runs" / "seed=0", other)
-    with pytest.raises(RuntimeError, match="1 of 1 runs are not finished"):
+    run, other = folder / "runs" / "seed=0", runs.Settings.from_preset(**{**BASE, "seed": 5})
+    runs.create(run, other)
+    if is_finished:
+        (run / "scores.json").write_text('{"trained": {"mig_score": 0.9}}')
+    with pytest.raises(ValueError, match=f"{run} is a run of other settings"):
         sweeps.run(folder, verbose=False)
-    assert runs.load_settings(folder / "runs" / "seed=0") == other
-    assert "other settings" in (folder / "runs" / "seed=0" / "error.txt").read_text()
+    with pytest.raises(ValueError, match=f"{run} is a run of other settings"):
+        grid.train_run(run, runs.Settings.from_preset(**BASE))
+    assert runs.load_settings(run) == other
 
 
 def test_runs_on_the_same_data_share_a_record_of_it(tmp_path):

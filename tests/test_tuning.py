@@ -154,11 +154,11 @@ class Runs:
 
     def __init__(self):
         self.trained = []
-        self.fails = ()
+        self.fails, self.active = (), 3.0
         self.kl = np.array([2.0, 1.0, 0.5])
         self.sources = np.random.default_rng(0).normal(size=(200, 3))
 
-    def train_run(self, folder, settings, data=None, brief=False):
+    def train_run(self, folder, settings, data=None, brief=False, record=None):
         if settings.latent_dim in self.fails:
             raise FloatingPointError("the loss became NaN")
         self.trained.append((settings.weights["beta"], settings.seed))
@@ -169,7 +169,7 @@ class Runs:
         beta, seed = self.current.weights["beta"], self.current.seed
         noise = np.random.default_rng(seed).normal(size=(3, 3))
         codes = self.sources @ (np.eye(3) + noise / beta)
-        return Measured(100 + 4 * beta, 1 - beta / 100, 3.0, codes, self.kl)
+        return Measured(100 + 4 * beta, 1 - beta / 100, self.active, codes, self.kl)
 
 
 @pytest.fixture
@@ -227,6 +227,12 @@ def test_failures_are_told_and_the_others_are_chosen_from(stand_in, tmp_path):
     stand_in.fails = range(100)
     with pytest.raises(RuntimeError, match=r"no setting was trained .*the loss became NaN"):
         tune(tmp_path / "b", BASE, trials=2, seeds=2, verbose=False)
+
+
+def test_if_all_settings_are_ruled_out_the_error_says_why(stand_in, tmp_path):
+    stand_in.active = 1.0
+    with pytest.raises(RuntimeError, match=r"no setting was trained .*active latents"):
+        tune(tmp_path / "a", BASE, trials=2, seeds=2, verbose=False)
 
 
 def test_the_scores_of_factors_change_nothing(stand_in, tmp_path, monkeypatch):

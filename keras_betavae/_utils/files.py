@@ -113,12 +113,17 @@ def check_can_be_written(path: Path) -> None:
 
     Raises:
         FileNotFoundError: If the folder does not exist.
+        PermissionError: If the folder cannot be written to.
         IsADirectoryError: If the path is a folder.
+        FileExistsError: As `check_replaceable`.
     """
     if not path.parent.is_dir():
         raise FileNotFoundError(f"the folder {path.parent} does not exist")
+    if not os.access(path.parent, os.W_OK):
+        raise PermissionError(f"the folder {path.parent} cannot be written to")
     if path.is_dir():
         raise IsADirectoryError(f"{path} is a folder; name a file")
+    check_replaceable(path)
 
 
 def is_special(path: Path) -> bool:

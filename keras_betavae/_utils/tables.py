@@ -155,7 +155,12 @@ def read_object(path: Path) -> dict[str, Any]:
 
 def write_json(path: Path, value: Any) -> None:
     """Writes a JSON file that is complete whenever it exists."""
-    write_text(path, json.dumps(value, indent=2, ensure_ascii=False))
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # It holds the name of a file that is not UTF-8.
+        text = json.dumps(value, indent=2)
+    write_text(path, text)
 
 
 def finite_or_none(value: float | None) -> float | None:

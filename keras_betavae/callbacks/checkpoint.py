@@ -1,6 +1,7 @@
 """A callback that saves complete models, from which training can resume."""
 
 import os
+import re
 import tempfile
 from pathlib import Path
 
@@ -9,6 +10,8 @@ import keras
 from keras_betavae._utils.files import left_aside, local_path, moved_into_place
 from keras_betavae._utils.replicas import is_chief
 from keras_betavae._utils.steps import optimizer_steps, training_step
+
+_NAME = re.compile(r"step-\d{9,}\.keras")
 
 
 class Checkpoint(keras.callbacks.Callback):
@@ -48,7 +51,8 @@ class Checkpoint(keras.callbacks.Callback):
     @staticmethod
     def newest_first(folder: str | os.PathLike) -> list[Path]:
         """Returns the checkpoints' files, the latest first."""
-        return sorted(Path(folder).glob("step-*.keras"), reverse=True)
+        paths = (path for path in Path(folder).glob("step-*.keras") if _NAME.fullmatch(path.name))
+        return sorted(paths, key=_step_of, reverse=True)
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         """Rejects a folder with checkpoints of another, longer training.
@@ -57,7 +61,7 @@ class Checkpoint(keras.callbacks.Callback):
             FileExistsError: If the folder holds a checkpoint of a later step.
         """
         latest = self.latest(self.folder)
-        if latest is not None and int(latest.stem.split("-")[1]) > self.step:
+        if latest is not None and _step_of(latest) > self.step:
             raise FileExistsError(
                 f"{latest} is of a later step than {self.step}, at which this training begins; "
                 "choose another folder, or continue from that file"
@@ -83,3 +87,7 @@ class Checkpoint(keras.callbacks.Callback):
             self.model.save(aside)
         for old in self.newest_first(self.folder)[self.keep :]:
             old.unlink()
+
+
+def _step_of(path: Path) -> int:
+    return int(path.stem.split("-")[1])

@@ -70,7 +70,8 @@ def open_subject(path: Path, options: argparse.Namespace) -> Subject:
     """
     from keras_betavae.experiments import runs
 
-    if path.suffix == ".keras" or (path / "saved_model.pb").is_file() or options.data:
+    is_model = path.suffix == ".keras" and not path.is_dir()
+    if is_model or (path / "saved_model.pb").is_file() or options.data:
         if (path / "config.json").is_file():
             check_no_data(options)
         model = runs.open_model(path)

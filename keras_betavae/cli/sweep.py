@@ -28,7 +28,8 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
         type=_axis,
         action="append",
         metavar="NAME=V,V,...",
-        help="values of an option below, or of a weight of the objective: beta=1,4; repeatable",
+        help="values of an option below (beta=1,4), or of a weight of the preset's objective or "
+        "model (max_capacity=5,25; weight.beta=1,4 if both have the name); repeatable",
     )
     command.add_argument(
         "--jobs", type=int, default=1, metavar="N", help="runs at a time (default: 1)"

@@ -49,7 +49,9 @@ def run(options: argparse.Namespace) -> None:
     from keras_betavae import visualization
     from keras_betavae._utils.files import check_can_be_written
     from keras_betavae.evaluation.inspection import inspect
+    from keras_betavae.visualization.traversals import check_ending
 
+    check_ending(options.out)
     check_can_be_written(options.out)
     subject = open_subject(options.model, options)
     vae, data = subject.model, subject.data

@@ -57,7 +57,7 @@ def plot_frontier(points: Mapping[str, Sequence[tuple[float, float]]], score: st
         points: Reconstruction loss in nats and score of each model, by the name of its recipe.
         score: Name of the score, the label of the vertical axis.
     """
-    figure = new_figure((7.0, 3.6))
+    figure = new_figure((7.0, max(3.6, 0.4 + 0.17 * len(points))))
     axes = figure.add_subplot()
     for number, (name, found) in enumerate(points.items()):
         color, _ = line_style(number)

@@ -197,13 +197,21 @@ def write_traversal(
     Raises:
         ValueError: If the file has another ending.
     """
-    suffix = os.path.splitext(path)[1].lower()
-    if suffix == ".png":
+    check_ending(path)
+    if os.fspath(path).lower().endswith(".png"):
         grid = image_grid(rows, zoom=zoom)
         write_png(path, grid if labels is None else labeled_grid(rows, labels, zoom=zoom))
-    elif suffix in (".gif", ".webp"):
+    else:
         n_steps = rows.shape[1]
         order = [*range(n_steps), *range(n_steps - 2, 0, -1)]
         write_animation(path, [image_grid(rows[None, :, step], zoom=zoom) for step in order])
-    else:
+
+
+def check_ending(path: str | os.PathLike) -> None:
+    """Checks the name of a file for `write_traversal`.
+
+    Raises:
+        ValueError: If the file has another ending.
+    """
+    if not os.fspath(path).lower().endswith((".png", ".gif", ".webp")):
         raise ValueError(f"the file must end in .png, .gif or .webp, got {os.fspath(path)!r}")

@@ -125,8 +125,9 @@ def reproduce(
         raise ValueError(f"unknown experiment {name!r}; choose one of {', '.join(EXPERIMENTS)}")
     if budget not in BUDGETS:
         raise ValueError(f"budget must be one of {', '.join(BUDGETS)}, got {budget!r}")
-    if options and name != "locatello":
-        raise ValueError(f"{name} takes no {', '.join(options)}")
+    known = ("data", "objective") if name == "locatello" else ()
+    if unknown := [option for option in options if option not in known]:
+        raise ValueError(f"{name} takes no {', '.join(unknown)}")
     if jobs < 1:
         raise ValueError(f"jobs must be at least 1, got {jobs}")
     experiment = EXPERIMENTS[name]

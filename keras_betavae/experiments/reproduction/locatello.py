@@ -60,8 +60,10 @@ def cell_sweep(budget: str, data: str = "sprites", objective: str = "locatello_b
     """Returns one cell: the objective's grid on a data set.
 
     Raises:
-        ValueError: If the study has no such objective.
+        ValueError: If the study has no such data set or objective.
     """
+    if data not in (known := ("sprites", *DATA)):
+        raise ValueError(f"data must be of {', '.join(known)}, got {data!r}")
     if objective not in GRIDS:
         raise ValueError(f"objective must be of {', '.join(GRIDS)}, got {objective!r}")
     budgets: dict[str, tuple[Any, ...]] = {

@@ -40,7 +40,7 @@ def open_model(path: str | os.PathLike) -> Any:
         ValueError: If it is damaged.
     """
     path = Path(path)
-    if path.suffix == ".keras":
+    if path.suffix == ".keras" and not path.is_dir():
         if not path.is_file():
             raise FileNotFoundError(f"{path} does not exist")
         return _load(path)

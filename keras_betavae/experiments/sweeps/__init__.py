@@ -11,7 +11,7 @@ from keras_betavae.evaluation.inspection import inspect
 from keras_betavae.experiments import runs
 from keras_betavae.experiments.sweeps._plan import Axes, Sweep, axis, run_name
 from keras_betavae.experiments.sweeps.folders import create_folder, load_folder, settled
-from keras_betavae.experiments.sweeps.grid import Grid
+from keras_betavae.experiments.sweeps.grid import Grid, check_run
 from keras_betavae.experiments.sweeps.study import check_installed, checked_trials, open_study, work
 from keras_betavae.experiments.sweeps.workers import work_in_processes
 
@@ -79,7 +79,8 @@ def run(
     Raises:
         ImportError: If Optuna is not installed.
         FileExistsError: If a folder or file that is written is a link, or a pipe or device.
-        ValueError: If `jobs` is below 1, or the storage cannot be used or holds another study.
+        ValueError: If `jobs` is below 1, the storage cannot be used or holds another study, or a
+            run's folder is one of other settings.
         RuntimeError: If runs failed; the others are finished. A run that failed has its
             `error.txt`; of one whose process died, `worker<n>.log` may tell more.
     """
@@ -88,6 +89,8 @@ def run(
         raise ValueError(f"jobs must be at least 1, got {jobs}")
     check_installed()
     folders = {name: folder / "runs" / name for name in sweep.trials()}
+    for name, settings in sweep.trials().items():
+        check_run(folders[name], settings)
     waiting = [name for name, each in folders.items() if not runs.is_finished(each)]
     if waiting:
         plan, study = Grid(folder, sweep), open_study(folder, storage)

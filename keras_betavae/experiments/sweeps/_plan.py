@@ -97,7 +97,8 @@ def axis(name: str, values: Sequence[str]) -> dict[str, dict[str, Any]]:
     """Returns an axis from values given as text.
 
     Args:
-        name: A field of `Settings`, or an argument of the preset's objective or model.
+        name: A field of `Settings`, or an argument of the preset's objective or model; with
+            "weight." before it if both have the name.
         values: Its values.
 
     Raises:
@@ -108,8 +109,11 @@ def axis(name: str, values: Sequence[str]) -> dict[str, dict[str, Any]]:
         {'0': {'seed': 0}, '1': {'seed': 1}}
         >>> axis("max_capacity", ["25"])
         {'25': {'weights': {'max_capacity': 25}}}
+        >>> axis("weight.beta", ["4"])  # `Settings.beta` would replace the preset's objective.
+        {'4': {'weights': {'beta': 4}}}
     """
     name = name.replace("-", "_")
+    weight = name.removeprefix("weight.")
     if name == "weights":
         raise ValueError("weights are axes by their own names, such as max_capacity")
     if name in ("preset", "data"):
@@ -120,4 +124,4 @@ def axis(name: str, values: Sequence[str]) -> dict[str, dict[str, Any]]:
         raise ValueError(f"{name} must be numbers, got {', '.join(values)}") from None
     numbers = {v: int(n) if n.is_integer() else n for v, n in numbers.items()}
     is_setting = name in Settings.model_fields
-    return {v: {name: n} if is_setting else {"weights": {name: n}} for v, n in numbers.items()}
+    return {v: {name: n} if is_setting else {"weights": {weight: n}} for v, n in numbers.items()}

@@ -84,6 +84,16 @@ class Grid:
         return 0.0
 
 
+def check_run(folder: Path, settings: Settings) -> None:
+    """Checks that a folder is not a run of other settings.
+
+    Raises:
+        ValueError: If it is.
+    """
+    if (folder / "config.json").is_file() and runs.load_settings(folder) != settings:
+        raise ValueError(f"{folder} is a run of other settings")
+
+
 def train_run(
     folder: Path,
     settings: Settings,
@@ -110,12 +120,11 @@ def train_run(
     error_file = folder / "error.txt"
     check_own_places(folder.parent, [folder.name])
     try:
+        check_run(folder, settings)
         if not runs.is_finished(folder):
             error_file.unlink(missing_ok=True)
             if not (folder / "config.json").is_file():
                 runs.create(folder, settings)
-            elif runs.load_settings(folder) != settings:
-                raise ValueError(f"{folder} is a run of other settings")
             data = settings.load_data() if data is None else data
             if record is not None:
                 runs.check_data(record, data)

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from keras_betavae._utils.files import check_own_places
 from keras_betavae._utils.locks import InUseError, locked
+from keras_betavae._utils.names import printable
 from keras_betavae._utils.tables import number_text, write_text
 
 JOURNAL = "study.journal"
@@ -83,7 +84,7 @@ def open_study(folder: Path, storage: str | None) -> Any:
     with waiting_for(folder):
         name = folder / "study.txt"
         if not name.is_file():
-            write_text(name, f"{folder.resolve().name}-{uuid.uuid4().hex[:8]}\n")
+            write_text(name, f"{printable(folder.resolve().name)}-{uuid.uuid4().hex[:8]}\n")
         place = folder / JOURNAL if storage is None else "the storage"
         verbosity = optuna.logging.get_verbosity()
         optuna.logging.set_verbosity(optuna.logging.WARNING)

@@ -147,6 +147,7 @@ def tune(
     if verbose:
         print(f"{choice.why}\nTraining it in full ...", flush=True)
     with waiting_for(folder, "full", seconds=1.0):
-        train_run(choice.folder, plan.search.full_settings(choice.chosen.parameters))
+        settings = plan.search.full_settings(choice.chosen.parameters)
+        train_run(choice.folder, settings, record=folder / "data.json")
         write_page(choice)
     return choice

@@ -85,8 +85,9 @@ def choose(plan: Trials, trials: Sequence[Any]) -> Choice:
     }
     ended = [each for each in tried if each.udr is not None]
     if not ended:
-        told = "; ".join(f"{name}: {error}" for name, error in failed.items())
-        raise RuntimeError(f"no setting was trained to its end {told}".strip())
+        reasons = [f"{name}: {error}" for name, error in failed.items()]
+        reasons += [f"{each.name}: {each.fault}" for each in tried]
+        raise RuntimeError("no setting was trained to its end. " + "; ".join(reasons))
     sound = [each for each in ended if not each.fault]
     ranked = sound or sorted(ended, key=lambda each: -each.explained)
     chosen, rivals = ranked[0], ranked[1 : 1 + _N_RIVALS]
