@@ -2,15 +2,19 @@
 
     python benchmarks/capacity_gradients.py [--objectives distance log] [--network burgess]
         [--steps 6000] [--seed 0] [--out FOLDER]
+    python benchmarks/capacity_gradients.py --models MODEL.keras ... [--steps 100] [--batch 64]
 
 Objectives and training are those of capacity_control.py. Each row of a CSV in FOLDER has
 means over `capacity_control.EVERY` steps, for the encoder's weights: the norms of the gradients of
 the reconstruction term and of the rest of the loss, their cosine, the cosine of Adam's step with
 the descent direction of each, and the share of steps after which KL − C has changed its sign.
+With --models, saved models, such as a run's checkpoints, are trained further for some steps, and
+the means over these steps are printed.
 """
 
 import argparse
 import csv
+from collections.abc import Iterable
 from pathlib import Path
 
 from capacity_control import LEARNING_RATES, new_model, train
@@ -78,16 +82,39 @@ def probed() -> type:
     return Probed
 
 
+def measured(path: Path, steps: int, batch: int) -> list[float]:
+    """Returns the means of `COLUMNS` over further steps of a saved model."""
+    import keras_betavae as kbv
+
+    import keras
+
+    saved = keras.saving.load_model(path)
+    vae = probed()(saved.encoder, saved.decoder, saved.objective, seed=0)
+    vae.compile(saved.optimizer)
+    vae.step_counter.assign(saved.step)
+    for name, value in saved.objective_state.items():
+        vae._state[name].assign(value)
+    batches = kbv.datasets.load_sprites().to_tf_data(batch, seed=0, repeat=True)
+    logs = vae.fit(batches, steps_per_epoch=steps, verbose=0).history
+    return [int(saved.step), *(logs[name][0] for name in COLUMNS[1:])]
+
+
 def tenths(path: Path) -> str:
     """Returns a Markdown table of means over tenths of the training."""
     with path.open(newline="") as file:
         rows = [[float(cell) for cell in row.values()] for row in csv.DictReader(file)]
-    lines = [f"| {' | '.join(COLUMNS)} |", f"|{' ---: |' * len(COLUMNS)}"]
     n = min(10, len(rows))
-    for tenth in range(n):
-        part = rows[tenth * len(rows) // n : (tenth + 1) * len(rows) // n]
-        means = [part[-1][0], *(sum(c) / len(c) for c in list(zip(*part, strict=True))[1:])]
-        lines.append(f"| {' | '.join(f'{mean:.3g}' for mean in means)} |")
+    parts = [rows[k * len(rows) // n : (k + 1) * len(rows) // n] for k in range(n)]
+    return markdown(
+        [part[-1][0], *(sum(c) / len(c) for c in list(zip(*part, strict=True))[1:])]
+        for part in parts
+    )
+
+
+def markdown(rows: Iterable[list[float]]) -> str:
+    """Returns a table of `COLUMNS`."""
+    lines = [f"| {' | '.join(COLUMNS)} |", f"|{' ---: |' * len(COLUMNS)}"]
+    lines += [f"| {row[0]:,.0f} | {' | '.join(f'{v:.3g}' for v in row[1:])} |" for row in rows]
     return "\n".join(lines)
 
 
@@ -96,24 +123,31 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--objectives", nargs="+", default=["distance", "log"])
     parser.add_argument("--network", default="burgess", choices=list(LEARNING_RATES))
-    parser.add_argument("--steps", type=int, default=6_000)
+    parser.add_argument("--steps", type=int)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path("capacity_gradients"))
+    parser.add_argument("--models", nargs="+", type=Path)
+    parser.add_argument("--batch", type=int, default=64)
     options = parser.parse_args()
+    if options.models:
+        steps = options.steps or 100
+        print(markdown([measured(path, steps, options.batch) for path in options.models]))
+        return
+    steps = options.steps or 6_000
     options.out.mkdir(parents=True, exist_ok=True)
     for objective in options.objectives:
-        name = f"{options.network}-{objective}-{options.steps}-{options.seed}"
+        name = f"{options.network}-{objective}-{steps}-{options.seed}"
         out = options.out / f"{name}.csv"
         if not out.exists():
             vae = new_model(
                 options.network,
                 objective,
-                options.steps,
+                steps,
                 options.seed,
                 probed(),
                 initial_beta=100.0,
             )
-            train(vae, COLUMNS, options.steps, options.seed, out)
+            train(vae, COLUMNS, steps, options.seed, out)
         print(f"{name}\n\n{tenths(out)}\n", flush=True)
 
 

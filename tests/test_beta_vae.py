@@ -520,6 +520,21 @@ def test_images_of_another_shape_are_refused_with_both_shapes(shape):
         assert str(shape) in str(error.value)
 
 
+def test_streams_without_a_shape_are_refused():
+    unknown = tf.data.Dataset.from_generator(lambda: iter(patterns(4)[None]), "float32")
+    with pytest.raises(ValueError, match="batches must have a known shape; give output_signature"):
+        reused().fit(unknown, verbose=0)
+    ragged = tf.data.Dataset.from_tensors(tf.RaggedTensor.from_row_lengths(patterns(3), [1, 2]))
+    with pytest.raises(ValueError, match="images must have one shape, got a RaggedTensor"):
+        reused().fit(ragged, verbose=0)
+
+
+def test_masked_images_are_refused():
+    images = np.ma.masked_less(patterns(4), 0.5)
+    with pytest.raises(ValueError, match="images must not be masked"):
+        reused().fit(images, verbose=0)
+
+
 def test_many_models_in_one_process_are_no_reason_to_warn(caplog):
     shared = tiny_networks()
     for _ in range(6):

@@ -196,7 +196,30 @@ def test_the_first_score_is_that_of_the_untrained_model(tmp_path):
     assert [step for step, _ in events] == [0, 12]
     # It is of no epoch: `EarlyStopping` would take it for the best.
     trained = spread(*data.encode_with(vae, n=100, seed=4), seed=4)
-    np.testing.assert_array_equal(history["spread"], [np.nan, trained])
+    np.testing.assert_array_equal(history["spread"], [-np.inf, trained])
+
+
+def test_no_epoch_before_the_first_score_is_the_best():
+    stopping = keras.callbacks.EarlyStopping("mig_score", patience=9, mode="max")
+    scores = ["mig_score", "total_correlation"]
+    scored = DisentanglementMetric(bars(), None, scores=scores, every_n_epochs=2, n_images=100)
+    history = fit(reused(), [scored, stopping], epochs=2).history
+    assert history["mig_score"][0] == -np.inf
+    assert history["total_correlation"][0] == np.inf
+    assert stopping.best == history["mig_score"][1]
+
+
+def test_several_optimizers_have_a_curve_each(tmp_path):
+    vae = tiny_vae()
+    rates = {"encoder": keras.optimizers.SGD(0.1, name="first")}
+    several = keras.optimizers.MultiOptimizer(
+        keras.optimizers.OptimizerMap(keras.optimizers.SGD(0.2, name="other"), rates)
+    )
+    vae.compile(several)
+    fit(vae, [LossCurves(tmp_path)], epochs=1)
+    found = scalars(read_events(tmp_path / "loss"))
+    assert found["optimizer/learning_rate_first"][0][1] == pytest.approx(0.1)
+    assert found["optimizer/learning_rate_other"][0][1] == pytest.approx(0.2)
 
 
 def test_by_default_it_is_the_score_of_the_paper_without_the_shape():
@@ -249,7 +272,7 @@ def test_epochs_between_two_evaluations_carry_the_last_scores_on(tmp_path, every
     events = scalars(read_events(tmp_path / "disentanglement"))
     written = dict(events["disentanglement/spread"])
     assert list(written) == steps
-    written[0] = np.nan
+    written[0] = -np.inf
     carried = [written[max(s for s in steps if s <= 6 * e)] for e in range(1, 6)]
     np.testing.assert_allclose(history["spread"], carried, rtol=1e-6)
 

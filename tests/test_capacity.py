@@ -1,3 +1,5 @@
+import random
+
 import keras
 import numpy as np
 import pytest
@@ -53,10 +55,12 @@ def test_a_preset_is_fitted_to_the_data_and_the_steps(monkeypatch):
     assert rate["warmup_steps"] + rate["decay_steps"] == 100
 
 
-def test_what_layers_were_adapted_to_stays():
+@pytest.mark.parametrize("is_nested", [False, True])
+def test_what_layers_were_adapted_to_stays(is_nested):
     adapted = keras.layers.Normalization()
     adapted.adapt(np.random.default_rng(0).normal(3.0, 2.0, (50, 3)))
-    network = keras.Sequential([keras.Input((3,)), adapted, keras.layers.Dense(2)])
+    first = keras.Sequential([keras.Input((3,)), adapted]) if is_nested else adapted
+    network = keras.Sequential([keras.Input((3,)), first, keras.layers.Dense(2)])
     copy = _untrained(network)
     x = np.random.default_rng(1).normal(size=(4, 3))
     np.testing.assert_array_equal(copy.layers[0](x), adapted(x))
@@ -69,13 +73,16 @@ def test_streams_are_of_images():
     named = tf.data.Dataset.from_tensors({"image": tf.zeros((2, 8, 8, 1))})
     with pytest.raises(ValueError, match="data must be batches of images"):
         estimate_capacity("sprites_quick", named)
+    with pytest.raises(TypeError, match="from_arrays takes arrays"):
+        estimate_capacity("sprites_quick", patterns(64))
 
 
 def test_the_model_stays_as_it_is_and_a_seed_repeats():
     vae = model(likelihood=Gaussian(0.5, learned=True))
-    before = weights_of(vae)
+    before, states = weights_of(vae), (random.getstate(), np.random.get_state()[1].tolist())
     first, again = (estimate_capacity(vae, batches(), steps=10, seed=4) for _ in range(2))
     assert first == again
+    assert states == (random.getstate(), np.random.get_state()[1].tolist())
     for weight, other in zip(before, weights_of(vae), strict=True):
         np.testing.assert_array_equal(weight, other)
 

@@ -53,6 +53,18 @@ def test_layers_are_frozen_from_the_next_epoch_on(vae):
     vae.encoder.trainable = True
 
 
+def test_statistics_of_a_frozen_layer_stay_though_it_has_no_weights_to_train():
+    image = keras.Input((8, 8, 1))
+    norm = keras.layers.BatchNormalization(center=False, scale=False)
+    h = norm(keras.layers.Flatten()(image))
+    encoder = keras.Model(image, [keras.layers.Dense(3)(h), keras.layers.Dense(3)(h)])
+    vae = BetaVAE(encoder, tiny_networks()["decoder"], seed=np.int64(0))
+    vae.compile("sgd")
+    assert moved(vae, norm)
+    norm.trainable = False
+    assert not moved(vae, norm)
+
+
 def test_a_change_makes_the_functions_again(vae):
     def functions():
         vae.make_train_function()

@@ -227,12 +227,13 @@ def test_no_gradient_passes_the_controller():
 def test_a_capacity_out_of_reach_is_warned_of():
     objective = ControlledCapacity(20.0, min_beta=0.5)
     logs = {"beta": 0.5, "kl_loss": 12.0, "capacity": 20.0, "capacity_distance": 8.0}
-    assert "min_beta" in objective.advice(logs, 0, 100)
-    assert objective.advice(logs | {"beta": 1.0}, 0, 100) is None
-    assert objective.advice(logs | {"capacity_distance": 0.9}, 0, 100) is None
-    assert objective.advice(logs | {"kl_loss": 28.0}, 0, 100) is None
-    assert objective.advice(logs | {"beta": 1e4}, 0, 100) is None
-    assert "max_beta" in objective.advice(logs | {"beta": 1e4, "kl_loss": 28.0}, 0, 100)
+    assert "min_beta" in objective.advice(logs, 100, 200)
+    assert objective.advice(logs, 0, 100) is None  # β starts at its bound.
+    assert objective.advice(logs | {"beta": 1.0}, 100, 200) is None
+    assert objective.advice(logs | {"capacity_distance": 0.9}, 100, 200) is None
+    assert objective.advice(logs | {"kl_loss": 28.0}, 100, 200) is None
+    assert objective.advice(logs | {"beta": 1e4}, 100, 200) is None
+    assert "max_beta" in objective.advice(logs | {"beta": 1e4, "kl_loss": 28.0}, 100, 200)
 
 
 @pytest.mark.parametrize(

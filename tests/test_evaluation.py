@@ -12,7 +12,7 @@ import pytest
 
 import keras_betavae as kbv
 from keras_betavae import metrics
-from keras_betavae.datasets import FactorDataset, ImageDataset
+from keras_betavae.datasets import FactorDataset, ImageDataset, from_arrays
 from keras_betavae.evaluation import (
     choice,
     evaluate,
@@ -69,6 +69,19 @@ def test_the_images_are_encoded_once_for_all_scores():
 
     evaluate(encode, dataset(), scores={"one": count, "two": count, "three": count}, n=500)
     assert sum(encoded) == 500
+
+
+def test_what_cannot_be_scored_is_refused():
+    masked = np.ma.masked_array(np.ones((4, 2), int), mask=[[True, False]] * 4)
+    for factors, codes in ((masked, np.ones((4, 2))), (np.ones((4, 2), int), masked)):
+        with pytest.raises(ValueError, match="must not be masked, got 4 masked values"):
+            evaluate_codes(factors, codes, scores=["mig_score"])
+    with pytest.raises(ValueError, match=r"the model returned codes \(1, 3\) of 40 images"):
+        evaluate(lambda images: np.zeros((1, 3)), dataset(), scores=["mig_score"], n=40)
+    images = np.arange(200, dtype="uint8").reshape(200, 1, 1, 1)
+    rare = from_arrays(images, [[k % 2, int(k == 0)] for k in range(200)], ["kind", "rare"])
+    with pytest.raises(ValueError, match="all 10 images drawn have one value of rare; raise n"):
+        evaluate(lambda x: x.reshape(-1, 1), rare, scores=["mig_score"], n=10)
 
 
 def test_a_bare_network_is_refused_since_it_would_see_images_of_0_to_255():

@@ -236,6 +236,9 @@ def test_arguments_that_make_no_sense_are_refused():
     for discriminator in misfits:
         with pytest.raises(ValueError, match=r"discriminator must map \(batch, 3\) to \(batch, 2"):
             tiny_factor_vae(discriminator=discriminator)
+    several = keras.optimizers.MultiOptimizer(lambda variable: keras.optimizers.SGD())
+    with pytest.raises(ValueError, match="got a MultiOptimizer"):
+        reused(tiny_factor_vae).compile(several)
 
 
 def test_mixed_float16_scales_both_losses():

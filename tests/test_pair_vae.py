@@ -7,7 +7,7 @@ from tensorflow_probability import distributions as tfd
 
 from keras_betavae import AdaGVAE, BetaVAE, GroupVAE
 from keras_betavae.likelihoods import Gaussian
-from keras_betavae.objectives import Beta, SemiSupervised
+from keras_betavae.objectives import Beta, Cascade, SemiSupervised
 from tests.helpers import EAGER, SHAPE, no_graphs, patterns, reused, tiny_networks
 
 averages = pytest.mark.parametrize("average", ["arithmetic", "product"])
@@ -148,6 +148,15 @@ def test_pairs_have_one_posterior_of_what_they_share_and_their_own_of_the_rest(k
         np.testing.assert_array_equal(
             found[kept], np.concatenate([expected[0::2], expected[1::2]])[kept]
         )
+
+
+@averages
+def test_latents_that_are_closed_have_the_prior(average):
+    objective = Cascade(Beta(1.0), [(10, 2)])
+    vae = AdaGVAE(**tiny_networks(latent_dim=4), objective=objective, average=average, seed=0)
+    mean, variance = moments(vae.pair_posterior(*pairs(4)))
+    np.testing.assert_array_equal(mean[..., 2:], 0.0)
+    np.testing.assert_array_equal(variance[..., 2:], 1.0)
 
 
 def test_the_product_posterior_is_proportional_to_the_product_of_the_densities():

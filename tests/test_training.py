@@ -168,9 +168,10 @@ def test_arrays_are_shuffled_as_keras_does():
     assert np.any(shuffled[-1] != trained(shuffle=False)[-1])
 
 
-def test_steps_without_a_learning_rate_are_told():
+@pytest.mark.parametrize("accumulated", [None, 2])
+def test_steps_without_a_learning_rate_are_told(accumulated):
     rate = keras.optimizers.schedules.CosineDecay(1e-3, decay_steps=4)
-    vae = eager_vae(optimizer=keras.optimizers.SGD(rate))
+    vae = eager_vae(optimizer=keras.optimizers.SGD(rate, gradient_accumulation_steps=accumulated))
     vae.fit(patterns(16), batch_size=8, epochs=2, verbose=0)  # The four steps of the schedule.
     with pytest.warns(UserWarning, match="has reached 0 by step 6, and steps at 0") as told:
         vae.fit(patterns(16), batch_size=8, epochs=2, verbose=0)

@@ -6,6 +6,8 @@ import numbers
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
+
 from keras_betavae._utils.reading import is_lack_of_memory
 
 
@@ -29,6 +31,19 @@ def whole(name: str, value: int, minimum: int = 1) -> int:
     if not minimum <= value < math.inf or value != int(value):
         raise ValueError(f"{name} must be a whole number of at least {minimum}, got {value}")
     return int(value)
+
+
+def unmasked(name: str, values: Any) -> Any:
+    """Returns values as they are, a masked array without its mask.
+
+    Raises:
+        ValueError: If values are masked: NumPy would pass on what is under the mask.
+    """
+    if np.ma.is_masked(values):
+        raise ValueError(
+            f"{name} must not be masked, got {np.ma.count_masked(values)} masked values"
+        )
+    return np.ma.getdata(values) if np.ma.isMaskedArray(values) else values
 
 
 class SetOnce:

@@ -2,6 +2,7 @@
 
 import os
 import warnings
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -49,8 +50,14 @@ class LossCurves(SummaryCallback):
         """Writes the summaries at the end of an interval."""
         if not self.is_due(epoch):
             return
-        rate = self.model.optimizer.learning_rate
-        scalars = {"optimizer/learning_rate": float(tf.convert_to_tensor(rate))}
+        optimizer: Any = self.model.optimizer
+        rates = {"learning_rate": optimizer}
+        if hasattr(optimizer, "optimizers"):  # A MultiOptimizer.
+            rates = {f"learning_rate_{each.name}": each for each in optimizer.optimizers}
+        scalars = {
+            f"optimizer/{name}": float(tf.convert_to_tensor(each.learning_rate))
+            for name, each in rates.items()
+        }
         # Other callbacks may have added to `logs`, and a custom `train_step` may leave
         # some terms out.
         for name in self.model.get_metrics_result():

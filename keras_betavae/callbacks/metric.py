@@ -12,6 +12,8 @@ from keras_betavae.callbacks._summary import SummaryCallback
 from keras_betavae.evaluation import Scores, choose, evaluate
 from keras_betavae.evaluation.inspection import as_dataset
 
+_WORST = {True: -math.inf, False: math.inf, None: math.nan}
+
 
 class DisentanglementMetric(SummaryCallback):
     """Scores the codes' disentanglement and adds the scores to `logs`.
@@ -20,8 +22,9 @@ class DisentanglementMetric(SummaryCallback):
     epoch's `logs`, for `ModelCheckpoint(monitor="beta_vae_score")`, `EarlyStopping`, `CSVLogger`
     and `History` (list this callback before those), and written to TensorBoard under
     `disentanglement/`, at the true training step. The first evaluation is before training, as
-    a control, for TensorBoard only. Between evaluations, `logs` has the last scores, and NaN before
-    the first, so the `patience` of `EarlyStopping` must be larger than `every_n_epochs`. The
+    a control, for TensorBoard only. Between evaluations, `logs` has the last scores, and before the
+    first the worst value (-inf if larger is better, inf if smaller is, NaN if neither), so the
+    `patience` of `EarlyStopping` must be larger than `every_n_epochs`. The
     training's random streams are not used: a run has the same weights with and without this
     callback.
 
@@ -76,6 +79,7 @@ class DisentanglementMetric(SummaryCallback):
         self.seed = seed
         self.n_jobs = n_jobs
         self._latest: dict[str, float] = {}
+        self._worst: dict[str, float] = {}
         self._latest_step = -1
         self._next_step = 0
         self._posteriors: list[tuple[np.ndarray, np.ndarray]] = []
@@ -88,8 +92,8 @@ class DisentanglementMetric(SummaryCallback):
         self._evaluate()
         if taken := sorted({metric.name for metric in self.model.metrics} & set(self._latest)):
             raise ValueError(f"the model logs {', '.join(taken)} too; give the score another name")
-        # Not the score of any epoch: `EarlyStopping` would take it for the best.
-        self._latest = dict.fromkeys(self._latest, math.nan)
+        # `EarlyStopping` would take the untrained model's score, or NaN, for the best.
+        self._latest = dict(self._worst)
         if self.every_n_steps is not None:
             self._next_step = (self.step // self.every_n_steps + 1) * self.every_n_steps
 
@@ -121,6 +125,7 @@ class DisentanglementMetric(SummaryCallback):
             n_jobs=self.n_jobs,
         )
         self._latest = dict(table)
+        self._worst = {row.name: _WORST[row.larger_is_better] for row in table.rows}
         self.write({f"disentanglement/{name}": value for name, value in table.items()})
         self._warn_of_constant_posteriors()
 

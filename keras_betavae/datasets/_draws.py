@@ -72,8 +72,8 @@ class LabeledDraw:
         n: Number of images.
         n_labeled: Number of images with labels.
         batch_size: Images per batch.
-        labeled_per_batch: Number of images at the start of each batch that are drawn from those
-            with labels; None for half of the batch.
+        labeled_per_batch: Number of images per batch that are drawn from those with labels; None
+            for half of the batch.
         entropy: Seed of the labeled images.
 
     Raises:
@@ -90,15 +90,19 @@ class LabeledDraw:
     ):
         if not 1 <= n_labeled <= n:
             raise ValueError(f"n_labeled must be from 1 to {n}, got {n_labeled}")
-        n_first = batch_size // 2 if labeled_per_batch is None else labeled_per_batch
-        if not 1 <= n_first <= batch_size:
-            raise ValueError(f"labeled_per_batch must be from 1 to {batch_size}, got {n_first}")
+        n_drawn = batch_size // 2 if labeled_per_batch is None else labeled_per_batch
+        if not 1 <= n_drawn <= batch_size:
+            raise ValueError(f"labeled_per_batch must be from 1 to {batch_size}, got {n_drawn}")
         # [entropy, 0] is the seed of the first batch.
         subset_rng = np.random.default_rng([entropy, 0, 1])
         self._subset = subset_rng.choice(n, n_labeled, replace=False)
-        self._n, self._n_first, self._n_others = n, n_first, batch_size - n_first
+        self._n, self._n_labeled, self._n_others = n, n_drawn, batch_size - n_drawn
 
     def __call__(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """Returns the indices of a batch's labeled images, and of the others."""
-        labeled = self._subset[rng.integers(len(self._subset), size=self._n_first)]
-        return labeled, rng.integers(self._n, size=self._n_others)
+        """Returns the indices of a batch's images, and which of them have labels."""
+        is_repeated = len(self._subset) < self._n_labeled
+        labeled = rng.choice(self._subset, self._n_labeled, replace=is_repeated)
+        others = rng.integers(self._n, size=self._n_others)
+        # FactorVAE halves batches, and replicas share them.
+        order = rng.permutation(self._n_labeled + self._n_others)
+        return np.concatenate([labeled, others])[order], order < self._n_labeled

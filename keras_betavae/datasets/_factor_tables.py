@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from keras_betavae._utils.checks import unmasked
+
 
 class FactorTable(abc.ABC):
     """The factors of images, by index.
@@ -98,7 +100,7 @@ class FactorTable(abc.ABC):
         Raises:
             ValueError: If they are not classes (n, n_factors) within the sizes.
         """
-        factors = np.asarray(factors)
+        factors = np.asarray(unmasked("factors", factors))
         n = len(self.sizes)
         if factors.ndim != 2 or factors.shape[1] != n or factors.dtype.kind not in "iu":
             raise ValueError(

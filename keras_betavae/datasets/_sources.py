@@ -11,6 +11,8 @@ from typing import Any
 import h5py
 import numpy as np
 
+from keras_betavae._utils.checks import unmasked
+
 IMAGES_MAPPED = 64
 """Images read from a memory map before its pages are released."""
 KEPT_BYTES = 256 * 2**20
@@ -227,7 +229,7 @@ def source_of(images: Any, packed_shape: Sequence[int] | None = None) -> Source:
         return images
     if isinstance(images, h5py.Dataset):
         return Hdf5(images)
-    array = np.asanyarray(images)
+    array = unmasked("images", np.asanyarray(images))
     return Array(array) if packed_shape is None else Packed(array, packed_shape)
 
 

@@ -108,7 +108,7 @@ class FactorDataset(ImageDataset):
         Raises:
             ValueError: If a value is outside its factor's range, or no image has a row.
         """
-        return self._table.index_of(np.asarray(factors))
+        return self._table.index_of(np.asanyarray(factors))
 
     def sample_factors(self, n: int, seed: int) -> np.ndarray:
         """Returns the factors of `n` images drawn with replacement, (n, n_factors)."""
@@ -289,9 +289,10 @@ class FactorDataset(ImageDataset):
             n_labeled: Number of images with labels, which the seed determines.
             batch_size: Images per batch.
             seed: Seed of the draws; None draws one.
-            labeled_per_batch: Number of images at the start of each batch that are drawn from
-                those with labels; half of the batch by default. The others are drawn from all
-                images. Both are drawn with replacement.
+            labeled_per_batch: Number of images per batch, at random places, that are drawn from
+                those with labels, without replacement if there are enough; half of the batch by
+                default. They make up that share of the unsupervised loss, too. The others are
+                drawn from all images with replacement.
             start_step: Number of batches to skip at the start, as in `to_tf_data`.
 
         Returns:
@@ -309,10 +310,10 @@ class FactorDataset(ImageDataset):
         draw = LabeledDraw(len(self), n_labeled, batch_size, labeled_per_batch, entropy)
 
         def batch_of(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-            labeled, others = draw(rng)
+            indices, has_labels = draw(rng)
             factors = np.full((batch_size, len(self.factor_sizes)), -1, "int32")
-            factors[: len(labeled)] = self.factors_at(labeled)
-            return self.images_at(np.concatenate([labeled, others])), factors
+            factors[has_labels] = self.factors_at(indices[has_labels])
+            return self.images_at(indices), factors
 
         images = (batch_size, *self.image_shape), self.dtype
         labels = (batch_size, len(self.factor_sizes)), "int32"

@@ -156,11 +156,7 @@ class ImageDataset:
         return np.random.default_rng(seed).integers(len(self), size=n)
 
     def encode_with(
-        self,
-        model: Any,
-        n: int | None = None,
-        seed: int = 0,
-        batch_size: int = 1_000,
+        self, model: Any, n: int | None = None, seed: int = 0, batch_size: int = 1_000
     ) -> tuple[np.ndarray, np.ndarray]:
         """Returns factors and codes, the two arguments of every score.
 
@@ -179,7 +175,7 @@ class ImageDataset:
             values of those, and classes of the others.
 
         Raises:
-            ValueError: If `n` or `batch_size` is below 1.
+            ValueError: If `n` or `batch_size` is below 1, or there is not one code for each image.
         """
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, got {batch_size}")
@@ -192,6 +188,8 @@ class ImageDataset:
             batch = by_place[start : start + batch_size]
             code = encode(self.images_at(indices[batch]))
             code = np.asarray(code[0] if isinstance(code, (tuple, list)) else code)
+            if code.shape[:1] != batch.shape:
+                raise ValueError(f"the model returned codes {code.shape} of {len(batch)} images")
             if start == 0:
                 codes = np.empty((len(indices), *code.shape[1:]), code.dtype)
             codes[batch] = code

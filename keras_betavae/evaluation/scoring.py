@@ -143,12 +143,20 @@ def check_model_and_data(model: Any, data: Any) -> None:
 
 
 def encode(model: Any, data: Any, n: int, seed: int) -> Sample:
-    """Returns the factors with more than one value, the codes and the factors' names."""
+    """Returns the factors with more than one value, the codes and the factors' names.
+
+    Raises:
+        ValueError: If all images drawn have the same value of a factor.
+    """
     factors, codes = data.encode_with(model, n, seed)
     kept = list(data.varying) if data.factor_names else []
     if not kept:
         return None, check_codes(codes), None
     factors, codes = check_factors_and_codes(factors, codes)
+    if constant := [data.factor_names[k] for k in kept if not np.ptp(factors[:, k])]:
+        raise ValueError(
+            f"all {len(factors)} images drawn have one value of {', '.join(constant)}; raise n"
+        )
     return factors[:, kept], codes, [data.factor_names[k] for k in kept]
 
 

@@ -5,6 +5,7 @@ from typing import NamedTuple, Self
 
 import numpy as np
 
+from keras_betavae._utils.checks import unmasked
 from keras_betavae._utils.quantiles import quantile_classes
 
 
@@ -32,7 +33,7 @@ def check_codes(codes: np.ndarray) -> np.ndarray:
     Raises:
         ValueError: If they are not (n, latent_dim) finite numbers with n of at least 2.
     """
-    codes = _bool_to_int(codes)
+    codes = _bool_to_int(unmasked("codes", codes))
     if codes.ndim != 2 or not codes.shape[1] or codes.dtype.kind not in "iuf":
         raise ValueError(
             "codes must be numbers of shape (n_samples, latent_dim), got "
@@ -60,7 +61,7 @@ def check_factors_and_codes(
         ValueError: If they are not (n, n_factors) and (n, latent_dim) finite numbers of one
             length of at least 2.
     """
-    factors, codes = _bool_to_int(factors), check_codes(codes)
+    factors, codes = _bool_to_int(unmasked("factors", factors)), check_codes(codes)
     if factors.ndim != 2 or not factors.shape[1] or factors.dtype.kind not in "iuf":
         raise ValueError(
             "factors must be integer classes, or floats where some are continuous, of shape "

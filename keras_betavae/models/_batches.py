@@ -53,6 +53,8 @@ def unpacked(data: Any) -> tuple[tf.Tensor, Any]:
         x, y = x["image"], x.get("label") if y is None else y
     if sample_weight is not None:
         raise ValueError(_NO_WEIGHTS)
+    if isinstance(x, tf.RaggedTensor):
+        raise ValueError("images must have one shape, got a RaggedTensor")
     if isinstance(x, list | tuple | dict):
         names = f" with {', '.join(map(str, x))}" if isinstance(x, dict) else ""
         raise ValueError(
@@ -112,10 +114,11 @@ class RateCheck(keras.callbacks.Callback):
         optimizer: Any = self.model.optimizer
         optimizer = getattr(optimizer, "inner_optimizer", optimizer)  # Of a LossScaleOptimizer.
         rate = getattr(optimizer, "_learning_rate", None)
-        n_steps = int(tf.convert_to_tensor(optimizer.iterations))
-        if self._is_done or not n_steps or not isinstance(rate, _Schedule):
+        if self._is_done or not isinstance(rate, _Schedule):
             return
-        if float(rate(n_steps - 1)) == 0.0:
+        # Not `iterations`, which counts steps that accumulate gradients once.
+        n_steps = int(tf.convert_to_tensor(optimizer._iterations))
+        if n_steps and float(rate(n_steps - 1)) == 0.0:
             self._is_done = True
             warnings.warn(
                 f"the schedule of the learning rate has reached 0 by step {n_steps}, and steps at "
@@ -138,7 +141,8 @@ def with_checks(x: Any, args: tuple, kwargs: dict[str, Any]) -> dict[str, Any]:
     checks: list[keras.callbacks.Callback] = [ChangeCheck(), RateCheck()]
     if kwargs.get("steps_per_epoch") is None:
         if hasattr(x, "shape"):
-            checks.append(DataCheck(int(x.shape[0])))
+            held_out = 0.0 if kwargs.get("validation_data") else kwargs.get("validation_split")
+            checks.append(DataCheck(int(x.shape[0] * (1.0 - (held_out or 0.0)))))
         elif isinstance(x, tf.data.Dataset) and int(x.cardinality()) > 0:
             checks.append(DataCheck(None))
     return {**kwargs, "callbacks": [*given, *checks]}

@@ -38,8 +38,11 @@ class Traced:
             model: The model.
             function: The name of the function that is about to run.
         """
-        variables = [each for network in model._networks() for each in network.variables]
+        networks = model._networks()
+        variables = [each for network in networks for each in network.variables]
         parts = [model.run_eagerly, *model.trainable_variables, None, *variables]
+        # A frozen BatchNormalization keeps its statistics, and may have no trainable variables.
+        parts += [layer.trainable for network in networks for layer in network._flatten_layers()]
         before = self._parts.get(function, parts)
         self._parts[function] = parts
         return not same_objects(parts, before)
@@ -71,7 +74,8 @@ class Traced:
 
 
 def _averages(optimizer: Any) -> bool:
-    return bool(getattr(getattr(optimizer, "inner_optimizer", optimizer), "use_ema", False))
+    inner = getattr(optimizer, "inner_optimizer", optimizer)
+    return any(each.use_ema for each in getattr(inner, "optimizers", [inner]))
 
 
 class ChangeCheck(keras.callbacks.Callback):

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from keras_betavae._utils.checks import unmasked
 from keras_betavae.likelihoods import Likelihood
 
 
@@ -39,6 +40,10 @@ class ImageInput:
             ValueError: If it is not `(batch, *shape)`.
         """
         found = tf.TensorShape(shape)
+        if found.rank is None:
+            raise ValueError(
+                "batches must have a known shape; give output_signature to Dataset.from_generator"
+            )
         if found.rank == 0 or not found[1:].is_compatible_with(self.shape):
             raise ValueError(
                 f"images must have the shape (batch, {', '.join(map(str, self.shape))}) that the "
@@ -71,6 +76,7 @@ class ImageInput:
                 that are all 0 or 1, which the model would see as nearly black.
         """
         self.check_shape(x.shape)
+        unmasked("images", x)
         if isinstance(x, np.ndarray) and x.dtype.kind not in "biufcV":  # V is bfloat16.
             raise ValueError(f"images must be numbers, got an array of {x.dtype}")
         if not isinstance(x, np.ndarray) or x.dtype.kind not in "iu":

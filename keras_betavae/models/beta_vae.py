@@ -108,8 +108,8 @@ class BetaVAE(keras.Model):
         check_parts(self)
         # Keras does not track the variables of a plain object.
         self._likelihood_weights = list(self.likelihood.weights)
-        self.seed = seed
-        self._streams = RandomStreams(seed)
+        self.seed = None if seed is None else operator.index(seed)
+        self._streams = RandomStreams(self.seed)
         # Keras tracks attributes of the model.
         self.seed_generator, self._other_seeds = self._streams.generators
         self.step_counter = self._own_weight("step", 0, "int64")

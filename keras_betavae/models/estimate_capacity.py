@@ -1,5 +1,8 @@
 """An estimate of the capacity that a data set needs."""
 
+import contextlib
+import random
+from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -41,6 +44,7 @@ def estimate_capacity(
         A KL in nats.
 
     Raises:
+        TypeError: If the data are neither.
         ValueError: If a number is out of range, the preset is unknown or the model is not
             compiled.
 
@@ -56,8 +60,35 @@ def estimate_capacity(
     if whole("steps", steps) < 10:
         raise ValueError(f"steps must be at least 10, got {steps}")
     objective, is_stream = Beta(beta), isinstance(data, tf.data.Dataset)
-    keras.utils.set_random_seed(seed)
-    like = model_or_preset
+    if not is_stream and not hasattr(data, "to_tf_data"):
+        raise TypeError(
+            f"data must be an ImageDataset or a tf.data.Dataset, got {type(data).__name__}; "
+            "datasets.from_arrays takes arrays"
+        )
+    with _seeded(seed):
+        vae = _new_model(model_or_preset, data, is_stream, objective, steps, seed)
+    batches = data.repeat() if is_stream else data.to_tf_data(batch_size, seed=seed, repeat=True)
+    last = steps // 10
+    vae.fit(batches, steps_per_epoch=steps - last, verbose=verbose)
+    history = vae.fit(batches, steps_per_epoch=last, verbose=verbose).history
+    return float(history["kl_loss"][-1])
+
+
+@contextlib.contextmanager
+def _seeded(seed: int) -> Iterator[None]:
+    """Seeds Python's generator, which seeds Keras's initializers, and restores it."""
+    state = random.getstate()
+    random.seed(seed)
+    try:
+        yield
+    finally:
+        random.setstate(state)
+
+
+def _new_model(
+    like: BetaVAE | str, data: Any, is_stream: bool, objective: Beta, steps: int, seed: int
+) -> BetaVAE:
+    """Returns an untrained model like another one or a preset's."""
     if isinstance(like, str):
         shape = {"input_shape": _image_shape(data)} if is_stream else {}
         fitted = None if is_stream else data
@@ -80,17 +111,16 @@ def estimate_capacity(
         type(optimizer).from_config(optimizer.get_config()),
         jit_compile=like.get_compile_config()["jit_compile"],
     )
-    batches = data.repeat() if is_stream else data.to_tf_data(batch_size, seed=seed, repeat=True)
-    last = steps // 10
-    vae.fit(batches, steps_per_epoch=steps - last, verbose=verbose)
-    history = vae.fit(batches, steps_per_epoch=last, verbose=verbose).history
-    return float(history["kl_loss"][-1])
+    return vae
 
 
 def _untrained(network: keras.Model) -> keras.Model:
     """Returns a copy with new weights; what layers were adapted to the data stays."""
     copy = keras.models.clone_model(network)
-    for old, new in zip(network.layers, copy.layers, strict=True):
+    pairs = zip(
+        *(each._flatten_layers(include_self=False) for each in (network, copy)), strict=True
+    )
+    for old, new in pairs:
         if isinstance(old, keras.layers.Normalization):
             new.set_weights(old.get_weights())
             new.finalize_state()

@@ -104,7 +104,13 @@ class FactorVAE(BetaVAE):
             discriminator_optimizer: Optimizer of the discriminator; the paper's
                 `Adam(1e-4, beta_1=0.5, beta_2=0.9)` by default.
             **kwargs: As in `BetaVAE.compile`.
+
+        Raises:
+            ValueError: If the optimizer is a `MultiOptimizer`, which fails at the end of `fit` on
+                the discriminator's weights.
         """
+        if type(optimizer).__name__ == "MultiOptimizer":
+            raise ValueError("FactorVAE takes one optimizer, got a MultiOptimizer")
         super().compile(optimizer, **kwargs)
         with self.distribute_strategy.scope():
             chosen = keras.optimizers.get(

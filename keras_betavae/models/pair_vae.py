@@ -70,6 +70,9 @@ class PairVAE(BetaVAE):
         means, variances = (tf.stack([v[0::2], v[1::2]]) for v in (own.mean(), own.variance()))
         scales = tf.sqrt(variances)
         shared = self.shared_latents(*(tfd.Normal(means[k], scales[k]) for k in range(2)))
+        is_open = self.objective.open_latents(self.step, self.latent_dim)
+        if is_open is not None:
+            shared &= is_open > 0  # The product of two priors is not the prior.
         if self.average == "arithmetic":
             mean, variance = tf.reduce_mean(means, axis=0), tf.reduce_mean(variances, axis=0)
         else:

@@ -234,10 +234,12 @@ class ControlledCapacity(ControlledBeta):
         return Cost(beta * kl, logs, self._next_state(state, error))
 
     def advice(self, logs: Mapping[str, float], first_step: int, last_step: int) -> str | None:
-        """Warns if the KL was more than 1 nat from C on average while β was at a bound."""
-        del first_step
+        """Warns if the KL was more than 1 nat from C on average while β was at a bound.
+
+        The lower bound is where the default β starts, so it counts from the second epoch.
+        """
         error = logs["capacity"] - logs["kl_loss"]
-        lowest = logs["beta"] <= 1.01 * self.min_beta and error > 0
+        lowest = first_step > 0 and logs["beta"] <= 1.01 * self.min_beta and error > 0
         highest = logs["beta"] >= 0.99 * self.max_beta and error < 0
         if logs["capacity_distance"] <= 1.0 or not (lowest or highest):
             return None

@@ -7,6 +7,7 @@ from typing import Any, Literal
 import h5py
 import numpy as np
 
+from keras_betavae._utils.checks import unmasked
 from keras_betavae._utils.quantiles import FACTOR_BINS, quantile_classes
 from keras_betavae.datasets._sources import source_of
 from keras_betavae.datasets.factors import FactorDataset
@@ -70,7 +71,7 @@ def from_arrays(
         FactorDataset(6 images (8, 8, 1); letter 2, number 3)
     """
     if not isinstance(images, h5py.Dataset):
-        images = _unmasked("images", np.asanyarray(images))
+        images = unmasked("images", np.asanyarray(images))
     if not len(images):
         raise ValueError("images must hold at least one image, got none")
     if kind not in (None, "images", "signals"):
@@ -175,7 +176,7 @@ def _columns(factors: Any) -> list[np.ndarray]:
         columns = [_unmixed(list(part)) if part.dtype == object else part for part in parts]
         return _checked_columns(columns)
     if hasattr(factors, "__array__"):  # Also tensors.
-        factors = np.asarray(_unmasked("factors", factors))
+        factors = np.asarray(unmasked("factors", factors))
     if not isinstance(factors, np.ndarray) or factors.dtype == object:
         # A list of mixed rows would become one array of strings.
         rows = [
@@ -193,15 +194,6 @@ def _checked_columns(columns: list[np.ndarray]) -> list[np.ndarray]:
     if not columns or any(column.dtype.kind not in "biufUS" for column in columns):
         raise ValueError("factors must be integers, floats or strings, at least one for each image")
     return columns
-
-
-def _unmasked(name: str, values: Any) -> Any:
-    """Returns values that are not masked; NumPy would hand on what is under the mask."""
-    if np.ma.is_masked(values):
-        raise ValueError(
-            f"{name} must not be masked, got {np.ma.count_masked(values)} masked values"
-        )
-    return np.ma.getdata(values) if np.ma.isMaskedArray(values) else values
 
 
 def _unmixed(column: Sequence[Any]) -> np.ndarray:

@@ -90,13 +90,6 @@ def _show_rise(folder: Path, run: FinishedRun) -> list[str]:
         "active_latents": active[logged].sum(axis=1),
         **{f"share_{name}": best[logged, k] for k, name in enumerate(names)},
     }
-    inspection = inspect(vae, data)
-    rows = visualization.traverse(
-        vae,
-        np.asarray(vae.encode(showcase(data)[:1])[0])[0],
-        latents=inspection.by_kl,
-    )
-    grid = visualization.labeled_grid(rows, inspection.labels_of(inspection.by_kl))
     header = ["step", "capacity", "latent", "kl", *(f"information_{name}" for name in names)]
     columns = [table["step"].astype(int), np.repeat(capacity, kl.shape[1])]
     columns += [table["latent"].astype(int), table["kl"], *(table[name] for name in names)]
@@ -121,12 +114,17 @@ def _show_rise(folder: Path, run: FinishedRun) -> list[str]:
             f"above {FOUND_PART:.0%} of the factor's entropy:"
         ),
         markdown_table(["factor", "step", "C, nats", "MI / entropy at the end"], found),
-        picture(
-            folder / f"traversal_{name}.png",
-            grid,
-            "Traversals, one row per latent, by decreasing KL",
-        ),
+        _traversal(folder / f"traversal_{name}.png", data, vae),
     ]
+
+
+def _traversal(path: Path, data: Any, vae: Any) -> str:
+    """Draws traversals around the first image."""
+    inspection = inspect(vae, data)
+    code = np.asarray(vae.encode(showcase(data)[:1])[0])[0]
+    rows = visualization.traverse(vae, code, latents=inspection.by_kl)
+    grid = visualization.labeled_grid(rows, inspection.labels_of(inspection.by_kl))
+    return picture(path, grid, "Traversals, one row per latent, by decreasing KL")
 
 
 def _training(path: Path, columns: Mapping[str, np.ndarray]) -> str:
