@@ -9,7 +9,7 @@ from keras import layers
 
 from keras_betavae import BetaVAE
 from keras_betavae.likelihoods import Bernoulli, Gaussian
-from keras_betavae.objectives import Beta, Capacity
+from keras_betavae.objectives import Beta, BetaTC, Capacity
 from tests.helpers import (
     EAGER,
     SHAPE,
@@ -176,6 +176,15 @@ def test_steps_without_a_learning_rate_are_told(accumulated):
     with pytest.warns(UserWarning, match="has reached 0 by step 6, and steps at 0") as told:
         vae.fit(patterns(16), batch_size=8, epochs=2, verbose=0)
     assert len(told) == 1
+
+
+@pytest.mark.filterwarnings("error")
+def test_the_images_held_out_do_not_count_as_those_of_the_data():
+    images = patterns(16)
+    held_out = BetaTC(beta=1.0, n_data=6)  # Of 16 images, 10 are held out.
+    eager_vae(held_out).fit(images, validation_split=0.625, batch_size=6, verbose=0)
+    whole = BetaTC(beta=1.0, n_data=16)
+    eager_vae(whole).fit(images, validation_data=images, batch_size=8, verbose=0)
 
 
 def test_labels_are_not_used():

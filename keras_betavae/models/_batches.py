@@ -141,8 +141,9 @@ def with_checks(x: Any, args: tuple, kwargs: dict[str, Any]) -> dict[str, Any]:
     checks: list[keras.callbacks.Callback] = [ChangeCheck(), RateCheck()]
     if kwargs.get("steps_per_epoch") is None:
         if hasattr(x, "shape"):
-            held_out = 0.0 if kwargs.get("validation_data") else kwargs.get("validation_split")
-            checks.append(DataCheck(int(x.shape[0] * (1.0 - (held_out or 0.0)))))
+            is_split = kwargs.get("validation_data") is None
+            held_out = (kwargs.get("validation_split") or 0.0) if is_split else 0.0
+            checks.append(DataCheck(int(x.shape[0] * (1.0 - held_out))))
         elif isinstance(x, tf.data.Dataset) and int(x.cardinality()) > 0:
             checks.append(DataCheck(None))
     return {**kwargs, "callbacks": [*given, *checks]}

@@ -117,10 +117,8 @@ def _new_model(
 def _untrained(network: keras.Model) -> keras.Model:
     """Returns a copy with new weights; what layers were adapted to the data stays."""
     copy = keras.models.clone_model(network)
-    pairs = zip(
-        *(each._flatten_layers(include_self=False) for each in (network, copy)), strict=True
-    )
-    for old, new in pairs:
+    layers = (each._flatten_layers(include_self=False) for each in (network, copy))
+    for old, new in zip(*layers, strict=True):
         if isinstance(old, keras.layers.Normalization):
             new.set_weights(old.get_weights())
             new.finalize_state()
